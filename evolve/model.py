@@ -1,0 +1,226 @@
+"""The words of the search as data: candidates, experiments, events, commands, and their states.
+
+Frozen values only. The journal turns rows into these, policies decide on them, clients show them;
+none of them performs I/O. State machines are written down once, here, and the journal enforces them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from harness.spec import CurvePoint, Outcome
+
+
+class EvolveError(Exception):
+    """A fault that a person can mend: one sentence that says what is wrong and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(EvolveError):
+    """The request itself is off (unknown key, wrong type, a frozen setting)."""
+
+    exit_code = 2
+
+
+class NothingToDo(EvolveError):
+    """There is no run here, or nothing is left to do."""
+
+    exit_code = 3
+
+
+class Operator(StrEnum):
+    """How a candidate was made."""
+
+    SEED = "seed"
+    MUTATE = "mutate"  # edits of one parent
+    REWRITE = "rewrite"  # the whole file anew
+    CROSSOVER = "crossover"  # two parents
+    REPAIR = "repair"  # of a crashed candidate
+    TUNE = "tune"  # constants only
+    HUMAN = "human"  # injected by a person
+
+
+class CandidateState(StrEnum):
+    """READY → TRAINING → (CONTENDER ⇄ TRAINING) → JUDGED, or READY → DROPPED. After a crash TRAINING → READY."""
+
+    READY = "ready"  # vetted, committed, waits for the slot
+    TRAINING = "training"  # an experiment of it is running
+    CONTENDER = "contender"  # screened and good enough to be repeated
+    JUDGED = "judged"  # it has its verdict
+    DROPPED = "dropped"  # never trained: removed by a person, or stale
+
+
+CANDIDATE_MOVES: dict[CandidateState, frozenset[CandidateState]] = {
+    CandidateState.READY: frozenset({CandidateState.TRAINING, CandidateState.DROPPED}),
+    CandidateState.TRAINING: frozenset(
+        {CandidateState.READY, CandidateState.CONTENDER, CandidateState.JUDGED}
+    ),
+    CandidateState.CONTENDER: frozenset({CandidateState.TRAINING, CandidateState.JUDGED}),
+    # a re-measurement of a living candidate, or a member that becomes a contender later on
+    CandidateState.JUDGED: frozenset({CandidateState.TRAINING, CandidateState.JUDGED}),
+    CandidateState.DROPPED: frozenset(),
+}
+
+
+class Verdict(StrEnum):
+    """What became of a candidate."""
+
+    BASELINE = "baseline"  # the seed of the run
+    PROMOTED = "promoted"  # confirmed better: main moved to it
+    KEPT = "kept"  # in the population, not (yet) confirmed better than main
+    REJECTED = "rejected"  # measured, and not good or distinct enough to live
+    FAILED = "failed"  # no score: crash, oom, nan, timeout, invalid
+    DROPPED = "dropped"  # never trained
+
+
+class Purpose(StrEnum):
+    """Why an experiment is run."""
+
+    BASELINE = "baseline"  # repeats of the seed: the run measures its own noise
+    SCREEN = "screen"  # first experiment of a candidate
+    CONFIRM = "confirm"  # repeat of a contender with a fresh seed
+    INCUMBENT = "incumbent"  # repeat of what main holds, interleaved with the contenders
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One training of one candidate with one seed, as the journal knows it."""
+
+    id: int
+    candidate: int
+    purpose: Purpose
+    seed: int
+    started: float  # unix seconds
+    finished: float | None = None  # None while it runs
+    outcome: Outcome | None = None
+    reason: str = ""
+    val_bpb: float | None = None
+    train_seconds: float = 0.0
+    total_seconds: float = 0.0
+    train_tokens: int = 0
+    tokens_per_second: float = 0.0
+    peak_memory_mb: float | None = None
+    mfu_percent: float | None = None
+    steps: int | None = None
+    params_m: float | None = None
+    sandbox: str = ""
+    traceback: str = ""
+    log_tail: str = ""
+    curve: tuple[CurvePoint, ...] = ()  # empty unless asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One version of train.py."""
+
+    id: int  # shown as #17; counts from 1 within the run
+    operator: Operator
+    proposer: str  # "claude", "builtin", "human"
+    parents: tuple[int, ...]
+    title: str  # one line, plain text
+    hypothesis: str
+    category: str  # "architecture", "optimizer", "schedule", "size", "init", "attention", "other"
+    commit: str  # 40 hex digits
+    source_sha: str  # of the script's text
+    code_hash: str  # of the normalised AST, for novelty
+    lines: int  # of the script
+    created: float
+    state: CandidateState
+    alive: bool = False  # a member of the population
+    verdict: Verdict | None = None
+    verdict_reason: str = ""
+    provisional: bool = True  # its score rests on a single experiment or has not been confirmed
+    generation: int = 0  # 1 + the largest generation of its parents
+    prompt_version: str = ""
+    model: str = ""
+    priority: int = 0  # order in the queue: lower runs sooner
+    changes: tuple[str, ...] = ()  # "MATRIX_LR: 0.04 -> 0.05", "pattern: relu2 -> silu"
+    scores: tuple[float, ...] = ()  # val_bpb of its OK experiments, in order
+    outcome: Outcome | None = None  # of its latest finished experiment
+    children: int = 0
+    pinned: bool = False
+    banned: bool = False
+
+    @property
+    def mean(self) -> float | None:
+        """Mean val_bpb of its experiments, or None before the first."""
+        return sum(self.scores) / len(self.scores) if self.scores else None
+
+    @property
+    def label(self) -> str:
+        """`#17`."""
+        return f"#{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the run's story, for the log, the app and headless output."""
+
+    id: int
+    time: float
+    kind: str  # "run", "proposal", "queued", "started", "finished", "verdict", "ratchet", "setting", "llm", "error"
+    text: str  # a sentence for a person, plain text
+    candidate: int | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class CommandState(StrEnum):
+    """PENDING → DONE or REFUSED."""
+
+    PENDING = "pending"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a client asks of the engine: the only rows that a client writes."""
+
+    id: int
+    time: float
+    who: str
+    verb: str  # pause, resume, stop, set, inject, drop, pin, unpin, ban, boost, move, kill, measure
+    args: dict[str, Any]
+    state: CommandState = CommandState.PENDING
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LlmCall:
+    """One request to a language model, with what it cost."""
+
+    id: int
+    time: float
+    model: str
+    operator: str
+    status: str  # "reserved", "answered", "refused", "failed"
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    dollars: float = 0.0
+    seconds: float = 0.0
+    candidate: int | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One search with one frozen budget, data set, scorer and device."""
+
+    id: int
+    name: str
+    created: float
+    state: str  # "running", "paused", "stopped", "finished", "failed"
+    reason: str  # why it is in that state, in words
+    branch: str  # what the ratchet moves
+    base_commit: str
+    settings: dict[str, Any]  # resolved settings at the start
+    fingerprint: dict[str, str]
+    incumbent: int | None = None
+    sigma: float | None = None  # measured noise of one experiment, bpb
+    dollars: float = 0.0
+    finished: float | None = None

@@ -1,0 +1,153 @@
+"""Plain data that crosses the edge of the harness: what an experiment is asked, and what it answers.
+
+Everything here is frozen, picklable and JSON-serialisable, so an experiment runs in this process, behind
+any `concurrent.futures.Executor`, or in a detached process that outlives the engine. No behaviour lives here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+
+class Outcome(StrEnum):
+    """How an experiment ended. Only `OK` carries a score; a failure never becomes a number."""
+
+    OK = "ok"
+    PRUNED = "pruned"  # stopped early because it could not win any more
+    OOM = "oom"  # out of device or host memory
+    NAN = "nan"  # a loss, weight or logit stopped being finite
+    CRASH = "crash"  # the script ended with an error of its own
+    TIMEOUT = "timeout"  # the wall limit of the whole experiment ran out
+    INVALID = (
+        "invalid"  # the rules of the measurement were broken (overrun, no score, wrong shapes)
+    )
+    VOID = "void"  # not the candidate's doing: stopped by a person, engine gone, harness fault
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a candidate may spend on training; frozen within a run.
+
+    `seconds` counts on the trusted clock, which starts at the 17th batch served or `setup_limit` seconds
+    after the first one. `tokens` is deterministic: the training loader ends after that many tokens.
+    """
+
+    kind: Literal["seconds", "tokens"]
+    amount: float
+    setup_limit: float = 180.0  # seconds
+    overrun: float = 0.03  # share of `amount` that a script with its own clock may exceed
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the whole process tree of a candidate may use."""
+
+    wall_seconds: float = 900.0
+    memory_mb: int = 0  # host memory; 0 = no limit
+    log_mb: int = 64  # a candidate that prints more is ended
+    threads: int = 0  # OMP_NUM_THREADS; 0 = leave to torch
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentSpec:
+    """One training of one candidate with one seed."""
+
+    name: str  # unique within the machine, e.g. "r3f2-e17"; also the tag in the child's environment
+    source: str  # the text of train.py
+    seed: int  # order of the data and torch's default seed; owned by the harness
+    dataset: str  # folder made by `harness.dataset.prepare_dataset`
+    budget: Budget
+    device: str = "cpu"  # "cpu" or "cuda:N"
+    sandbox: str = "bubblewrap"  # a level of harness.sandbox: "bubblewrap" or "process"
+    script: str = "train.py"  # base name under which the candidate sees itself
+    limits: Limits = field(default_factory=Limits)
+    eval_tokens: int = 0  # validation tokens to score; 0 = all that the data set holds
+    byte_count: Literal["raw", "upstream"] = "raw"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-serialisable dict; `from_json` is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Rebuild a spec from `to_json`'s output."""
+        return cls(
+            **{**data, "budget": Budget(**data["budget"]), "limits": Limits(**data["limits"])}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A moment of a running experiment. `fraction`, `tokens` and `seconds` come from the trusted meter;
+    everything below the line is what the candidate printed about itself, for display only."""
+
+    phase: Literal["starting", "training", "scoring", "auditing", "done"]
+    time: float  # unix seconds
+    fraction: float = 0.0  # of the budget, 0…1
+    tokens: int = 0
+    seconds: float = 0.0  # on the budget's clock
+    # -- said by the candidate --
+    step: int | None = None
+    loss: float | None = None  # nats per token, smoothed by the script
+    tokens_per_second: float | None = None
+    mfu_percent: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-serialisable dict without the empty fields."""
+        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One point of the training curve, at a fixed fraction of the budget (about 200 a run at most)."""
+
+    fraction: float
+    seconds: float
+    tokens: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an experiment came to. `val_bpb` is set exactly when `outcome` is OK."""
+
+    outcome: Outcome
+    reason: str  # one sentence for a person: why it ended so, and what to look at
+    val_bpb: float | None = None  # bits per byte on the validation rows
+    val_nats: float | None = None  # mean nats per scored token
+    seed: int = 0
+    sandbox: str = ""
+    setup_seconds: float = 0.0  # launch to first counted batch
+    train_seconds: float = 0.0  # on the budget's clock
+    eval_seconds: float = 0.0
+    total_seconds: float = 0.0  # launch to the end of everything
+    train_tokens: int = 0
+    eval_tokens: int = 0
+    epochs: int = 0
+    tokens_per_second: float = 0.0  # trusted: train_tokens / train_seconds
+    weights_sha256: str = ""
+    peak_memory_mb: float | None = None  # reported by the candidate's summary, for display
+    host_memory_mb: float | None = None  # measured
+    summary: dict[str, str] = field(default_factory=dict)  # the ancestor's summary block, untrusted
+    log_tail: str = ""  # cleaned of control sequences, at most 8 KiB
+    traceback: str = ""  # the last Python traceback of the log, cleaned, at most 4 KiB
+    curve: tuple[CurvePoint, ...] = ()
+    fingerprint: dict[str, str] = field(
+        default_factory=dict
+    )  # device, torch, data manifest, budget, sandbox
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-serialisable dict; `from_json` is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Rebuild a result from `to_json`'s output."""
+        curve = tuple(CurvePoint(**point) for point in data["curve"])
+        return cls(**{**data, "outcome": Outcome(data["outcome"]), "curve": curve})
+
+
+class HarnessError(Exception):
+    """Something outside the candidate is wrong; the message says what, and what to do about it."""
