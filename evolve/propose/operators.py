@@ -1,0 +1,157 @@
+"""What a proposer is asked (a brief) and what it gives back (a proposal).
+
+A proposer is stateless: everything it may know is in the brief, everything it did is in the proposal or in
+the exception. It never touches git, the journal or the GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from evolve.model import Operator
+
+CATEGORIES = (
+    "architecture",
+    "attention",
+    "optimizer",
+    "schedule",
+    "size",
+    "init",
+    "regularisation",
+    "systems",
+    "other",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ParentView:
+    """A parent, or the common ancestor of two, as a proposer sees it."""
+
+    id: int
+    source: str
+    mean_bpb: float | None
+    scores: tuple[float, ...] = ()
+    title: str = ""
+    curve: tuple[tuple[float, float], ...] = ()  # (fraction of the budget, loss in nats)
+    tokens_per_second: float | None = None
+    peak_memory_mb: float | None = None
+    steps: int | None = None
+    traceback: str = ""  # of its failure, when it is to be repaired; cleaned and cut
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One line of the history: what was tried, and what became of it. Failures are in it too."""
+
+    id: int
+    parents: tuple[int, ...]
+    operator: Operator
+    title: str
+    category: str
+    changes: tuple[str, ...]
+    status: str  # a Verdict's or an Outcome's word: "kept", "rejected", "oom", …
+    delta_bpb: float | None = None  # against its first parent's mean; negative is better
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """Everything that a proposer may know about the child it is to make."""
+
+    operator: Operator
+    parents: tuple[ParentView, ...]  # one; two for a crossover
+    ancestor: ParentView | None  # the nearest common ancestor of two parents
+    program: str  # program.md
+    history: tuple[Attempt, ...]  # the nearest attempts, newest last
+    seed: int  # of every random choice in the proposal
+    sigma: float | None  # noise of one experiment, bpb
+    budget: str  # in words: "300 seconds on NVIDIA H200", "400,000 tokens on a CPU"
+    script: str = "train.py"
+    known_hashes: frozenset[str] = frozenset()  # normalised-AST hashes that exist already
+    templates: dict[str, str] = field(default_factory=dict)  # operator -> template, from [prompts]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A child's source, with where it came from."""
+
+    source: str
+    operator: Operator
+    proposer: str
+    parents: tuple[int, ...]
+    title: str  # one line, plain text, at most 72 characters
+    hypothesis: str
+    category: str  # one of CATEGORIES
+    changes: tuple[str, ...] = ()  # "MATRIX_LR: 0.04 -> 0.05"
+    model: str = ""
+    prompt_version: str = ""  # first 12 hex digits of the template's SHA-256
+    calls: tuple[int, ...] = ()  # ids of the LLM calls that made it
+
+
+class ProposalFailed(Exception):
+    """This brief led to nothing usable (malformed answer, no match, refusal); another brief may."""
+
+
+class ProposerUnavailable(Exception):
+    """The proposer cannot answer now (no key, 401, outage, budget spent); the engine uses the built-in one."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        """`retry_after` seconds until it is worth asking again; None = not before a person has acted."""
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class Proposer(Protocol):
+    """Makes children. Implementations: `builtin.BuiltinProposer`, `claude.ClaudeProposer`."""
+
+    name: str
+
+    def operators(self) -> frozenset[Operator]:
+        """The operators it can carry out."""
+        ...
+
+    async def propose(self, brief: Brief) -> Proposal:
+        """Make one child. Raises ProposalFailed or ProposerUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one answer of a language model consumed, in tokens."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class CallLedger(Protocol):
+    """Where a proposer commits money before it spends it, and stores an answer before it is used.
+
+    The engine implements it on the journal.
+    """
+
+    def reserve(self, *, model: str, operator: Operator, request: str, dollars: float) -> int:
+        """Commit `dollars` (an upper bound) and return the call's id. Raises ProposerUnavailable at the cap."""
+        ...
+
+    def answered(
+        self,
+        call: int,
+        *,
+        response: str,
+        usage: Usage,
+        dollars: float,
+        seconds: float,
+        stop_reason: str,
+    ) -> None:
+        """Store a paid answer with what it really cost, durably, before anything is done with it."""
+        ...
+
+    def failed(
+        self, call: int, *, error: str, seconds: float, refused: bool = False, dollars: float = 0.0
+    ) -> None:
+        """Release the reservation; `refused` marks a refusal, which is an outcome of its own."""
+        ...
