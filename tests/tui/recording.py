@@ -1,0 +1,245 @@
+"""A recorded run for tests: snapshots built from plain values, and a source that plays them in real time.
+
+It has the methods of `evolve.client.Client`, so the whole app runs on it, in a pseudo terminal too:
+`python -m tests.tui.recording [live|idle|crash]`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from evolve.model import (
+    Candidate,
+    CandidateState,
+    Command,
+    CommandState,
+    Event,
+    Experiment,
+    Operator,
+    Purpose,
+    Run,
+    Verdict,
+)
+from evolve.view import EngineView, RunningView, Snapshot
+from harness.spec import Outcome, Progress
+
+START = 1_790_000_000.0
+TITLES = (
+    "squared ReLU for SiLU in the MLP",
+    "value embeddings in every second layer",
+    "longer warmdown, shorter warmup",
+    "Muon momentum 0.95 -> 0.97",
+    "softcap of the logits at 15",
+    "window pattern SSSL",
+)
+CATEGORIES = ("architecture", "optimizer", "schedule", "attention", "size", "init")
+
+
+def candidate(number: int, **changes: Any) -> Candidate:
+    """A kept candidate with two scores."""
+    base = Candidate(
+        id=number,
+        operator=Operator.SEED if number == 1 else list(Operator)[1 + number % 5],
+        proposer="builtin",
+        parents=() if number == 1 else (max(1, number // 2),),
+        title="baseline" if number == 1 else TITLES[number % len(TITLES)],
+        hypothesis="Gated units waste parameters at this width, so a plain square should learn faster.",
+        category=CATEGORIES[number % len(CATEGORIES)],
+        commit=f"{number:040x}",
+        source_sha=f"{number:064x}",
+        code_hash=f"{number:064x}",
+        lines=612,
+        created=START + number,
+        state=CandidateState.JUDGED,
+        alive=True,
+        verdict=Verdict.KEPT,
+        verdict_reason="distinct and within 2 sigma of main",
+        generation=number // 4,
+        changes=("MATRIX_LR: 0.04 -> 0.05",),
+        scores=(2.1 - number * 0.003, 2.1 - number * 0.0032),
+        outcome=Outcome.OK,
+        children=number % 3,
+    )
+    return replace(base, **changes)
+
+
+def event(number: int, **changes: Any) -> Event:
+    """A line of the log."""
+    kind = ("proposal", "started", "finished", "verdict")[number % 4]
+    return replace(
+        Event(number, START + number, kind, f"#{number} {kind}: {TITLES[number % 6]}", number),
+        **changes,
+    )
+
+
+def experiment(number: int, of: int, **changes: Any) -> Experiment:
+    """A finished training."""
+    base = Experiment(
+        id=number,
+        candidate=of,
+        purpose=Purpose.SCREEN,
+        seed=7,
+        started=START,
+        finished=START + 20,
+        outcome=Outcome.OK,
+        reason="The budget was spent and the score is in.",
+        val_bpb=2.0712,
+        train_seconds=20.0,
+        train_tokens=409_600,
+        tokens_per_second=20_480.0,
+        log_tail="step 0 loss 9.1\nstep 100 loss 4.2",
+    )
+    return replace(base, **changes)
+
+
+def curve(upto: float, floor: float, points: int = 200) -> tuple[tuple[float, float], ...]:
+    """A loss curve up to a fraction of the budget."""
+    count = int(points * upto)
+    return tuple((i / points, floor + 6.0 * math.exp(-i / points * 9)) for i in range(count + 1))
+
+
+def running(fraction: float, number: int = 30) -> RunningView:
+    """A training at this fraction of its budget."""
+    progress = Progress(
+        phase="training",
+        time=START + 300 * fraction,
+        fraction=fraction,
+        tokens=int(123_000_000 * fraction),
+        seconds=300 * fraction,
+        step=int(950 * fraction),
+        loss=2.2 + 6.0 * math.exp(-fraction * 9),
+        tokens_per_second=412_000.0,
+        mfu_percent=41.2,
+    )
+    return RunningView(
+        experiment=experiment(99, number, finished=None, outcome=None),
+        candidate=candidate(number, state=CandidateState.TRAINING, scores=(), verdict=None),
+        progress=progress,
+        curve=curve(fraction, 2.2),
+        reference=curve(1.0, 2.25),
+    )
+
+
+def snapshot(fraction: float | None = 0.4, **changes: Any) -> Snapshot:
+    """The first screen of a run with a dozen members, a queue of five, and a training."""
+    population = tuple(sorted((candidate(n) for n in range(1, 13)), key=lambda c: c.mean or 9))
+    base = Snapshot(
+        time=START + 600,
+        run=Run(
+            id=1,
+            name="nov21",
+            created=START,
+            state="running",
+            reason="",
+            branch="main",
+            base_commit="0" * 40,
+            settings={},
+            fingerprint={},
+            incumbent=population[0].id,
+            sigma=0.0021,
+        ),
+        engine=EngineView("running", 4242, 0.4, "Claude writes a crossover of #12 and #9."),
+        running=None if fraction is None else running(fraction),
+        queue=tuple(
+            candidate(n, state=CandidateState.READY, alive=False, scores=(), verdict=None)
+            for n in range(31, 36)
+        ),
+        population=population,
+        incumbent=population[0],
+        recent=tuple(event(n) for n in range(1, 41)),
+        candidates=35,
+        experiments=48,
+        failures=3,
+        promotions=4,
+        crossovers=6,
+        llm_calls=31,
+        dollars=1.42,
+        settings=(("population.size", "12"),),
+        pending=(),
+        gap_seconds=0.12,
+        stop_rules="12 candidates or 20 minutes",
+        sandbox="bubblewrap",
+        rehearsal=False,
+    )
+    return replace(base, **changes)
+
+
+class Recording:
+    """Plays a run: `live` trains at two lines a second, `idle` is paused and nothing happens."""
+
+    def __init__(self, mode: str = "live", *, candidates: int = 35) -> None:
+        self.mode = mode
+        self.sent: list[Command] = []
+        self._began = time.monotonic()
+        self._number = candidates
+        self._size = 12
+        self._paused = mode == "idle"
+
+    def data_version(self) -> int:
+        """Moves with every command, and all the time in a live run."""
+        moving = int((time.monotonic() - self._began) * 4) if self.mode == "live" else 0
+        return moving + len(self.sent)
+
+    def snapshot(self) -> Snapshot:
+        """What is going on now."""
+        if self.mode == "crash" and time.monotonic() - self._began > 1.0:
+            raise RuntimeError("a fault of the app itself")
+        passed = time.monotonic() - self._began
+        now = START + 600 + passed
+        fraction = None if self._paused else min(0.99, 0.3 + passed / 300)
+        state = "paused" if self._paused else "running"
+        seen = 40 + int(passed / 5) * (not self._paused)
+        return snapshot(
+            fraction,
+            time=now,
+            engine=EngineView(state, 4242, 0.3, "The queue is full."),
+            recent=tuple(event(n) for n in range(max(1, seen - 49), seen + 1)),
+            settings=(("population.size", str(self._size)),),
+        )
+
+    def events(self, after: int = 0, limit: int = 1000) -> list[Event]:
+        """The log from `after` on."""
+        last = self.snapshot().recent[-1].id
+        return [event(n) for n in range(after + 1, min(last, after + limit) + 1)]
+
+    def candidates(self) -> list[Candidate]:
+        """All of them; the first twelve live."""
+        return [candidate(n, alive=n < 13) for n in range(1, self._number + 1)]
+
+    def candidate(self, number: int) -> Candidate | None:
+        """One of them."""
+        return candidate(number) if 1 <= number <= self._number else None
+
+    def experiments(self, candidate: int) -> list[Experiment]:
+        """Two trainings."""
+        return [experiment(1, candidate), experiment(2, candidate, purpose=Purpose.CONFIRM)]
+
+    def send(self, verb: str, args: dict[str, Any], who: str) -> int:
+        """Obey at once, and answer."""
+        answers = {"pause": "Paused.", "resume": "Running."}
+        answer = answers.get(verb, f"{verb} done.")
+        self._paused = {"pause": True, "resume": False}.get(verb, self._paused)
+        if verb == "set":
+            self._size = int(args["value"])
+        command = Command(
+            len(self.sent) + 1, time.time(), who, verb, args, CommandState.DONE, answer
+        )
+        self.sent.append(command)
+        return command.id
+
+    def wait_for(self, command_id: int, timeout: float) -> Command | None:
+        """The answered command."""
+        return self.sent[command_id - 1]
+
+
+if __name__ == "__main__":
+    from tui.app import run_app
+
+    mode = sys.argv[1] if len(sys.argv) > 1 else "live"
+    many = int(sys.argv[2]) if len(sys.argv) > 2 else 35
+    sys.exit(run_app(Path.cwd(), source=lambda: Recording(mode, candidates=many)))

@@ -1,0 +1,155 @@
+"""Reads the journal for the app, in one thread of its own, so that a slow disk never freezes the keys.
+
+A look costs one `PRAGMA data_version` while nothing happens. The feed never decides what is shown and never
+touches a widget; a fault in reading becomes a sentence in the reading, and the next look tries again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from evolve.model import Candidate, Command, CommandState, Event, EvolveError, Experiment
+from evolve.view import Snapshot
+from tui.state import EVENTS_KEPT, Details, Reading
+
+HEARTBEAT_LOOK = 2.0  # seconds between full looks while the journal does not change
+EVENTS_PAGE = 1000
+
+
+class Source(Protocol):
+    """What the app needs of `evolve.client.Client`; a recording can stand in for it."""
+
+    def data_version(self) -> int:
+        """Changes when the journal changes."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Everything on the first screen."""
+        ...
+
+    def events(self, after: int = 0, limit: int = EVENTS_PAGE) -> Sequence[Event]:
+        """Events with an id above `after`, oldest first."""
+        ...
+
+    def candidates(self) -> Sequence[Candidate]:
+        """Every candidate of the run."""
+        ...
+
+    def candidate(self, number: int) -> Candidate | None:
+        """One candidate."""
+        ...
+
+    def experiments(self, candidate: int) -> Sequence[Experiment]:
+        """The trainings of a candidate, oldest first."""
+        ...
+
+    def send(self, verb: str, args: dict[str, Any], who: str) -> int:
+        """Write a command row and return its id."""
+        ...
+
+    def wait_for(self, command_id: int, timeout: float) -> Command | None:
+        """The command with its answer, once there is one."""
+        ...
+
+
+class Feed:
+    """One source, one thread. Every method is called in that thread, through `submit`."""
+
+    def __init__(self, open_source: Callable[[], Source], who: str) -> None:
+        """`open_source` is called in the reading thread, because SQLite connections stay in theirs."""
+        self._open = open_source
+        self._who = who
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="feed")
+        self._source: Source | None = None
+        self._version: int | None = None
+        self._looked = 0.0
+        self._running = False
+        self._last_event = 0
+        self._listed: int | None = None  # data version of the last full list of candidates
+        self._waiting: list[int] = []
+
+    @property
+    def thread(self) -> ThreadPoolExecutor:
+        """Where the methods below belong."""
+        return self._thread
+
+    def close(self) -> None:
+        """Let the thread go; a look in progress is not waited for."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def look(self, *, candidates: bool = False, events: bool = False) -> Reading:
+        """Look at the journal once. `candidates` and `events` ask for what only some views show."""
+        try:
+            return self._look(candidates=candidates, events=events)
+        except (EvolveError, sqlite3.Error, OSError) as error:
+            self._version = None
+            return Reading(error=f"The journal cannot be read: {error}. Trying again.")
+
+    def _look(self, *, candidates: bool, events: bool) -> Reading:
+        source = self._opened()
+        version = source.data_version()
+        now = time.monotonic()
+        changed = version != self._version
+        listing = candidates and self._listed != version
+        answers = self._answers(source) if changed else ()
+        snapshot = None
+        if changed or self._running or now - self._looked >= HEARTBEAT_LOOK:
+            snapshot = source.snapshot()
+            self._running = snapshot.running is not None
+            self._version, self._looked = version, now
+        every = None
+        if listing:
+            every = tuple(source.candidates())
+            self._listed = version
+        fresh = self._events(source, snapshot) if events else ()
+        return Reading(snapshot=snapshot, candidates=every, events=fresh, answers=answers)
+
+    def _opened(self) -> Source:
+        if self._source is None:
+            self._source = self._open()
+        return self._source
+
+    def _events(self, source: Source, snapshot: Snapshot | None) -> tuple[Event, ...]:
+        newest = snapshot.recent[-1].id if snapshot is not None and snapshot.recent else 0
+        if newest <= self._last_event:
+            return ()
+        after = max(self._last_event, newest - EVENTS_KEPT)
+        found: list[Event] = []
+        while page := source.events(after, EVENTS_PAGE):
+            found += page
+            after = page[-1].id
+        self._last_event = after
+        return tuple(found)
+
+    def _answers(self, source: Source) -> tuple[Command, ...]:
+        found = []
+        for number in tuple(self._waiting):
+            command = source.wait_for(number, 0.0)
+            if command is not None and command.state is not CommandState.PENDING:
+                self._waiting.remove(number)
+                found.append(command)
+        return tuple(found)
+
+    def send(self, verb: str, args: dict[str, Any]) -> int | str:
+        """Write a command. Returns its id, or a sentence that says why it could not be written."""
+        try:
+            number = self._opened().send(verb, args, self._who)
+        except (EvolveError, sqlite3.Error, OSError) as error:
+            return f"That could not be sent: {error}."
+        self._waiting.append(number)
+        return number
+
+    def details(self, number: int) -> Details | str:
+        """Everything about a candidate, or a sentence that says why not."""
+        try:
+            source = self._opened()
+            candidate = source.candidate(number)
+            if candidate is None:
+                return f"There is no candidate #{number} in this run."
+            return Details(candidate, tuple(source.experiments(number)))
+        except (EvolveError, sqlite3.Error, OSError) as error:
+            return f"#{number} cannot be read: {error}."

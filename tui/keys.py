@@ -1,0 +1,122 @@
+"""Every key of the app, written down once: bindings, key line, help and the table in the docs come from here.
+
+A key that is not in this registry does nothing, and nothing in it is without effect. `python -m tui.keys`
+prints the table for the docs. Only letters, digits, arrows and ctrl+letter: they work in tmux and over SSH.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+LIVE, POPULATION, LOG = "live", "population", "log"
+DETAILS, HELP = "details", "help"  # pages on top of a view
+VIEWS = (LIVE, POPULATION, LOG)
+MAIN = frozenset({LIVE, POPULATION, LOG, DETAILS})
+EVERYWHERE = MAIN | {HELP}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One thing that a person can do."""
+
+    id: str
+    keys: tuple[str, ...]  # Textual's names
+    shown: str  # as people write it
+    label: str  # for the key line
+    help: str  # a short sentence
+    group: str  # "View", "Move", "Find", "Act", "Leave"
+    views: frozenset[str]
+    action: str  # Textual action, looked up on the view and then on the app
+    acting: bool = False  # changes the run; absent in read-only mode
+    rank: int = (
+        0  # place in the key line, 0 = not in it; the highest goes first when space is short
+    )
+
+
+KEYS: tuple[Key, ...] = (
+    Key("live", ("1",), "1", "live", "The running candidate", "View", MAIN,
+        "app.view('live')", rank=4),
+    Key("population", ("2",), "2", "population", "Every candidate, best first", "View", MAIN,
+        "app.view('population')", rank=4),
+    Key("log", ("6",), "6", "log", "What happened, newest last", "View", MAIN,
+        "app.view('log')", rank=4),
+    Key("up", ("up", "k"), "↑ k", "up", "One line up", "Move", EVERYWHERE, "move(-1)"),
+    Key("down", ("down", "j"), "↓ j", "down", "One line down", "Move", EVERYWHERE, "move(1)"),
+    Key("page_up", ("pageup", "ctrl+u"), "pgup ctrl+u", "page up", "One page up", "Move",
+        EVERYWHERE, "page(-1)"),
+    Key("page_down", ("pagedown", "ctrl+d"), "pgdn ctrl+d", "page down", "One page down", "Move",
+        EVERYWHERE, "page(1)"),
+    Key("first", ("g", "home"), "g home", "first", "To the first line", "Move", EVERYWHERE,
+        "edge(-1)"),
+    Key("last", ("G", "end"), "G end", "last", "To the last line", "Move", EVERYWHERE, "edge(1)"),
+    Key("pane", ("tab",), "tab", "pane", "Next list", "Move", frozenset({LIVE}), "next_pane",
+        rank=9),
+    Key("open", ("enter",), "enter", "details", "Hypothesis, changes, scores and log of a candidate",
+        "Move", frozenset({LIVE, POPULATION, LOG}), "open", rank=5),
+    Key("back", ("escape",), "esc", "back", "Back one step; never quits", "Move",
+        frozenset({POPULATION, LOG, DETAILS, HELP}), "back", rank=8),
+    Key("previous", ("left_square_bracket",), "[", "previous", "Candidate before this one", "Move",
+        frozenset({DETAILS}), "neighbour(-1)", rank=6),
+    Key("next", ("right_square_bracket",), "]", "next", "Candidate after this one", "Move",
+        frozenset({DETAILS}), "neighbour(1)", rank=6),
+    Key("filter", ("slash",), "/", "filter", "Show only what matches: words, !word, bpb<0.98, gen>3",
+        "Find", frozenset({POPULATION, LOG}), "filter", rank=5),
+    Key("sort", ("s",), "s", "sort", "Sort by score, by age, or the living first", "Find",
+        frozenset({POPULATION}), "sort", rank=7),
+    Key("copy", ("y",), "y", "copy", "Copy the selected line", "Find",
+        MAIN, "copy", rank=10),
+    Key("pause", ("p",), "p", "pause", "Pause after the training in the slot, or resume", "Act",
+        MAIN, "app.pause_or_resume", acting=True, rank=2),
+    Key("larger", ("plus", "equals_sign"), "+", "larger", "Population one larger", "Act",
+        MAIN, "app.resize_population(1)", acting=True),
+    Key("smaller", ("minus",), "-", "smaller", "Population one smaller", "Act", MAIN,
+        "app.resize_population(-1)", acting=True),
+    Key("drop", ("x",), "x", "drop", "Drop the selected candidate from the queue", "Act",
+        frozenset({LIVE, POPULATION, DETAILS}), "drop", acting=True, rank=6),
+    Key("repair", ("ctrl+l",), "ctrl+l", "repaint", "Repair the terminal and paint everything again",
+        "Leave", EVERYWHERE, "app.repair"),
+    Key("detach", ("q", "ctrl+c"), "q ctrl+c", "detach", "Leave; the search goes on", "Leave",
+        EVERYWHERE, "app.detach", rank=3),
+    Key("stop", ("Q",), "Q", "stop", "Stop the search itself (asks you to type “stop”)", "Leave",
+        MAIN, "app.stop_engine", acting=True, rank=7),
+    Key("help", ("question_mark",), "?", "keys", "The keys of this view", "Leave", MAIN,
+        "app.keys", rank=1),
+)  # fmt: skip
+
+GROUPS = ("View", "Move", "Find", "Act", "Leave")
+
+
+def keys_of(view: str, *, read_only: bool = False) -> tuple[Key, ...]:
+    """The keys that do something in a view."""
+    return tuple(key for key in KEYS if view in key.views and not (read_only and key.acting))
+
+
+def key(id: str) -> Key:
+    """The key with this id."""
+    return next(entry for entry in KEYS if entry.id == id)
+
+
+def ascii_shown(shown: str) -> str:
+    """The name of a key for terminals without arrows in their character set."""
+    return shown.replace("↑", "up").replace("↓", "down")
+
+
+def markdown() -> str:
+    """The key table for the docs."""
+    lines = ["| Key | What it does | Views |", "|---|---|---|"]
+    for group in GROUPS:
+        lines.append(f"| **{group}** | | |")
+        for entry in (k for k in KEYS if k.group == group):
+            shown = " ".join(f"`{name}`" for name in entry.shown.split())
+            where = (
+                "all"
+                if entry.views >= MAIN
+                else ", ".join(v for v in (*VIEWS, DETAILS) if v in entry.views)
+            )
+            lines.append(f"| {shown} | {entry.help} | {where} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown() + "\n")

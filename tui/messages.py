@@ -1,0 +1,51 @@
+"""What the screens tell the app: intents. A screen never talks to the journal; the app sends and reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from textual.message import Message
+
+
+@dataclass
+class Ask(Message):
+    """Please send this command to the engine."""
+
+    verb: str
+    words: str  # for the notice line while it is pending
+    args: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+
+@dataclass
+class Copy(Message):
+    """Please put this text on the clipboard."""
+
+    text: str
+    what: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+
+@dataclass
+class Open(Message):
+    """Please show everything about this candidate."""
+
+    candidate: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+
+@dataclass
+class Say(Message):
+    """Please say this in the notice line."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        super().__init__()

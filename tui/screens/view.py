@@ -1,0 +1,150 @@
+"""What every view has in common: the lines around its body, its keys from the registry, and showing a state.
+
+A view owns its panes and its cursor. It asks for things by messages and never talks to the journal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+
+from tui.keys import keys_of
+from tui.messages import Ask, Copy, Open, Say
+from tui.state import ViewState, waiting
+from tui.widgets.canvas import Pane
+from tui.widgets.panels import KeyLine, facts_line, notice_line, status_line, tiny_line
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from evolve.model import Candidate
+    from tui.widgets.rowlist import RowList
+
+
+def bindings(view: str) -> list[BindingType]:
+    """Textual's bindings for the keys of a view. ctrl+c wins over everything, also over an input."""
+    return [
+        Binding(name, entry.action, entry.label, id=entry.id, show=False, priority=name == "ctrl+c")
+        for entry in keys_of(view)
+        for name in entry.keys
+    ]
+
+
+class Resumed(Message):
+    """A view came to the front and wants the state of now."""
+
+
+class ViewScreen(Screen[None], inherit_bindings=False):
+    """The frame of a view: status, facts, body, notice, keys; or a single line when the terminal is tiny."""
+
+    VIEW: ClassVar[str] = ""
+    AUTO_FOCUS = ""
+
+    def __init__(self, state: ViewState) -> None:
+        """`state` is what is shown first."""
+        super().__init__(classes="view" if state.glyphs.braille else "view -ascii")
+        self._shown = state
+
+    def body(self) -> ComposeResult:
+        """The panes between the facts and the notice."""
+        yield from ()
+
+    def compose(self) -> ComposeResult:
+        """The lines around the body."""
+        yield Pane(tiny_line, id="tiny")
+        yield Pane(status_line, id="status")
+        yield Pane(facts_line, id="facts")
+        yield from self.body()
+        yield Pane(notice_line, id="notice")
+        yield Pane(KeyLine(self.VIEW), id="keys")
+
+    def on_mount(self) -> None:
+        """Panes paint themselves as soon as they know their size."""
+        self.show(self._shown)
+
+    def on_screen_resume(self) -> None:
+        """Something may have happened while another view was in front."""
+        self.post_message(Resumed())
+
+    @property
+    def shown(self) -> ViewState:
+        """The state on the screen."""
+        return self._shown
+
+    def show(self, state: ViewState) -> None:
+        """Show a state; every pane repaints what changed in it."""
+        self._shown = state
+        for pane in self.query(Pane):
+            pane.show(state)
+
+    def selected(self) -> Candidate | None:
+        """The candidate that the keys act on."""
+        return None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Acting keys do nothing for somebody who only watches."""
+        return not (self._shown.read_only and action == "drop")
+
+    def action_copy(self) -> None:
+        """Copy a line about the candidate: number, score, commit, title."""
+        candidate = self.selected()
+        if candidate is None:
+            self.post_message(Say("There is nothing to copy here."))
+            return
+        score = "-" if candidate.mean is None else f"{candidate.mean:.6f}"
+        line = f"{candidate.label}\t{score}\t{candidate.commit}\t{candidate.title}"
+        self.post_message(Copy(line, candidate.label))
+
+    def action_drop(self) -> None:
+        """Drop the candidate from the queue, after asking."""
+        candidate = self.selected()
+        if candidate is None:
+            self.post_message(Say("Nothing is selected."))
+        elif not waiting(candidate):
+            self.post_message(
+                Say(
+                    f"{candidate.label} does not wait in the queue; only a waiting one can be dropped."
+                )
+            )
+        else:
+            self._confirm_drop(candidate)
+
+    def _confirm_drop(self, candidate: Candidate) -> None:
+        from tui.screens.confirm import Confirm
+
+        label = candidate.label
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self.post_message(Ask("drop", f"drop {label}", {"candidate": candidate.id}))
+
+        question = f"Drop {label} from the queue? It will not be trained: {candidate.title}"
+        self.app.push_screen(Confirm(self._shown, question), decided)
+
+
+class ListScreen(ViewScreen):
+    """A view in which the keys move a cursor in a list."""
+
+    def current(self) -> RowList[Any]:
+        """The list that has the keys."""
+        raise LookupError(f"{type(self).__name__} has no list")
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by rows."""
+        self.current().move(by)
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by screens."""
+        self.current().page(by)
+
+    def action_edge(self, direction: int) -> None:
+        """Move the cursor to the first or the last row."""
+        self.current().edge(direction)
+
+    def action_open(self) -> None:
+        """Show everything about the selected candidate."""
+        if (candidate := self.selected()) is not None:
+            self.post_message(Open(candidate.id))

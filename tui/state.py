@@ -1,0 +1,332 @@
+"""What the app knows at one instant, as one frozen value, and the pure functions that make the next one.
+
+The feed brings readings of the journal, keys bring wishes; both are reduced here, and the screens only show
+the result. Nothing in this module reads a file, a clock or the terminal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from evolve.model import Candidate, CandidateState, Command, CommandState, Event, Experiment
+from evolve.view import EngineView, Snapshot
+from tui.widgets.ink import UNICODE, Glyphs, Ink, plain
+
+STALE_AFTER = 5.0  # seconds without a heartbeat
+EVENTS_KEPT = 5000
+SORTS = ("living", "score", "newest")
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Everything about one candidate."""
+
+    candidate: Candidate
+    experiments: tuple[Experiment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at the journal. None means: not asked for, or unchanged."""
+
+    snapshot: Snapshot | None = None
+    candidates: tuple[Candidate, ...] | None = None
+    events: tuple[Event, ...] = ()  # those after the last one known
+    answers: tuple[Command, ...] = ()  # to commands of this app
+    error: str = ""  # why the journal could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command of this app that the engine has not answered yet."""
+
+    id: int
+    words: str  # "pause", "population 24 → 25"
+    key: str = ""  # the setting that it changes
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The last thing that the app has to say to the person at the keys."""
+
+    text: str = ""
+    ink: Ink = Ink.PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class ViewState:
+    """Everything that is painted from."""
+
+    snapshot: Snapshot | None = None
+    error: str = ""
+    read_only: bool = False
+    glyphs: Glyphs = UNICODE
+    attach: str = "autoresearch"  # the command that opens this app again
+    asked: tuple[Asked, ...] = ()
+    notice: Notice = field(default_factory=Notice)
+    candidates: tuple[Candidate, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+# ---- what is going on ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A state in one word, with how to paint it."""
+
+    text: str
+    ink: Ink
+
+
+def engine_word(state: ViewState) -> Word:
+    """What the engine is at."""
+    if state.snapshot is None:
+        return Word("...", Ink.DIM)
+    engine = state.snapshot.engine
+    run = state.snapshot.run
+    if engine.state == "none" and run is not None and run.state in {"finished", "failed"}:
+        return Word(run.state.upper(), Ink.BAD if run.state == "failed" else Ink.BOLD)
+    return {
+        "running": Word("RUNNING", Ink.GOOD),
+        "paused": Word("PAUSED", Ink.WARN),
+        "stopping": Word("STOPPING", Ink.WARN),
+        "dead": Word("DEAD", Ink.BAD),
+        "none": Word("STOPPED", Ink.WARN),
+    }.get(engine.state, Word(engine.state.upper(), Ink.PLAIN))
+
+
+def connection_word(state: ViewState) -> Word:
+    """Whether what is on the screen is of now: live, stale with its age, or gone."""
+    if state.error:
+        return Word("lost", Ink.BAD)
+    if state.snapshot is None:
+        return Word("reading", Ink.DIM)
+    engine = state.snapshot.engine
+    if engine.state == "none":
+        return Word("no engine", Ink.WARN)
+    if engine.state == "dead":
+        return Word("dead", Ink.BAD)
+    age = engine.heartbeat_age
+    if age is not None and age >= STALE_AFTER:
+        return Word(f"stale {age:.0f}s", Ink.WARN)
+    return Word("live", Ink.GOOD)
+
+
+def engine_alive(engine: EngineView) -> bool:
+    """True when somebody will answer a command."""
+    return engine.state not in {"none", "dead"}
+
+
+def advice(state: ViewState, clock_of: Callable[[float], str]) -> Notice | None:
+    """What to do when nobody is searching, or None when all is well."""
+    if state.error:
+        return Notice(plain(state.error), Ink.BAD)
+    snapshot = state.snapshot
+    if snapshot is None:
+        return None
+    start = f"{state.attach} run"
+    if snapshot.run is None:
+        return Notice(f"This workspace has never run. Start a search with: {start}", Ink.WARN)
+    engine = snapshot.engine
+    if engine.state == "dead":
+        since = ""
+        if engine.heartbeat_age is not None:
+            since = f" since {clock_of(snapshot.time - engine.heartbeat_age)}"
+        return Notice(f"The engine is gone{since}; nothing is lost. Resume with: {start}", Ink.BAD)
+    if engine.state == "none":
+        reason = plain(snapshot.run.reason)
+        return Notice(f"{reason} Search on with: {start}".strip(), Ink.WARN)
+    return None
+
+
+def setting(state: ViewState, key: str) -> str | None:
+    """A live setting as the engine has it in force."""
+    if state.snapshot is None:
+        return None
+    return dict(state.snapshot.settings).get(key)
+
+
+def population_size(state: ViewState) -> int | None:
+    """The population size in force."""
+    text = setting(state, "population.size")
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def wished_size(state: ViewState) -> int | None:
+    """The population size once everything asked for is done."""
+    for asked in reversed(state.asked):
+        if asked.key == "population.size":
+            return int(asked.value)
+    return population_size(state)
+
+
+def pending(state: ViewState) -> tuple[str, ...]:
+    """What the engine has not answered yet, of this app and of others, in words."""
+    mine = tuple(asked.words for asked in state.asked)
+    return mine or (state.snapshot.pending if state.snapshot is not None else ())
+
+
+# ---- reducers ------------------------------------------------------------------------------------------
+
+
+def with_reading(state: ViewState, reading: Reading) -> ViewState:
+    """Take in one look at the journal."""
+    if reading.error:
+        return replace(state, error=reading.error)
+    events = state.events
+    if reading.events:
+        newest = events[-1].id if events else 0
+        fresh = tuple(event for event in reading.events if event.id > newest)
+        events = (events + fresh)[-EVENTS_KEPT:]
+    state = replace(
+        state,
+        error="",
+        snapshot=reading.snapshot or state.snapshot,
+        candidates=state.candidates if reading.candidates is None else reading.candidates,
+        events=events,
+    )
+    for answer in reading.answers:
+        state = with_answer(state, answer)
+    return state
+
+
+def with_asked(state: ViewState, asked: Asked) -> ViewState:
+    """A command was sent: it is pending until the engine answers."""
+    return replace(state, asked=(*state.asked, asked), notice=Notice())
+
+
+def with_answer(state: ViewState, command: Command) -> ViewState:
+    """The engine answered one of this app's commands."""
+    if command.state is CommandState.PENDING:
+        return state
+    left = tuple(asked for asked in state.asked if asked.id != command.id)
+    refused = command.state is CommandState.REFUSED
+    words = plain(command.answer) or ("Refused." if refused else "Done.")
+    return replace(
+        state,
+        asked=left,
+        notice=Notice(f"Refused: {words}" if refused else words, Ink.BAD if refused else Ink.GOOD),
+    )
+
+
+def with_notice(state: ViewState, text: str, ink: Ink = Ink.PLAIN) -> ViewState:
+    """Say something to the person."""
+    return replace(state, notice=Notice(plain(text), ink))
+
+
+# ---- the population, filtered and in order -------------------------------------------------------------
+
+_TERM = re.compile(r"^(!?)(bpb|gen|g|ch|children|runs|id)(<=|>=|<|>|=)(-?[0-9]*\.?[0-9]+)$")
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+    "<=": lambda a, b: a <= b,
+    ">=": lambda a, b: a >= b,
+    "=": lambda a, b: a == b,
+}
+_NUMBERS: dict[str, Callable[[Candidate], float | None]] = {
+    "bpb": lambda c: c.mean,
+    "gen": lambda c: c.generation,
+    "g": lambda c: c.generation,
+    "ch": lambda c: c.children,
+    "children": lambda c: c.children,
+    "runs": lambda c: len(c.scores),
+    "id": lambda c: c.id,
+}
+
+
+def candidate_filter(text: str) -> Callable[[Candidate], bool]:
+    """Compile a filter: every term must hold. `word`, `!word`, `bpb<0.98`, `gen>3`, `runs>=2`, `#17`."""
+    terms = [_candidate_term(term) for term in text.lower().split()]
+    return lambda candidate: all(term(candidate) for term in terms)
+
+
+def _candidate_term(term: str) -> Callable[[Candidate], bool]:
+    match = _TERM.match(term)
+    if match is None:
+        return lambda candidate: _has_word(haystack(candidate), term)
+    inverse, name, operator, bound = match.groups()
+    number, compare, limit = _NUMBERS[name], _COMPARE[operator], float(bound)
+
+    def holds(candidate: Candidate) -> bool:
+        value = number(candidate)
+        return value is not None and compare(value, limit) is not bool(inverse)
+
+    return holds
+
+
+def _has_word(text: str, term: str) -> bool:
+    if term.startswith("!") and len(term) > 1:
+        return term[1:] not in text
+    return term in text
+
+
+def haystack(candidate: Candidate) -> str:
+    """The words of a candidate that a filter looks at, in lower case."""
+    words = (
+        candidate.label,
+        candidate.operator,
+        candidate.proposer,
+        candidate.category,
+        candidate.title,
+        candidate.state,
+        candidate.verdict or "",
+        candidate.outcome or "",
+        "alive" if candidate.alive else "",
+        "pinned" if candidate.pinned else "",
+        *candidate.changes,
+    )
+    return " ".join(words).lower()
+
+
+def event_filter(text: str) -> Callable[[Event], bool]:
+    """Compile a filter for the log: every word must occur, `!word` must not."""
+    terms = text.lower().split()
+    return lambda event: all(_has_word(f"{event.kind} {event.text}".lower(), t) for t in terms)
+
+
+def arrange(candidates: Sequence[Candidate], sort: str, text: str) -> tuple[Candidate, ...]:
+    """Filter and sort: `living` (the population first), `score`, or `newest`."""
+    keep = candidate_filter(text)
+    chosen = [candidate for candidate in candidates if keep(candidate)]
+    if sort == "newest":
+        return tuple(sorted(chosen, key=lambda c: -c.id))
+    living_first = sort == "living"
+
+    def place(candidate: Candidate) -> tuple[bool, bool, float, int]:
+        mean = candidate.mean
+        return (
+            living_first and not candidate.alive,
+            mean is None,
+            mean if mean is not None else 0.0,
+            -candidate.id,
+        )
+
+    return tuple(sorted(chosen, key=place))
+
+
+def spread(candidate: Candidate, sigma: float | None) -> float | None:
+    """Standard error of a candidate's mean score, bpb: the run's noise, else that of its own repeats."""
+    n = len(candidate.scores)
+    if n == 0:
+        return None
+    if sigma is not None:
+        return float(sigma / n**0.5)
+    if n == 1 or candidate.mean is None:
+        return None
+    variance = sum((score - candidate.mean) ** 2 for score in candidate.scores) / (n - 1)
+    return float((variance / n) ** 0.5)
+
+
+def waiting(candidate: Candidate) -> bool:
+    """True while a candidate can still be dropped."""
+    return candidate.state is CandidateState.READY
+
+
+def selected_in(candidates: Sequence[Candidate], number: int | None) -> Candidate | None:
+    """The candidate with this number."""
+    return next((c for c in candidates if c.id == number), None)

@@ -1,0 +1,132 @@
+"""The terminal around the app: what to set before Textual starts, signals, clipboard, and putting it all back.
+
+Nothing here draws. The one change to Textual itself (a tolerant input decoder) is made only for the versions
+in which the fault is known, and a test sends the bytes that used to end the app.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import functools
+import os
+import signal
+import subprocess
+import termios
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+# Mouse modes, bracketed paste, focus reports, in-band resize, kitty keys; line wrap, cursor, main screen.
+RESET = (
+    "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l"
+    "\x1b[?2004l\x1b[?1004l\x1b[?2048l\x1b[<u\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
+)
+CLIPBOARD_LIMIT = 74_000  # bytes; terminals drop longer OSC 52 strings
+LAST_RESORT = 4  # seconds; after SIGHUP the terminal may be gone, and writing to it may never end
+TEXTUAL_WITH_STRICT_DECODER = ("8.2",)  # versions whose input thread dies of one invalid byte
+
+
+def refusal(environ: Mapping[str, str], streams: Iterable[TextIO]) -> str | None:
+    """Why the app cannot open on these streams, or None when it can."""
+    if not all(stream.isatty() for stream in streams):
+        return "This is not a terminal, so the app stays closed; use: autoresearch status --watch"
+    if environ.get("TERM", "") in {"", "dumb", "unknown"}:
+        return (
+            "This terminal (TERM=dumb or unset) cannot move its cursor; "
+            "use: autoresearch status --watch"
+        )
+    return None
+
+
+def prepare(environ: MutableMapping[str, str]) -> None:
+    """Set Textual's defaults. It reads them once, at import, so this comes first."""
+    if environ.get("SSH_CONNECTION"):
+        environ.setdefault("TEXTUAL_FPS", "15")
+    environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
+    # The terminal's own palette: it fits light and dark, 16 colours and NO_COLOR, and costs the fewest bytes.
+    environ.setdefault("TEXTUAL_THEME", "ansi-dark")
+
+
+def wants_ascii(environ: Mapping[str, str]) -> bool:
+    """True when the locale says that the terminal is not UTF-8."""
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        if value := environ.get(name):
+            return "utf8" not in value.lower().replace("-", "")
+    # No locale at all, as in a bare container: terminals are UTF-8, but tmux and the console then are not.
+    return "TMUX" in environ or environ.get("TERM") == "linux"
+
+
+def tolerate_stray_bytes() -> bool:
+    """Let the input thread survive bytes that are not UTF-8 (tmux re-attach, legacy mouse reports).
+
+    Returns True when this version of Textual needed it.
+    """
+    import textual
+    from textual.drivers import linux_driver
+
+    if not textual.__version__.startswith(TEXTUAL_WITH_STRICT_DECODER):
+        return False
+
+    def tolerant(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
+        return functools.partial(codecs.getincrementaldecoder(encoding), errors="replace")
+
+    vars(linux_driver)["getincrementaldecoder"] = tolerant
+    return True
+
+
+def on_signals(loop: AbstractEventLoop, leave: Callable[[int], None]) -> None:
+    """Call `leave(exit_code)` on SIGTERM, SIGHUP and SIGINT, so that the terminal is put back first."""
+
+    def caught(number: signal.Signals) -> None:
+        if number is not signal.SIGINT:
+            signal.alarm(LAST_RESORT)
+        leave(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        loop.add_signal_handler(number, caught, number)
+
+
+class TerminalGuard:
+    """Remembers the terminal's modes and puts them back, whatever happened in between."""
+
+    def __init__(self, stdin: TextIO, stdout: TextIO) -> None:
+        """Both must be terminals."""
+        self._in, self._out = stdin.fileno(), stdout.fileno()
+        self._modes = termios.tcgetattr(self._in)
+
+    def restore(self) -> None:
+        """Put the modes back. A terminal that has gone away needs no repair."""
+        with suppress(OSError, termios.error):
+            os.write(self._out, RESET.encode("ascii"))
+            termios.tcsetattr(self._in, termios.TCSANOW, self._modes)
+
+
+def copy(text: str, environ: Mapping[str, str], write: Callable[[str], None]) -> str:
+    """Put `text` on the clipboard and return how, in words.
+
+    Inside tmux the default configuration swallows OSC 52 from programs, but `load-buffer -w` works; elsewhere
+    OSC 52 is written with `write`. Long text is cut at `CLIPBOARD_LIMIT` bytes.
+    """
+    data = text.encode("utf-8")
+    cut = len(data) > CLIPBOARD_LIMIT
+    data = data[:CLIPBOARD_LIMIT].decode("utf-8", errors="ignore").encode("utf-8")
+    note = " (cut: too long for a clipboard)" if cut else ""
+    if environ.get("TMUX") and _tmux_took(data):
+        return f"copied to tmux's buffer and the clipboard{note}"
+    write(f"\x1b]52;c;{base64.b64encode(data).decode('ascii')}\a")
+    return f"sent to the terminal's clipboard{note}"
+
+
+def _tmux_took(data: bytes) -> bool:
+    """Load tmux's buffer; False with an old or foreign tmux, where the escape sequence is the next best."""
+    command = ["tmux", "load-buffer", "-w", "-"]
+    try:
+        subprocess.run(command, input=data, check=True, timeout=2, capture_output=True)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True

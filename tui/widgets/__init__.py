@@ -1,0 +1,1 @@
+"""What is painted: text as data, panes that repaint only what changed, and the painters."""

@@ -1,0 +1,93 @@
+"""Everything about one candidate as a page of lines: what it tries, where it comes from, how it did. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from evolve.model import Candidate, Experiment
+from tui.state import Details, ViewState, spread
+from tui.widgets.ink import Ink, Line, bpb, clock, count, wrap
+from tui.widgets.tables import pad, parents, status, time_of_day, words
+
+LOG_LINES = 40
+
+
+def details_page(state: ViewState, details: Details, columns: int) -> list[Line]:
+    """The page of a candidate, `columns` wide; the caller scrolls it."""
+    candidate = details.candidate
+    lines: list[Line] = [*_facts(state, candidate), ()]
+    lines += _section(
+        "Hypothesis", _paragraph(state, candidate.hypothesis or "None given.", columns)
+    )
+    changes = candidate.changes or ("Not recorded.",)
+    lines += _section("Changes", (_text(state, change) for change in changes))
+    lines += _section("Trainings", _trainings(state, details.experiments))
+    last = details.experiments[-1] if details.experiments else None
+    if last is not None and last.reason:
+        lines += _section("Last end", _paragraph(state, last.reason, columns))
+    if last is not None and last.traceback:
+        lines += _section("Traceback", _block(state, last.traceback))
+    if last is not None and last.log_tail:
+        lines += _section("End of its log", _block(state, last.log_tail))
+    return lines
+
+
+def _facts(state: ViewState, candidate: Candidate) -> list[Line]:
+    word, ink = status(candidate)
+    run = state.snapshot.run if state.snapshot is not None else None
+    error = spread(candidate, run.sigma if run is not None else None)
+    score = bpb(candidate.mean) + (f" {state.glyphs.plus_minus}{error:.4f}" if error else "")
+    maker = f"{candidate.operator} by {candidate.proposer}"
+    if candidate.model:
+        maker += f" ({words(state, candidate.model)})"
+    verdict: list[tuple[str, Ink]] = [(word, ink)]
+    if candidate.verdict_reason:
+        verdict.append((f"  {words(state, candidate.verdict_reason)}", Ink.PLAIN))
+    facts: list[tuple[str, Line]] = [
+        ("val_bpb", ((score, Ink.BOLD), (f"  from {len(candidate.scores)} trainings", Ink.DIM))),
+        ("became", tuple(verdict)),
+        ("made by", ((maker, Ink.PLAIN),)),
+        ("parents", ((parents(state, candidate) or "none", Ink.PLAIN),)),
+        ("category", ((words(state, candidate.category), Ink.PLAIN),)),
+        (
+            "kin",
+            ((f"generation {candidate.generation}, {candidate.children} children", Ink.PLAIN),),
+        ),
+        ("size", ((f"{candidate.lines} lines", Ink.PLAIN),)),
+        ("commit", ((candidate.commit[:12], Ink.PLAIN),)),
+        ("created", ((time_of_day(candidate.created), Ink.PLAIN),)),
+    ]
+    if candidate.prompt_version:
+        facts.append(("prompt", ((words(state, candidate.prompt_version), Ink.PLAIN),)))
+    return [((f" {name:9} ", Ink.DIM), *value) for name, value in facts]
+
+
+def _section(title: str, body: Iterable[Line]) -> list[Line]:
+    return [((f" {title}", Ink.BOLD),), *body, ()]
+
+
+def _text(state: ViewState, text: str) -> Line:
+    return ((f"   {words(state, text)}", Ink.PLAIN),)
+
+
+def _paragraph(state: ViewState, text: str, columns: int) -> list[Line]:
+    return [((f"   {line}", Ink.PLAIN),) for line in wrap(words(state, text), columns - 4)]
+
+
+def _block(state: ViewState, text: str) -> list[Line]:
+    return [_text(state, line) for line in text.rstrip().splitlines()[-LOG_LINES:]]
+
+
+def _trainings(state: ViewState, experiments: tuple[Experiment, ...]) -> list[Line]:
+    if not experiments:
+        return [(("   None yet.", Ink.DIM),)]
+    head = f"   {pad('why', 10)}{pad('seed', 7)}{pad('end', 9)}{pad('val_bpb', 9)}"
+    head += f"{pad('time', 8)}{pad('tokens', 9)}{pad('tokens/s', 9)}"
+    lines: list[Line] = [((head, Ink.DIM),)]
+    for run in experiments:
+        end = str(run.outcome) if run.outcome is not None else "running"
+        text = f"   {pad(str(run.purpose), 10)}{pad(str(run.seed), 7)}{pad(end, 9)}"
+        text += f"{pad(bpb(run.val_bpb), 9)}{pad(clock(run.train_seconds), 8)}"
+        text += f"{pad(count(run.train_tokens), 9)}{pad(count(run.tokens_per_second), 9)}"
+        lines.append(((text, Ink.PLAIN),))
+    return lines

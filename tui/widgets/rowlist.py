@@ -1,0 +1,141 @@
+"""A virtual list: only the rows on the screen are ever formatted, so 100,000 rows cost what twenty do.
+
+The cursor stays on the same item when the list changes around it. The list decides nothing about its items;
+what they are and how they look comes from a `ListSpec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from tui.widgets.canvas import Pane
+from tui.widgets.ink import Ink, Line, fit, same_ink
+
+if TYPE_CHECKING:
+    from tui.state import ViewState
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which rows of a list are on the screen, and which one has the cursor. Pure."""
+
+    cursor: int = 0
+    top: int = 0
+    height: int = 1
+    count: int = 0
+
+    def to(self, cursor: int) -> Window:
+        """Move the cursor, and scroll no more than needed."""
+        cursor = max(0, min(self.count - 1, cursor))
+        top = min(self.top, cursor)
+        top = max(top, cursor - self.height + 1)
+        return replace(self, cursor=cursor, top=self._kept(top))
+
+    def resized(self, height: int, count: int) -> Window:
+        """The list or its place on the screen has another size."""
+        return replace(self, height=max(1, height), count=count).to(self.cursor)
+
+    def _kept(self, top: int) -> int:
+        return max(0, min(top, self.count - self.height))
+
+    @property
+    def last(self) -> bool:
+        """True while the cursor is on the last row."""
+        return self.cursor >= self.count - 1
+
+    def words(self) -> str:
+        """`18 of 240`."""
+        return f"{self.cursor + 1} of {self.count}" if self.count else "0"
+
+
+@dataclass(frozen=True)
+class ListSpec(Generic[T]):
+    """What a list shows."""
+
+    rows: Callable[[ViewState], Sequence[T]]
+    identity: Callable[[T], int]
+    paint: Callable[[ViewState, T, int], Line]  # of one row, in that many columns
+    title: Callable[[ViewState, Window, bool, int], Line]  # state, window, active, columns
+    empty: Callable[[ViewState], str]
+    header: Callable[[ViewState, int], Line] | None = None
+    follow: bool = False  # a cursor on the last row stays on the last row
+
+
+class RowList(Pane, Generic[T]):
+    """A list with a cursor."""
+
+    def __init__(self, spec: ListSpec[T], *, id: str, active: bool = True) -> None:
+        """`active` lists show their cursor; the others remember it."""
+        super().__init__(self._paint, id=id)
+        self._spec = spec
+        self._rows: Sequence[T] = ()
+        self._window = Window()
+        self._active = active
+
+    @property
+    def selected(self) -> T | None:
+        """The item under the cursor."""
+        return self._rows[self._window.cursor] if self._rows else None
+
+    @property
+    def active(self) -> bool:
+        """True while the keys go to this list."""
+        return self._active
+
+    @active.setter
+    def active(self, value: bool) -> None:
+        self._active = value
+        self.repaint()
+
+    def show(self, state: ViewState) -> None:
+        """Take in the rows of a new state; the cursor stays on its item."""
+        rows = self._spec.rows(state)
+        if rows is not self._rows:
+            self._window = self._follow(rows)
+            self._rows = rows
+        super().show(state)
+
+    def _follow(self, rows: Sequence[T]) -> Window:
+        before, selected = self._window, self.selected
+        after = before.resized(before.height, len(rows))
+        if selected is None or (self._spec.follow and before.last):
+            return after.to(len(rows) - 1 if self._spec.follow else 0)
+        wanted = self._spec.identity(selected)
+        place = next((i for i, row in enumerate(rows) if self._spec.identity(row) == wanted), None)
+        if place is None or place == before.cursor:
+            return after
+        # Scroll along, so that the item keeps its line on the screen.
+        shifted = replace(after, cursor=place, top=max(0, before.top + place - before.cursor))
+        return shifted.to(place)
+
+    def move(self, by: int) -> None:
+        """Move the cursor by rows."""
+        self._window = self._window.to(self._window.cursor + by)
+        self.repaint()
+
+    def page(self, by: int) -> None:
+        """Move the cursor by screens."""
+        self.move(by * max(1, self._window.height - 1))
+
+    def edge(self, direction: int) -> None:
+        """Move the cursor to the first (-1) or the last (1) row."""
+        self._window = self._window.to(0 if direction < 0 else self._window.count - 1)
+        self.repaint()
+
+    def _paint(self, state: ViewState, columns: int, rows: int) -> list[Line]:
+        spec = self._spec
+        head: list[Line] = [] if spec.header is None else [spec.header(state, columns)]
+        self._window = self._window.resized(rows - 1 - len(head), len(self._rows))
+        lines = [spec.title(state, self._window, self._active, columns), *head]
+        if not self._rows:
+            return [*lines, ((f"  {spec.empty(state)}", Ink.DIM),)]
+        window = self._window
+        for index in range(window.top, min(window.top + window.height, window.count)):
+            line = fit(spec.paint(state, self._rows[index], columns), columns)
+            at_cursor = self._active and index == window.cursor
+            lines.append(same_ink(line, Ink.CURSOR) if at_cursor else line)
+        return lines

@@ -1,0 +1,176 @@
+"""How one row of each list looks: candidates in the queue and the population, and events. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from evolve.model import Candidate, CandidateState, Event, Operator, Verdict
+from tui.state import ViewState, spread
+from tui.widgets.ink import Ink, Line, Span, bpb, cut, plain, rule, width
+
+if TYPE_CHECKING:
+    from tui.widgets.rowlist import Window
+
+SHORT = {
+    Operator.SEED: "seed",
+    Operator.MUTATE: "mutate",
+    Operator.REWRITE: "rewrite",
+    Operator.CROSSOVER: "cross",
+    Operator.REPAIR: "repair",
+    Operator.TUNE: "tune",
+    Operator.HUMAN: "human",
+}
+
+
+def time_of_day(moment: float) -> str:
+    """`14:02:11`, in the person's time zone."""
+    return datetime.fromtimestamp(moment).astimezone().strftime("%H:%M:%S")
+
+
+def words(state: ViewState, text: str) -> str:
+    """Text of a candidate or a model, made safe for this terminal."""
+    return plain(text, ascii_only=not state.glyphs.braille)
+
+
+def pad(text: str, columns: int, *, right: bool = False) -> str:
+    """`text` in exactly `columns` columns."""
+    blank = " " * max(0, columns - width(text))
+    return blank + text if right else text + blank
+
+
+def parents(state: ViewState, candidate: Candidate) -> str:
+    """`#17` or `#17×#12`."""
+    return state.glyphs.times.join(f"#{number}" for number in candidate.parents)
+
+
+def status(candidate: Candidate) -> tuple[str, Ink]:
+    """What became of a candidate, in one word."""
+    if candidate.state is CandidateState.TRAINING:
+        return "training", Ink.CURVE
+    if candidate.state is CandidateState.READY:
+        return "waits", Ink.DIM
+    if candidate.state is CandidateState.CONTENDER:
+        return "repeats", Ink.CURVE
+    if candidate.verdict is Verdict.FAILED and candidate.outcome is not None:
+        return str(candidate.outcome), Ink.BAD
+    verdict = candidate.verdict or Verdict.DROPPED
+    ink = {
+        Verdict.PROMOTED: Ink.GOOD,
+        Verdict.BASELINE: Ink.BOLD,
+        Verdict.KEPT: Ink.PLAIN,
+        Verdict.FAILED: Ink.BAD,
+    }.get(verdict, Ink.DIM)
+    return str(verdict), ink
+
+
+def mark(state: ViewState, candidate: Candidate) -> Span:
+    """One column: `*` main holds it, `+` in the population, `!` banned."""
+    incumbent = state.snapshot.incumbent if state.snapshot is not None else None
+    if incumbent is not None and incumbent.id == candidate.id:
+        return "*", Ink.RIVAL
+    if candidate.banned:
+        return "!", Ink.BAD
+    return ("+", Ink.PLAIN) if candidate.alive else (" ", Ink.PLAIN)
+
+
+def _sigma(state: ViewState) -> float | None:
+    run = state.snapshot.run if state.snapshot is not None else None
+    return run.sigma if run is not None else None
+
+
+def _spread(state: ViewState, candidate: Candidate) -> str:
+    value = spread(candidate, _sigma(state))
+    return "" if value is None else f"{state.glyphs.plus_minus}{value:.4f}"
+
+
+def queue_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
+    """`#18 cross  #17×#12 relu2 for silu`."""
+    kind = SHORT[candidate.operator]
+    origin = parents(state, candidate)
+    head = f" {pad(candidate.label, 5)}{pad(kind, 8)}"
+    room = columns - len(head) - width(origin) - 2
+    title = cut(words(state, candidate.title), room, state.glyphs) if room >= 8 else ""
+    return ((head, Ink.PLAIN), (f"{origin} ", Ink.DIM), (title, Ink.PLAIN))
+
+
+def top_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
+    """`*#17  0.9712 ±0.0021 2x relu2 for silu`, for the population pane of the first view."""
+    sign, ink = mark(state, candidate)
+    score = pad(bpb(candidate.mean), 7)
+    error = pad(_spread(state, candidate), 8)
+    runs = pad(f"{len(candidate.scores)}{state.glyphs.times}", 4)
+    spans: list[Span] = [(f" {sign}", ink), (pad(candidate.label, 5), Ink.PLAIN)]
+    spans += [(score, Ink.BOLD), (error, Ink.DIM), (runs, Ink.DIM)]
+    room = columns - sum(width(text) for text, _ in spans) - 1
+    if room >= 30:
+        spans.append((pad(SHORT[candidate.operator], 8), Ink.DIM))
+        room -= 8
+    spans.append((cut(words(state, candidate.title), room, state.glyphs), Ink.PLAIN))
+    return tuple(spans)
+
+
+def candidate_header(state: ViewState, columns: int) -> Line:
+    """The column heads of the population view."""
+    text = f"   {pad('id', 6)}{pad('val_bpb', 8)}{pad('spread', 9)}{pad('runs', 5)}"
+    if columns >= 80:
+        text += f"{pad('kids', 5)}{pad('gen', 4)}{pad('made by', 8)}"
+    if columns >= 120:
+        text += pad("category", 15)
+    return ((f"{text}{pad('became', 10)}what it tries", Ink.DIM),)
+
+
+def candidate_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
+    """A row of the population view; the reason of its verdict follows its title where there is room."""
+    sign, sign_ink = mark(state, candidate)
+    word, word_ink = status(candidate)
+    spans: list[Span] = [
+        (f" {sign} ", sign_ink),
+        (pad(candidate.label, 6), Ink.PLAIN),
+        (pad(bpb(candidate.mean), 8), Ink.BOLD if candidate.alive else Ink.PLAIN),
+        (pad(_spread(state, candidate), 9), Ink.DIM),
+        (pad(str(len(candidate.scores)), 5), Ink.DIM),
+    ]
+    if columns >= 80:
+        numbers = f"{pad(str(candidate.children), 5)}{pad(str(candidate.generation), 4)}"
+        spans += [(numbers, Ink.DIM), (pad(SHORT[candidate.operator], 8), Ink.PLAIN)]
+    if columns >= 120:
+        spans.append((pad(cut(words(state, candidate.category), 14, state.glyphs), 15), Ink.DIM))
+    spans.append((pad(word, 10), word_ink))
+    room = columns - sum(width(text) for text, _ in spans) - 1
+    title = cut(words(state, candidate.title), room, state.glyphs)
+    spans.append((title, Ink.PLAIN))
+    reason = words(state, candidate.verdict_reason)
+    if reason and room - width(title) >= 20:
+        shown = cut(reason, room - width(title) - 3, state.glyphs)
+        spans.append((f" {state.glyphs.dot} {shown}", Ink.DIM))
+    return tuple(spans)
+
+
+EVENT_INKS = {
+    "error": Ink.BAD,
+    "ratchet": Ink.GOOD,
+    "verdict": Ink.BOLD,
+    "started": Ink.DIM,
+    "queued": Ink.DIM,
+    "proposal": Ink.DIM,
+    "llm": Ink.DIM,
+}
+
+
+def event_row(state: ViewState, event: Event, columns: int) -> Line:
+    """`14:02:11 verdict   #17 kept …`."""
+    head = f" {time_of_day(event.time)} {pad(cut(words(state, event.kind), 9, state.glyphs), 10)}"
+    text = cut(words(state, event.text), columns - width(head) - 1, state.glyphs)
+    return ((head, Ink.DIM), (text, EVENT_INKS.get(event.kind, Ink.PLAIN)))
+
+
+def list_title(name: str, extra: str, window: Window, active: bool, columns: int,
+               state: ViewState) -> Line:  # fmt: skip
+    """The rule above a list: its name, what is special about it, and where the cursor is."""
+    left: list[Span] = [(name, Ink.BOLD if active else Ink.DIM)]
+    if extra:
+        left.append((f"  {extra}", Ink.DIM))
+    where = window.words() if window.count > window.height else ""
+    right: Line = ((where, Ink.DIM),) if where else ()
+    return rule(tuple(left), right, columns, state.glyphs)
