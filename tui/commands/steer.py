@@ -1,0 +1,138 @@
+"""`pause`, `resume`, `stop`, `set` and `inject`: requests to the engine, which validates, applies and answers.
+
+A request is a row in the journal; what is printed is the engine's own answer. Nothing here changes a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui.commands.parsing import add_command, workspace
+
+if TYPE_CHECKING:
+    from tui.commands.parsing import Parser
+
+ANSWER = 10.0  # seconds to wait for the engine's answer; it looks four times a second
+LARGEST = 1 << 20  # bytes of an injected script
+
+
+def add(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add the family."""
+    add_command(
+        commands,
+        "pause",
+        lambda args: _ask(workspace(args), "pause", {}),
+        summary="let the training in the slot end, then wait",
+        description="Pause the search after the training that runs now. The engine stays; nothing is lost.",
+        example="autoresearch pause",
+    )
+    add_command(
+        commands,
+        "resume",
+        lambda args: _ask(workspace(args), "resume", {}),
+        summary="go on after a pause",
+        description="Go on after `autoresearch pause`. A run whose engine has ended goes on with\n"
+        "`autoresearch run`.",
+        example="autoresearch resume",
+    )
+    stop = add_command(
+        commands,
+        "stop",
+        lambda args: _ask(workspace(args), "stop", {"now": args.now}),
+        summary="end the engine; `run` goes on later",
+        description="End the engine after the training that runs now, or at once with --now (that training\n"
+        "is then repeated). `autoresearch run` goes on from there.",
+        example="autoresearch stop --now",
+    )
+    stop.add_argument("--now", action="store_true", help="do not wait for the end of the training")
+    change = add_command(
+        commands,
+        "set",
+        _set,
+        summary="change a setting while the search runs",
+        description="Change a setting of [population], [operators], [prompts], [llm] or [stop] from the next\n"
+        "proposal on. Budget, data and scoring are frozen in a run: scores would not compare.",
+        example="autoresearch set population.size 12",
+    )
+    change.add_argument("key", metavar="KEY", help="section and name, such as population.size")
+    change.add_argument("value", metavar="VALUE", help="the new value")
+    inject = add_command(
+        commands,
+        "inject",
+        _inject,
+        summary="let the engine train a script of yours",
+        description="Put your own variant of train.py into the queue. It is vetted, committed, trained and\n"
+        "judged like any other candidate.",
+        example='autoresearch inject my_train.py --title "wider MLP"',
+    )
+    inject.add_argument("file", metavar="FILE", help="a complete train.py")
+    inject.add_argument(
+        "--title", metavar="TEXT", default="", help="one line that says what is new"
+    )
+
+
+def _set(args: argparse.Namespace) -> int:
+    from tui.commands.live import ALIVE, client_of, snapshot_of
+
+    folder = workspace(args)
+    state = snapshot_of(client_of(folder), folder).engine.state
+    if state in ALIVE:
+        return _ask(folder, "set", {"key": args.key, "value": args.value})
+    from evolve import settings as config
+    from harness.device import detect
+
+    current = config.load(folder, gpu=bool(detect().gpus), overrides={})
+    changed = config.change(current, args.key, args.value)
+    config.save_live(folder, {args.key: args.value})
+    value = config.flatten(changed)[args.key]
+    print(f"{args.key} = {value}; no engine runs now, it counts when the run goes on.")
+    return 0
+
+
+def _inject(args: argparse.Namespace) -> int:
+    from evolve.model import UsageError
+
+    path = Path(args.file)
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except (FileNotFoundError, IsADirectoryError):
+        raise UsageError(f"there is no file {path}; name a complete train.py") from None
+    if len(data) > LARGEST:
+        raise UsageError(f"{path} is larger than a train.py can be (1 MiB)")
+    try:
+        source = data.decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no UTF-8 text; name a complete train.py") from None
+    return _ask(workspace(args), "inject", {"source": source, "title": args.title or path.stem})
+
+
+def _ask(folder: Path, verb: str, args: dict[str, Any]) -> int:
+    """Send a request to the live engine and print its answer."""
+    from evolve.model import CommandState, EvolveError, NothingToDo, UsageError
+    from tui.commands.live import ALIVE, client_of, snapshot_of
+
+    client = client_of(folder)
+    if snapshot_of(client, folder).engine.state not in ALIVE:
+        raise NothingToDo(f"no engine works in {folder}; `autoresearch run` goes on with its run")
+    answer = client.wait_for(client.send(verb, args, _who()), timeout=ANSWER)
+    if answer is None or answer.state is CommandState.PENDING:
+        raise EvolveError(
+            f"the engine has not answered within {ANSWER:.0f} seconds; the request waits for it, "
+            "and `autoresearch status` shows when it is taken up"
+        )
+    if answer.state is CommandState.REFUSED:
+        raise UsageError(answer.answer)
+    print(answer.answer)
+    return 0
+
+
+def _who() -> str:
+    """The person for the journal."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry in passwd
+        return "someone"

@@ -1,0 +1,299 @@
+"""A run as plain text and as JSON: status, results, events, for pipes, dumb terminals and screen readers.
+
+Values in, strings out. Nothing here reads the journal, moves a cursor or knows a colour; whatever a candidate
+or a model wrote is cleaned before it reaches a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING
+
+from evolve.model import CandidateState, Verdict
+from harness.process import clean
+
+if TYPE_CHECKING:
+    from evolve.model import Candidate, Event
+    from evolve.view import EngineView, RunningView, Snapshot
+
+REHEARSAL = (
+    "REHEARSAL: a small model on a CPU, to see that everything works. Its scores are no results; "
+    "a GPU gives real ones, an API key better ideas."
+)
+KEPT = (Verdict.BASELINE, Verdict.PROMOTED, Verdict.KEPT)
+_LABEL = 12  # width of the first column of `status`
+_MEMBERS = 8  # of the population that `status` lists
+
+
+def one_line(text: str, width: int | None = None) -> str:
+    """Untrusted text as one printable line, cut to `width` columns with an ellipsis."""
+    line = " ".join(clean(text).split())
+    if width is None or columns(line) <= width:
+        return line
+    kept = ""
+    for character in line:
+        if columns(kept + character) > width - 1:
+            break
+        kept += character
+    return kept.rstrip() + "…"
+
+
+def columns(text: str) -> int:
+    """How many terminal cells `text` takes: wide East Asian characters take two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def bpb(value: float | None) -> str:
+    """A score in bits per byte, or a dash."""
+    return "-" if value is None else f"{value:.5f}"
+
+
+def score(candidate: Candidate, sigma: float | None) -> str:
+    """`0.97120 ± 0.00030 (3 trainings)`: the mean and its standard error under the run's noise."""
+    if candidate.mean is None:
+        return "not scored yet"
+    count = len(candidate.scores)
+    error = f" ± {sigma / math.sqrt(count):.5f}" if sigma is not None else ""
+    return f"{bpb(candidate.mean)}{error} ({_count(count, 'training')})"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min 5 s`, `2 h 10 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def event_line(event: Event) -> str:
+    """`14:02:11 #212 finished 0.97440`: one line of the run's story, in local time."""
+    text = one_line(event.text)
+    label = f"#{event.candidate}"
+    if event.candidate is not None and label not in text:
+        text = f"{label} {text}"
+    return f"{_clock(event.time)} {text}"
+
+
+# ---- status ----------------------------------------------------------------------------------------------
+
+
+def status(snapshot: Snapshot) -> str:
+    """The state of a run as a small table of at most about 30 lines; needs a snapshot with a run."""
+    run = snapshot.run
+    if run is None:
+        return "No run here yet."
+    rows = [
+        ("Run", f"{one_line(run.name)}, {run.state}: {one_line(run.reason)}"),
+        ("Engine", _engine(snapshot.engine)),
+        ("Incumbent", _incumbent(snapshot)),
+        ("Training", _training(snapshot.running)),
+        ("Queue", _queue(snapshot.queue)),
+        ("Population", f"{len(snapshot.population)} alive"),
+        *(("", line) for line in _members(snapshot)),
+        ("So far", _counts(snapshot)),
+        ("Spent", f"${snapshot.dollars:.2f} in {_count(snapshot.llm_calls, 'model call')}"),
+        ("Noise", "not measured yet" if run.sigma is None else f"{run.sigma:.5f} bpb a training"),
+        ("Ends after", one_line(snapshot.stop_rules) or "nothing: it goes on until it is stopped"),
+        ("Sandbox", one_line(snapshot.sandbox) or "not known yet"),
+        *(("Pending", one_line(request)) for request in snapshot.pending),
+    ]
+    lines = [REHEARSAL, ""] if snapshot.rehearsal else []
+    lines += [f"{label:<{_LABEL}}{text}".rstrip() for label, text in rows]
+    recent = [f"  {event_line(event)}" for event in snapshot.recent[-5:]]
+    return "\n".join([*lines, *(["", "Lately"] if recent else []), *recent])
+
+
+def watch_key(snapshot: Snapshot) -> tuple[object, ...]:
+    """What must change before `status --watch` prints again where it cannot repaint.
+
+    Progress counts in tenths, so that a screen reader is not flooded.
+    """
+    running = snapshot.running
+    progress = running.progress if running else None
+    return (
+        snapshot.run and (snapshot.run.id, snapshot.run.state, snapshot.run.incumbent),
+        snapshot.engine.state,
+        running and running.experiment.id,
+        progress and (progress.phase, int(progress.fraction * 10)),
+        tuple(candidate.id for candidate in snapshot.queue),
+        tuple(candidate.id for candidate in snapshot.population),
+        snapshot.recent[-1].id if snapshot.recent else 0,
+        snapshot.pending,
+    )
+
+
+def _engine(engine: EngineView) -> str:
+    heard = (
+        ""
+        if engine.heartbeat_age is None
+        else f", last heard from {duration(engine.heartbeat_age)} ago"
+    )
+    if engine.state == "none":
+        return "not running; `autoresearch run` goes on from here"
+    if engine.state == "dead":
+        return f"gone without a word{heard}; `autoresearch run` goes on from here, nothing is lost"
+    doing = one_line(engine.doing)
+    return f"{engine.state} (pid {engine.pid}{heard}){f'; {doing}' if doing else ''}"
+
+
+def _incumbent(snapshot: Snapshot) -> str:
+    best = snapshot.incumbent
+    if best is None:
+        return "none yet: the baseline is measured first"
+    sigma = snapshot.run.sigma if snapshot.run else None
+    return f"{best.label} {score(best, sigma)}  {one_line(best.title, 60)}"
+
+
+def _training(running: RunningView | None) -> str:
+    if running is None:
+        return "nothing"
+    experiment, candidate, progress = running.experiment, running.candidate, running.progress
+    head = f"{candidate.label} {candidate.operator} ({experiment.purpose})"
+    if progress is None:
+        return f"{head} starting  {one_line(candidate.title, 40)}"
+    parts = [f"{progress.phase} {progress.fraction:.0%}"]
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.4f}")
+    if progress.tokens_per_second is not None:
+        parts.append(f"{progress.tokens_per_second:,.0f} tokens/s")
+    parts.append(f"{duration(progress.time - experiment.started)} since its start")
+    return f"{head} {', '.join(parts)}  {one_line(candidate.title, 40)}"
+
+
+def _queue(queue: Sequence[Candidate]) -> str:
+    names = [f"{candidate.label} {candidate.operator}" for candidate in queue[:6]]
+    more = f" and {len(queue) - 6} more" if len(queue) > 6 else ""
+    return ", ".join(names) + more if names else "empty"
+
+
+def _members(snapshot: Snapshot) -> list[str]:
+    shown = snapshot.population[:_MEMBERS]
+    lines = [
+        f"{candidate.label:>5} {bpb(candidate.mean):>8} x{len(candidate.scores)} "
+        f"{_verdict(candidate):<9} {one_line(candidate.title, 48)}"
+        for candidate in shown
+    ]
+    more = len(snapshot.population) - len(shown)
+    return [*lines, f"      and {more} more"] if more > 0 else lines
+
+
+def _counts(snapshot: Snapshot) -> str:
+    return ", ".join(
+        (
+            _count(snapshot.candidates, "candidate"),
+            _count(snapshot.experiments, "training"),
+            f"{snapshot.failures} failed",
+            f"{snapshot.promotions} promoted",
+            _count(snapshot.crossovers, "crossover"),
+        )
+    )
+
+
+# ---- results ---------------------------------------------------------------------------------------------
+
+SORT_KEYS: dict[str, Callable[[Candidate], tuple[float | str, ...]]] = {
+    "id": lambda c: (c.id,),
+    "bpb": lambda c: (math.inf if c.mean is None else c.mean, c.id),
+    "generation": lambda c: (c.generation, c.id),
+    "children": lambda c: (-c.children, c.id),
+    "operator": lambda c: (str(c.operator), c.id),
+    "category": lambda c: (c.category, c.id),
+    "verdict": lambda c: (_verdict(c), c.id),
+    "lines": lambda c: (c.lines, c.id),
+}
+
+
+def select(
+    candidates: Iterable[Candidate], *, kept_only: bool, category: str | None, sort: str
+) -> list[Candidate]:
+    """The candidates that a person asked for, in the order asked for (a key of SORT_KEYS)."""
+    chosen = [
+        candidate
+        for candidate in candidates
+        if (not kept_only or candidate.verdict in KEPT)
+        and (category is None or candidate.category == category)
+    ]
+    return sorted(chosen, key=SORT_KEYS[sort])
+
+
+def results(candidates: Sequence[Candidate], sigma: float | None, incumbent: int | None) -> str:
+    """An aligned table with one line a candidate; `*` marks the incumbent, `alive` the population."""
+    rows = [
+        (
+            f"{'*' if candidate.id == incumbent else ' '}{candidate.label}",
+            bpb(candidate.mean),
+            "-"
+            if sigma is None or not candidate.scores
+            else f"{sigma / math.sqrt(len(candidate.scores)):.5f}",
+            str(len(candidate.scores)),
+            _verdict(candidate),
+            "alive" if candidate.alive else "",
+            str(candidate.operator),
+            "x".join(f"#{parent}" for parent in candidate.parents) or "-",
+            one_line(candidate.category),
+            candidate.commit[:7],
+            one_line(candidate.title, 60),
+        )
+        for candidate in candidates
+    ]
+    head = ("id", "val_bpb", "±", "n", "verdict", "", "operator", "parents", "category", "commit", "title")  # fmt: skip
+    return table((head, *rows), right=frozenset({1, 2, 3}))
+
+
+def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
+    """Rows of cells, aligned by terminal columns and two blanks apart; the columns in `right` end flush."""
+    widths = [max(columns(row[i]) for row in rows) for i in range(len(rows[0]))]
+
+    def pad(cell: str, i: int) -> str:
+        blanks = " " * (widths[i] - columns(cell))
+        return blanks + cell if i in right else cell + blanks
+
+    return "\n".join("  ".join(pad(cell, i) for i, cell in enumerate(row)).rstrip() for row in rows)
+
+
+def to_json(value: object) -> str:
+    """A dataclass, or a list or dict of them, as indented JSON; numbers that JSON lacks become null."""
+    return json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def jsonable(value: object) -> object:
+    """Dataclasses to dicts, tuples to lists, non-finite numbers to None; strings stay as they are.
+
+    JSON escapes control characters itself, so text is not cleaned here: it stays exact.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: jsonable(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _verdict(candidate: Candidate) -> str:
+    """The verdict in a word; a failure says which, an open case says where it stands."""
+    if candidate.verdict is Verdict.FAILED and candidate.outcome is not None:
+        return str(candidate.outcome)
+    if candidate.verdict is not None:
+        return str(candidate.verdict)
+    return "waiting" if candidate.state is CandidateState.READY else str(candidate.state)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(moment))
