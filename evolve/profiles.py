@@ -1,0 +1,27 @@
+"""What a profile changes in the defaults: `gpu` is the defaults themselves, `cpu` a rehearsal of minutes.
+
+Data only; `settings` lays it under what a person wrote.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Small enough that a dozen candidates train within minutes on two CPU cores, and deterministic by tokens.
+_REHEARSAL: dict[str, dict[str, Any]] = {
+    "budget": {"kind": "tokens", "tokens": 400_000, "wall_limit": 180.0},
+    "data": {
+        "source": "local",
+        "sequence_length": 256,
+        "vocabulary": 1024,
+        "eval_tokens": 65_536,
+        "local_mb": 12,
+    },
+    "device": {"device": "cpu"},
+    "sandbox": {"threads": 1},
+    "population": {"size": 6},
+    "acceptance": {"baseline_repeats": 3, "max_repeats": 3},
+    "stop": {"candidates": 12},
+}
+
+PROFILES: dict[str, dict[str, dict[str, Any]]] = {"gpu": {}, "cpu": _REHEARSAL}

@@ -1,0 +1,230 @@
+"""The settings in force: lays the layers over one another, checks them, changes them, writes the live ones down.
+
+Later layers win: defaults, profile, `autoresearch.toml`, `.autoresearch/live.toml`, command line. A person's
+`autoresearch.toml` is read and never written. Nothing here looks at the machine, at git or at the journal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_origin
+
+import tomli_w
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from evolve.keys import FROZEN, Described, field_of, frozen, is_live, reference, unfit, unknown
+from evolve.model import EvolveError, UsageError
+from evolve.places import LIVE_FILE, SETTINGS_FILE, state_folder
+from evolve.profiles import PROFILES
+from evolve.sections import Settings
+from evolve.toml_text import LIVE, flat
+
+__all__ = [
+    "FROZEN",
+    "LIVE",
+    "Described",
+    "Settings",
+    "change",
+    "flatten",
+    "load",
+    "reference",
+    "reload",
+    "save_live",
+]
+
+Nested = dict[str, Any]
+Place = Callable[[str], str]  # dotted key -> `FILE, line N: ` or nothing
+
+
+def load(workspace: Path, *, gpu: bool, overrides: Mapping[str, str]) -> Settings:
+    """The settings in force in `workspace`, with `profile` resolved to gpu or cpu.
+
+    `gpu`: an NVIDIA GPU is here. `overrides`: dotted key to value from the command line. Raises UsageError
+    that names file, line and key.
+    """
+    layers = [_read(workspace, SETTINGS_FILE), _read(workspace, LIVE_FILE), _nested(overrides)]
+    asked = next((layer["profile"] for layer in reversed(layers) if "profile" in layer), "auto")
+    profile = ("gpu" if gpu else "cpu") if asked == "auto" else asked
+    merged = _merge(Settings().model_dump(), PROFILES[profile], *layers, {"profile": profile})
+    merged["origin"] = {"gpu": gpu, "overrides": dict(overrides)}
+    return _consistent(Settings.model_validate(merged))
+
+
+def reload(workspace: Path, settings: Settings) -> tuple[Settings, list[str]]:
+    """Read the files again while an engine runs: live sections are taken over, the rest is named.
+
+    Returns the new settings and the keys whose edits wait for another run or engine. Raises like `load`.
+    """
+    origin = settings.origin
+    fresh = load(workspace, gpu=origin.gpu, overrides=origin.overrides)
+    profile = fresh.profile
+    if profile != settings.profile:
+        forced = {**origin.overrides, "profile": settings.profile}
+        fresh = load(workspace, gpu=origin.gpu, overrides=forced)
+    before, after = flatten(settings), flatten(fresh)
+    ignored = [k for k in after if not is_live(k) and after[k] != before.get(k)]
+    ignored += ["profile"] if profile != settings.profile else []
+    live = {section: dict(fresh)[section] for section in LIVE}
+    return settings.model_copy(update=live), ignored
+
+
+def change(settings: Settings, key: str, value_text: str) -> Settings:
+    """`settings` with one live key changed; the value is a TOML literal or a bare string.
+
+    Raises UsageError for an unknown key (with the nearest), a frozen one (with the reason) or a wrong value.
+    """
+    if field_of(key) is None:
+        raise UsageError(unknown(key))
+    if not is_live(key):
+        raise UsageError(frozen(key))
+    changed = _merge(settings.model_dump(), _nested({key: value_text}))
+    kept = {k: v for k, v in settings.origin.overrides.items() if k != key}
+    changed["origin"] = {"gpu": settings.origin.gpu, "overrides": kept}
+    return _consistent(Settings.model_validate(changed))
+
+
+def flatten(settings: Settings) -> dict[str, str]:
+    """Dotted key to value as TOML, in the order of the documentation."""
+    return flat(settings.model_dump(mode="json"))
+
+
+def save_live(workspace: Path, changes: Mapping[str, str]) -> None:
+    """Keep changes made by machine in `.autoresearch/live.toml`, atomically; later layers read them.
+
+    Raises UsageError when a key or value is none, or when the file has been broken by hand.
+    """
+    state_folder(workspace)
+    text = tomli_w.dumps(_merge(_read(workspace, LIVE_FILE), _nested(changes)))
+    path = workspace / LIVE_FILE
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write("# Written by `autoresearch set` and the app; wins over autoresearch.toml.\n\n")
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+# ---- reading ---------------------------------------------------------------------------------------------
+
+
+def _read(workspace: Path, name: str) -> Nested:
+    """One file as a checked layer; an absent file is an empty one."""
+    try:
+        text = (workspace / name).read_text(encoding="utf-8")
+        layer = tomllib.loads(text)
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError:
+        raise UsageError(f"{name} is not UTF-8 text; save it as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(_syntax(name, str(error))) from None
+    except OSError as error:
+        raise EvolveError(f"{name} cannot be read: {error.strerror}; check its owner.") from None
+    _check(layer, lambda key: _place(name, text, key))
+    return layer
+
+
+def _nested(changes: Mapping[str, str]) -> Nested:
+    """Dotted keys with values as text, from a command, as a checked layer."""
+    layer: Nested = {}
+    for key, text in changes.items():
+        field = field_of(key)
+        if field is None:
+            raise UsageError(unknown(key))
+        inside = layer
+        *path, last = key.split(".", 2)
+        for part in path:
+            inside = inside.setdefault(part, {})
+        inside[last] = _parse(field, text)
+    _check(layer, lambda key: "")
+    return layer
+
+
+def _parse(field: FieldInfo, text: str) -> object:
+    """A TOML literal; text that is none, or that stands for text anyway, is taken as it is."""
+    value: object
+    try:
+        document = tomllib.loads(f"value = {text}")
+        value = document["value"] if len(document) == 1 else text
+    except tomllib.TOMLDecodeError:
+        value = text
+    if field.annotation in (int, float) and isinstance(value, str):
+        try:
+            return float(value)  # TOML has no `.5`
+        except ValueError:
+            return value
+    wants_text = field.annotation is str or get_origin(field.annotation) is Literal
+    return text if wants_text and not isinstance(value, str) else value
+
+
+def _merge(*layers: Mapping[str, Any]) -> Nested:
+    """Later layers win, table by table."""
+    merged: Nested = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+# ---- checking ------------------------------------------------------------------------------------------
+
+
+def _check(layer: Nested, place: Place) -> None:
+    """Raise UsageError for the first thing in a layer that is no setting or no fitting value."""
+    if "origin" in layer:
+        raise UsageError(f"{place('origin')}{unknown('origin')}")
+    try:
+        Settings.model_validate(layer)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            raise UsageError(f"{place(key)}{unknown(key)}") from None
+        raise UsageError(f"{place(key)}{unfit(key, fault['input'])}") from None
+
+
+def _consistent(settings: Settings) -> Settings:
+    """What no single key can tell."""
+    budget, weights = settings.budget, settings.operators.model_dump().values()
+    if budget.kind == "seconds" and budget.wall_limit <= budget.seconds:
+        raise UsageError(
+            f"budget.wall_limit ({budget.wall_limit:g} s) ends an experiment before its {budget.seconds:g} s of "
+            "training are over; make it at least twice budget.seconds."
+        )
+    if not any(weights):
+        raise UsageError("Every weight in [operators] is 0, so no child could be made; raise one.")
+    return settings
+
+
+def _syntax(name: str, message: str) -> str:
+    where = re.search(r" \(at line (\d+), column \d+\)$", message)
+    what = re.sub(r" \(at .*\)$", "", message)
+    line = f", line {where.group(1)}" if where else ""
+    return (
+        f"{name}{line} is not valid TOML ({what[:1].lower()}{what[1:]}); correct it and try again."
+    )
+
+
+def _place(name: str, text: str, key: str) -> str:
+    """`autoresearch.toml, line 12: `, as far as the line can be found."""
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.replace('"', "").replace("'", "")
+        header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", bare)
+        assignment = re.match(r"\s*([\w.-]+)\s*=", bare)
+        if header:
+            section = f"{header.group(1)}."
+            found = key == header.group(1)
+        else:
+            here = f"{section}{assignment.group(1)}" if assignment else ""
+            found = bool(here) and f"{key}.".startswith(f"{here}.")
+        if found:
+            return f"{name}, line {number}: "
+    return f"{name}: "

@@ -1,0 +1,45 @@
+"""Settings as flat text: dotted keys, values as TOML. Shared by the settings and by clients, so it stays light.
+
+Pure; it knows neither which keys exist nor where files are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+LIVE = (
+    "population",
+    "operators",
+    "prompts",
+    "llm",
+    "stop",
+)  # sections that may change while an engine runs
+
+
+def flat(nested: Mapping[str, Any]) -> dict[str, str]:
+    """Nested settings as `{"population.size": "8"}`; values are TOML literals.
+
+    Sections are one level deep. A table inside a section gives a key per entry, written as an inline table:
+    `llm.prices.claude-opus-5-5`.
+    """
+    lines: dict[str, str] = {}
+    for section, value in nested.items():
+        if not isinstance(value, Mapping):
+            lines[section] = literal(value)
+            continue
+        for key, inner in value.items():
+            if isinstance(inner, Mapping):
+                lines |= {f"{section}.{key}.{name}": literal(v) for name, v in inner.items()}
+            else:
+                lines[f"{section}.{key}"] = literal(inner)
+    return lines
+
+
+def literal(value: object) -> str:
+    """One value as TOML text."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {literal(v)}" for key, v in value.items()) + " }"
+    # JSON's scalars are TOML's, except that TOML also escapes DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
