@@ -54,7 +54,7 @@ def test_a_scatter_below_the_uncertainty_is_no_scatter() -> None:
 def test_a_banned_member_has_no_children() -> None:
     members = [member(1, 0.5, banned=True), member(2, 1.0)]
     assert set(drawn(members)) == {(2,)}
-    with pytest.raises(ValueError, match="nobody|no member"):
+    with pytest.raises(ValueError, match="no member"):
         choose_parents([member(1, 0.5, banned=True)], random.Random(1), Operator.TUNE)
 
 

@@ -1,0 +1,373 @@
+"""Rejects a proposal before it costs a second of training, and says when two versions are the same code.
+
+Everything is read off the syntax tree; nothing is imported or run. This is a courtesy and a fence against
+accidents, not a wall: the wall is the harness, which gives a candidate no network, no files and no targets.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import symtable
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from evolve.propose.policy import (
+    ALLOWED_MODULES,
+    ALLOWED_OF,
+    FORBIDDEN_ATTRIBUTES,
+    FORBIDDEN_CALLS,
+    FORBIDDEN_DOTTED,
+    FORBIDDEN_NAMES,
+    MAX_BYTES,
+    MAX_ITEMS,
+    MAX_LINES,
+    MAX_LITERAL,
+    REQUIRED_CALLS,
+)
+
+LINT_RULES = "E9,F63,F7,F82"  # syntax, nonsense comparisons, misplaced statements, undefined names
+_LINT_SECONDS = 20.0
+_SEEDING = frozenset({"manual_seed", "manual_seed_all", "seed"})
+_BLOCKS = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
+    *(ast.If, ast.For, ast.While, ast.With, ast.Try, ast.ExceptHandler),
+)
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason not to train a proposal."""
+
+    kind: str  # "syntax", "import", "call", "contract", "size", "literal", "lint"
+    what: str  # in words, without the place
+    line: int = 0  # 1 for the first; 0 when it has no place
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.what}" if self.line else self.what
+
+
+def vet(source: str, parent_sources: Sequence[str] = ()) -> list[Problem]:
+    """What speaks against training `source`; empty when nothing does.
+
+    What a parent already does, its child may go on doing: a workspace whose own train.py uses another package
+    stays workable, and only additions are judged.
+    """
+    inherited = {problem.what for parent in parent_sources for problem in _examine(parent)}
+    return [problem for problem in _examine(source) if problem.what not in inherited]
+
+
+def normalise(source: str) -> str:
+    """The code without comments, docstrings, layout and seeds: what makes two versions the same experiment.
+
+    Seeds belong to the harness, so another literal in `manual_seed(…)` or a constant named SEED is no new idea.
+    Raises SyntaxError.
+    """
+    return ast.unparse(_Normaliser().visit(_parse(source)))
+
+
+def code_hash(source: str) -> str:
+    """SHA-256 (64 hex digits) of the normalised code. Raises SyntaxError."""
+    return hashlib.sha256(normalise(source).encode()).hexdigest()
+
+
+def similarity(a: str, b: str) -> float:
+    """How alike two normalised sources are, 0…1: the share of token triples that they have in common."""
+    left, right = _shingles(a), _shingles(b)
+    total = left.total() + right.total()
+    return 2 * (left & right).total() / total if total else 1.0
+
+
+@lru_cache(maxsize=1)
+def ruff_executable() -> str | None:
+    """Where ruff is, beside this interpreter or on the path; None when it is not installed."""
+    beside = Path(sys.executable).with_name("ruff")
+    return str(beside) if beside.is_file() else shutil.which("ruff")
+
+
+def linter() -> str:
+    """Which linter vets proposals here: `ruff` or `compile` (Python's own compiler and symbol table)."""
+    return "ruff" if ruff_executable() else "compile"
+
+
+# ---- examination ---------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=64)
+def _examine(source: str) -> tuple[Problem, ...]:
+    size = tuple(_size(source))
+    if size:
+        return size
+    try:
+        tree = _parse(source)
+        normalise(source)
+    except SyntaxError as error:
+        return (Problem("syntax", f"it is not valid Python: {error.msg}", error.lineno or 0),)
+    except (ValueError, RecursionError, MemoryError) as error:
+        # A NUL byte, or nesting beyond Python's depth.
+        return (Problem("syntax", f"Python cannot parse it: {error}"),)
+    return (
+        *_imports(tree),
+        *_calls(tree),
+        *_literals(tree),
+        *_contract(tree),
+        *lint(source, ruff_executable()),
+    )
+
+
+def _parse(source: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", SyntaxWarning
+        )  # an odd escape in a comment string is no fault
+        return ast.parse(source)
+
+
+def _size(source: str) -> Iterator[Problem]:
+    size, lines = len(source.encode(errors="surrogatepass")), source.count("\n") + 1
+    if size > MAX_BYTES:
+        yield Problem("size", f"it has {size:,} bytes, more than {MAX_BYTES:,}")
+    if lines > MAX_LINES:
+        yield Problem("size", f"it has {lines:,} lines, more than {MAX_LINES:,}")
+
+
+def _imports(tree: ast.Module) -> Iterator[Problem]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _import(alias.name, node.lineno)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield Problem("import", "it imports relative to a package", node.lineno)
+                continue
+            module = node.module or ""
+            yield from _import(module, node.lineno)
+            for alias in node.names:
+                yield from _member(module, alias.name, node.lineno)
+
+
+def _import(module: str, line: int) -> Iterator[Problem]:
+    root = module.partition(".")[0]
+    if root not in ALLOWED_MODULES:
+        yield Problem("import", f"it imports {root}, which a candidate may not", line)
+    elif module in FORBIDDEN_DOTTED:
+        yield Problem("import", f"it imports {module}, which a candidate may not", line)
+
+
+def _member(module: str, name: str, line: int) -> Iterator[Problem]:
+    """`module.name` or `from module import name`."""
+    dotted = f"{module}.{name}"
+    allowed = ALLOWED_OF.get(module)
+    if (
+        dotted in FORBIDDEN_DOTTED
+        or (allowed is not None and name not in allowed)
+        or (module == "prepare" and name.startswith("_"))
+    ):
+        yield Problem("call", f"it uses {dotted}, which a candidate may not", line)
+
+
+def _calls(tree: ast.Module) -> Iterator[Problem]:
+    modules = _module_names(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            if node.attr in FORBIDDEN_ATTRIBUTES:
+                yield Problem("call", f"it touches {node.attr}", node.lineno)
+            dotted = _dotted(node.value)
+            root, _, rest = dotted.partition(".")
+            module = ".".join(filter(None, (modules.get(root, ""), rest)))
+            if root in modules:
+                yield from _member(module, node.attr, node.lineno)
+                if module == "prepare" and not isinstance(node.ctx, ast.Load):
+                    yield Problem("call", "it changes the module prepare", node.lineno)
+        elif isinstance(node, ast.Name) and node.id in FORBIDDEN_NAMES:
+            yield Problem("call", f"it uses {node.id}(), which a candidate may not", node.lineno)
+        elif isinstance(node, ast.Call):
+            yield from _call(node)
+
+
+def _call(node: ast.Call) -> Iterator[Problem]:
+    if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
+        yield Problem("call", f"it uses {node.func.id}(), which a candidate may not", node.lineno)
+    if _called(node) == "make_dataloader":
+        arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+        if any(isinstance(a, ast.Constant) and a.value == "val" for a in arguments):
+            yield Problem("call", "it reads the validation rows itself", node.lineno)
+
+
+def _module_names(tree: ast.Module) -> dict[str, str]:
+    """Local name -> module, for `import x.y as z` and for submodules of torch."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.asname:
+                    names[alias.asname] = alias.name
+                else:
+                    names[alias.name.partition(".")[0]] = alias.name.partition(".")[0]
+    return names
+
+
+def _dotted(node: ast.expr) -> str:
+    """`torch.utils` for that expression, "" for anything that is not a plain chain of names."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
+
+
+def _called(node: ast.Call) -> str:
+    if isinstance(node.func, ast.Name):
+        return node.func.id
+    return node.func.attr if isinstance(node.func, ast.Attribute) else ""
+
+
+def _literals(tree: ast.Module) -> Iterator[Problem]:
+    """Weights or text smuggled in as a literal: nothing that a training script needs is that long."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes)):
+            if len(node.value) > MAX_LITERAL:
+                yield Problem(
+                    "literal",
+                    f"a literal of {len(node.value):,} characters, more than {MAX_LITERAL:,}",
+                    node.lineno,
+                )
+        elif isinstance(node, (ast.List, ast.Tuple, ast.Set)) and len(node.elts) > MAX_ITEMS:
+            yield Problem(
+                "literal",
+                f"a literal of {len(node.elts):,} items, more than {MAX_ITEMS:,}",
+                node.lineno,
+            )
+
+
+def _contract(tree: ast.Module) -> Iterator[Problem]:
+    imported = any(
+        (isinstance(node, ast.ImportFrom) and node.module == "prepare")
+        or (isinstance(node, ast.Import) and any(a.name == "prepare" for a in node.names))
+        for node in ast.walk(tree)
+    )
+    if not imported:
+        yield Problem("contract", "it does not import from prepare")
+    called = {_called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for name in REQUIRED_CALLS:
+        if name not in called:
+            yield Problem("contract", f"it never calls {name}")
+
+
+# ---- lint ----------------------------------------------------------------------------------------------
+
+
+def lint(source: str, ruff: str | None) -> tuple[Problem, ...]:
+    """Undefined names and other certain errors, by the ruff at that path, or by Python's own compiler."""
+    return _ruff(ruff, source) if ruff else tuple(_compile(source))
+
+
+def _ruff(ruff: str, source: str) -> tuple[Problem, ...]:
+    command = [ruff, "check", "--isolated", "--no-cache", "--quiet", "--select", LINT_RULES]
+    command += ["--output-format", "json", "--stdin-filename", "train.py", "-"]
+    answer = subprocess.run(
+        command, input=source, capture_output=True, text=True, timeout=_LINT_SECONDS, check=False
+    )
+    if not answer.stdout.strip():
+        return ()
+    return tuple(
+        Problem("lint", f"{found['message']} ({found['code']})", found["location"]["row"])
+        for found in json.loads(answer.stdout)
+    )
+
+
+def _compile(source: str) -> Iterator[Problem]:
+    """What the compiler refuses, and names that are read and bound nowhere."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            compile(source, "train.py", "exec")
+    except SyntaxError as error:
+        yield Problem("lint", error.msg, error.lineno or 0)
+        return
+    tree = _parse(source)
+    if any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in ast.walk(tree)):
+        return  # what a star brings cannot be known
+    top = symtable.symtable(source, "train.py", "exec")
+    bound = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported()}
+    bound |= _declared_global(top) | set(dir(builtins)) | {"__file__", "__name__"}
+    lines = {n.id: n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    for name in sorted(_global_reads(top) - bound):
+        yield Problem("lint", f"Undefined name `{name}`", lines.get(name, 0))
+
+
+def _declared_global(table: symtable.SymbolTable) -> set[str]:
+    names = {
+        s.get_name() for s in table.get_symbols() if s.is_declared_global() and s.is_assigned()
+    }
+    return names.union(*(_declared_global(child) for child in table.get_children()))
+
+
+def _global_reads(table: symtable.SymbolTable) -> set[str]:
+    here = {
+        s.get_name()
+        for s in table.get_symbols()
+        if s.is_referenced() and (s.is_global() or table.get_type() == "module")
+    }
+    return here.union(*(_global_reads(child) for child in table.get_children()))
+
+
+# ---- normal form ---------------------------------------------------------------------------------------
+
+
+class _Normaliser(ast.NodeTransformer):
+    """Drops docstrings and other bare strings; sets every seed to 0."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if _is_string(node) else self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if _called(node) in _SEEDING:
+            node.args = [_zero(argument) for argument in node.args]
+        for keyword in node.keywords:
+            if keyword.arg == "seed":
+                keyword.value = _zero(keyword.value)
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        self.generic_visit(node)
+        if all(isinstance(t, ast.Name) and t.id.upper().endswith("SEED") for t in node.targets):
+            node.value = _zero(node.value)
+        return node
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if isinstance(node, _BLOCKS) and not node.body:
+            node.body = [ast.Pass()]  # it held only a docstring, and must not end up empty
+        if isinstance(node, ast.Try) and not node.handlers and not node.finalbody:
+            node.finalbody = [ast.Pass()]
+        return node
+
+
+def _is_string(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _zero(node: ast.expr) -> ast.expr:
+    return ast.Constant(0) if isinstance(node, ast.Constant) else node
+
+
+def _shingles(code: str) -> Counter[tuple[str, ...]]:
+    tokens = _TOKEN.findall(code)
+    return Counter(zip(tokens, tokens[1:], tokens[2:], strict=False))
