@@ -1,0 +1,144 @@
+"""One engine per workspace: a lock held for life, which also tells clients who holds it and that it is alive.
+
+The kernel releases the lock however the engine ends, so a stale one cannot exist; the text inside is for people
+and clients, never the proof. Not for network file systems, where such locks mean little.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from evolve.model import EvolveError
+
+ACQUIRE_TRIES = 25
+ACQUIRE_PAUSE = 0.02  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds, or last held, a workspace's engine lock."""
+
+    pid: int
+    start_ticks: (
+        int  # of the process, since boot; with boot_id it cannot be mistaken for another one
+    )
+    boot_id: str
+    started: float  # unix seconds
+    doing: str = ""
+    alive: bool = False
+    heartbeat_age: float = 0.0  # seconds
+
+
+class EngineLock:
+    """A context manager that holds the lock. Raises EvolveError when another engine has it."""
+
+    def __init__(self, path: Path) -> None:
+        """`path`: the lock file, made when it is missing."""
+        self.path = path
+        self._descriptor: int | None = None
+        self._told: dict[str, object] = {}
+
+    def __enter__(self) -> Self:
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _acquire(descriptor, self.path):
+            os.close(descriptor)
+            other = holder(self.path)
+            since = time.strftime("%H:%M:%S", time.localtime(other.started)) if other else "?"
+            raise EvolveError(
+                f"Another engine (pid {other.pid if other else '?'}) works here since {since}; look at it with "
+                "`autoresearch`, or end it with `autoresearch stop`."
+            )
+        self._descriptor = descriptor
+        pid = os.getpid()
+        self._told = asdict(Holder(pid, start_ticks(pid), boot_id(), time.time()))
+        self._write()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)  # a clean end leaves no name behind
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def beat(self, doing: str = "") -> None:
+        """A sign of life; the file's time is the heartbeat, `doing` is what the proposer is at."""
+        if self._descriptor is None:
+            return
+        if doing != self._told.get("doing"):
+            self._told["doing"] = doing
+            self._write()
+        else:
+            os.utime(self._descriptor)
+
+    def _write(self) -> None:
+        assert self._descriptor is not None  # noqa: S101 - only called while the lock is held
+        text = json.dumps(
+            {k: v for k, v in self._told.items() if k not in ("alive", "heartbeat_age")}
+        )
+        os.pwrite(self._descriptor, text.encode().ljust(1), 0)
+        os.ftruncate(self._descriptor, len(text.encode()))
+
+
+def holder(path: Path) -> Holder | None:
+    """Who holds the lock, or held it until it was killed; None where no engine ran or it ended cleanly."""
+    try:
+        with path.open("rb") as file:
+            told = json.loads(file.read() or b"null")
+            age = max(0.0, time.time() - os.fstat(file.fileno()).st_mtime)
+            alive = _is_held(file.fileno())
+    except (OSError, ValueError):
+        return None
+    if told is None:
+        return None
+    return Holder(**told, alive=alive, heartbeat_age=age)
+
+
+def start_ticks(pid: int) -> int:
+    """When a process began, in clock ticks since boot; 0 for one that is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def boot_id() -> str:
+    """Names this boot of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _acquire(descriptor: int, path: Path) -> bool:
+    """Take the lock. A client that looks holds it shared for an instant; only a live engine is a refusal."""
+    for _ in range(ACQUIRE_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = holder(path)
+            if other is not None and start_ticks(other.pid) == other.start_ticks:
+                return False
+            select.select([], [], [], ACQUIRE_PAUSE)
+        else:
+            return True
+    return False
+
+
+def _is_held(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
