@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evolve.journal import state_folder
 from evolve.model import EvolveError, NothingToDo, UsageError
+from evolve.places import state_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -51,10 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if debug:
         return int(args.run(args))
     sys.excepthook = _report_unexpected
-    try:
-        return _guarded(args)
-    finally:
-        _flush()
+    return _guarded(args)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -99,7 +96,9 @@ def _guarded(args: argparse.Namespace) -> int:
     from harness.spec import HarnessError
 
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
     except EvolveError as error:
         return _say(str(error), error.exit_code)
     except HarnessError as error:
@@ -108,11 +107,12 @@ def _guarded(args: argparse.Namespace) -> int:
         return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the output has had enough, as in `autoresearch results | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except OSError as error:
         if error.errno not in MENDABLE:
             raise
+        _drop_output()
         return _say(_in_words(error), 1)
 
 
@@ -128,12 +128,9 @@ def _in_words(error: OSError) -> str:
     return f"{(error.strerror or str(error)).lower()}{place}; check whose file it is and its permissions"
 
 
-def _flush() -> None:
-    """Write what is buffered while a broken pipe can still be dealt with."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop_output() -> None:
+    """What is still buffered goes nowhere; else Python would fail once more at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_unexpected(
@@ -150,14 +147,16 @@ def _report_unexpected(
         with log.open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(sys.argv)}\n{text}\n")
         where = f"the details are in {log}"
-    except OSError:
+    except (OSError, ImportError):
         where = "run it again with AUTORESEARCH_DEBUG=1 to see the details"
     print(f"{PROGRAM}: a fault in autoresearch itself ({first}); {where}", file=sys.stderr)
 
 
 def _crash_log() -> Path:
     """The workspace's state folder when there is one, else the cache: no other place is written."""
+    state = workspace(parse(sys.argv[1:])) / ".autoresearch"
+    if state.is_dir():
+        return state / "crash.log"
     from harness.places import cache_dir
 
-    state = workspace(parse(sys.argv[1:])) / ".autoresearch"
-    return (state if state.is_dir() else cache_dir()) / "crash.log"
+    return cache_dir() / "crash.log"

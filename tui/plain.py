@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +33,9 @@ _MEMBERS = 8  # of the population that `status` lists
 
 def one_line(text: str, width: int | None = None) -> str:
     """Untrusted text as one printable line, cut to `width` columns with an ellipsis."""
-    line = " ".join(clean(text).split())
+    words = " ".join(clean(text).split())
+    # Beyond control sequences: bidirectional overrides and other characters that only confuse a terminal.
+    line = "".join(character for character in words if character.isprintable())
     if width is None or columns(line) <= width:
         return line
     kept = ""
@@ -79,7 +82,7 @@ def event_line(event: Event) -> str:
     """`14:02:11 #212 finished 0.97440`: one line of the run's story, in local time."""
     text = one_line(event.text)
     label = f"#{event.candidate}"
-    if event.candidate is not None and label not in text:
+    if event.candidate is not None and not re.search(rf"{label}\b", text):
         text = f"{label} {text}"
     return f"{_clock(event.time)} {text}"
 

@@ -135,7 +135,7 @@ def _sandbox() -> Finding:
     from tui.plain import one_line
 
     report = sandbox.probe()
-    failed = [f"{name}: {one_line(detail)}" for name, ok, detail in report.checks if not ok]
+    failed = [f"{check.name}: {one_line(check.detail)}" for check in report.checks if not check.ok]
     if report.level != "process":
         passed = f"{report.level}, {len(report.checks)} checks passed"
         return Finding("Sandbox", "ok", passed)

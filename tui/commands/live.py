@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evolve.client import Client
 from evolve.model import NothingToDo
+from evolve.places import JOURNAL, STATE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,4 +43,4 @@ def current_snapshot(folder: Path) -> Snapshot | None:
 
 
 def _journal(folder: Path) -> Path:
-    return folder / ".autoresearch" / "journal.db"
+    return folder / STATE / JOURNAL

@@ -7,6 +7,7 @@ options and prints its events, one line each.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -21,6 +22,32 @@ if TYPE_CHECKING:
     from tui.commands.parsing import Parser
 
 STOPPED_BY_INTERRUPT = 130
+
+
+def _number(text: str) -> str:
+    """A number above 0, as it was written: the settings read it."""
+    try:
+        right = 0 < float(text) < math.inf
+    except ValueError:
+        right = False
+    if not right:
+        raise argparse.ArgumentTypeError(f"“{text}” is no number more than 0")
+    return text
+
+
+def _whole(text: str) -> str:
+    """A whole number above 0, as it was written."""
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"“{text}” is no whole number more than 0")
+    return text
+
+
+RULES = (
+    ("--max", "N", _whole, "stop after N candidates"),
+    ("--hours", "H", _number, "stop after H hours"),
+    ("--dollars", "D", _number, "stop before the model calls cost more than D"),
+    ("--target", "BPB", _number, "stop once main is confirmed at BPB or better"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +82,8 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "--headless", action="store_true", help="run in this process, without the app"
     )
     parser.add_argument("--detach", action="store_true", help="start in the background and return")
-    parser.add_argument("--max", metavar="N", help="stop after N candidates")
-    parser.add_argument("--hours", metavar="H", help="stop after H hours")
-    parser.add_argument(
-        "--dollars", metavar="D", help="stop before the model calls cost more than D"
-    )
-    parser.add_argument(
-        "--target", metavar="BPB", help="stop once main is confirmed at BPB or better"
-    )
+    for option, metavar, kind, meaning in RULES:
+        parser.add_argument(option, metavar=metavar, type=kind, help=meaning)
     parser.add_argument("--name", metavar="NAME", help="start a new run of this name")
     parser.add_argument(
         "--allow-weak-sandbox",

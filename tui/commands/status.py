@@ -41,10 +41,10 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    folder = workspace(args)
     from tui.commands.live import client_of, snapshot_of
     from tui.plain import status, to_json
 
-    folder = workspace(args)
     client = client_of(folder)
     if args.watch:
         return _watch(client, folder, as_json=args.json)

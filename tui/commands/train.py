@@ -49,7 +49,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(args: argparse.Namespace) -> int:
     from evolve import settings as config
     from evolve.boot import sandbox_level
-    from evolve.journal import state_folder
+    from evolve.places import state_folder
     from harness import experiment
     from harness.device import detect
     from harness.spec import Outcome

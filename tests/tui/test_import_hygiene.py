@@ -1,0 +1,57 @@
+"""What must be there at once loads nothing heavy: `--help`, and `status` on a run."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("textual", "rich", "torch", "anthropic", "pydantic", "git", "numpy", "tokenizers", "pyarrow", "asyncio", "huggingface_hub")  # fmt: skip
+GOAL = 0.120  # seconds on a quiet machine
+SLACK = 3.0  # the suite shares its cores with other work
+
+LOADED = """
+import json, sys
+from tui.cli import main
+sys.argv = ["autoresearch", *sys.argv[1:]]
+try:
+    code = main()
+except SystemExit as left:
+    code = left.code
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def loaded(*argv: str, cwd: Path, code: int = 0) -> set[str]:
+    """The top-level packages that a command has imported by its end."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LOADED, *argv], capture_output=True, text=True, cwd=cwd, timeout=60
+    )
+    assert ended.returncode == code, ended.stderr
+    return set(json.loads(ended.stderr.splitlines()[-1]))
+
+
+def median_seconds(*argv: str, cwd: Path) -> float:
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "tui", *argv], capture_output=True, cwd=cwd, timeout=60
+        )
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(argv: list[str], tmp_path: Path) -> None:
+    assert not loaded(*argv, cwd=tmp_path).intersection(HEAVY)
+
+
+def test_help_is_there_at_once(tmp_path: Path) -> None:
+    assert median_seconds("--help", cwd=tmp_path) < GOAL * SLACK

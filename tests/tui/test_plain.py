@@ -1,0 +1,269 @@
+"""A run as plain text and as JSON: aligned, clean, honest about what is not known yet."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from evolve.model import (
+    Candidate,
+    CandidateState,
+    Event,
+    Experiment,
+    Operator,
+    Purpose,
+    Run,
+    Verdict,
+)
+from evolve.view import EngineView, RunningView, Snapshot
+from harness.spec import Outcome, Progress
+from tui import plain
+
+
+def candidate(number: int, **changes: Any) -> Candidate:
+    usual = Candidate(
+        id=number,
+        operator=Operator.MUTATE,
+        proposer="builtin",
+        parents=(1,),
+        title=f"idea {number}",
+        hypothesis="",
+        category="optimizer",
+        commit=f"{number:040x}",
+        source_sha="",
+        code_hash="",
+        lines=500,
+        created=0.0,
+        state=CandidateState.JUDGED,
+        verdict=Verdict.REJECTED,
+    )
+    return replace(usual, **changes)
+
+
+BASELINE = candidate(
+    1,
+    operator=Operator.SEED,
+    parents=(),
+    verdict=Verdict.BASELINE,
+    scores=(1.2, 1.202, 1.204),
+    alive=True,
+)
+WINNER = candidate(2, verdict=Verdict.PROMOTED, scores=(1.1, 1.1), alive=True, title="wider MLP")
+RAN_OUT = candidate(3, verdict=Verdict.FAILED, outcome=Outcome.OOM, category="size")
+CHILD = candidate(
+    4, operator=Operator.CROSSOVER, parents=(1, 2), state=CandidateState.READY, verdict=None
+)
+
+
+def snapshot(**changes: Any) -> Snapshot:
+    run = Run(
+        id=1,
+        name="nov21",
+        created=0.0,
+        state="running",
+        reason="Started: 400,000 tokens a training.",
+        branch="main",
+        base_commit="0" * 40,
+        settings={},
+        fingerprint={},
+        incumbent=2,
+        sigma=0.002,
+    )
+    usual = Snapshot(
+        time=100.0,
+        run=run,
+        engine=EngineView("running", 4242, 1.0, "proposing"),
+        running=None,
+        queue=(CHILD,),
+        population=(WINNER, BASELINE),
+        incumbent=WINNER,
+        recent=(Event(7, 0.0, "verdict", "#2 promoted: main moved", 2),),
+        candidates=4,
+        experiments=6,
+        failures=1,
+        promotions=1,
+        crossovers=1,
+        llm_calls=0,
+        dollars=0.0,
+        settings=(),
+        pending=(),
+        gap_seconds=None,
+        stop_rules="12 candidates",
+        sandbox="bubblewrap",
+        rehearsal=False,
+    )
+    return replace(usual, **changes)
+
+
+def rows(text: str) -> dict[str, str]:
+    """`Label  value` lines as a dict; lines without a label are left out."""
+    return {
+        line[:12].strip(): line[12:]
+        for line in text.splitlines()
+        if line[:1].strip() and len(line) > 12
+    }
+
+
+def running(progress: Progress | None) -> RunningView:
+    experiment = Experiment(9, 4, Purpose.SCREEN, 0, started=88.0)
+    return RunningView(experiment, CHILD, progress, (), ())
+
+
+# ---- status ---------------------------------------------------------------------------------------------
+
+
+def test_status_says_the_essentials() -> None:
+    said = rows(plain.status(snapshot()))
+    assert said["Run"] == "nov21, running: Started: 400,000 tokens a training."
+    assert said["Engine"] == "running (pid 4242, last heard from 1 s ago); proposing"
+    assert said["Incumbent"] == "#2 1.10000 ± 0.00141 (2 trainings)  wider MLP"
+    assert said["Queue"] == "#4 crossover"
+    assert said["So far"] == "4 candidates, 6 trainings, 1 failed, 1 promoted, 1 crossover"
+    assert said["Ends after"] == "12 candidates"
+    assert said["Sandbox"] == "bubblewrap"
+
+
+def test_the_error_of_a_mean_shrinks_with_its_trainings() -> None:
+    assert plain.score(BASELINE, 0.003) == "1.20200 ± 0.00173 (3 trainings)"
+    assert plain.score(replace(BASELINE, scores=(1.2,)), 0.003) == "1.20000 ± 0.00300 (1 training)"
+
+
+def test_unknown_noise_is_not_shown_as_a_number() -> None:
+    assert plain.score(BASELINE, None) == "1.20200 (3 trainings)"
+    assert plain.score(CHILD, 0.1) == "not scored yet"
+
+
+def test_status_shows_the_training_in_the_slot() -> None:
+    progress = Progress(
+        "training", time=100.0, fraction=0.43, loss=3.41234, tokens_per_second=41_000.0
+    )
+    said = rows(plain.status(snapshot(running=running(progress))))
+    assert said["Training"] == (
+        "#4 crossover (screen) training 43%, loss 3.4123, 41,000 tokens/s, 12 s since its start  idea 4"
+    )
+
+
+def test_a_training_without_progress_is_starting() -> None:
+    assert "#4 crossover (screen) starting" in plain.status(snapshot(running=running(None)))
+
+
+@pytest.mark.parametrize("state", ["none", "dead"])
+def test_a_stopped_engine_says_how_to_go_on(state: str) -> None:
+    view = EngineView(state, None, 4000.0, "")
+    assert "`autoresearch run` goes on" in rows(plain.status(snapshot(engine=view)))["Engine"]
+
+
+def test_a_rehearsal_says_so_first() -> None:
+    assert plain.status(snapshot(rehearsal=True)).startswith("REHEARSAL")
+    assert "REHEARSAL" not in plain.status(snapshot())
+
+
+def test_candidates_cannot_paint_the_terminal() -> None:
+    nasty = replace(WINNER, title="\x1b[2Jgone\x07\r\nnext \x9b31mline\u202e")
+    event = Event(8, 0.0, "error", "said \x1b]0;title\x07this\nand that")
+    text = plain.status(snapshot(incumbent=nasty, population=(nasty,), recent=(event,)))
+    assert not [c for c in text if c != "\n" and not c.isprintable()]
+    assert "gone next" in text
+
+
+# ---- watching -------------------------------------------------------------------------------------------
+
+
+def at(fraction: float) -> tuple[object, ...]:
+    return plain.watch_key(snapshot(running=running(Progress("training", 0.0, fraction))))
+
+
+def test_watching_is_quiet_within_a_tenth_of_a_training() -> None:
+    assert at(0.41) == at(0.49)
+    assert at(0.41) != at(0.51)
+
+
+def test_watching_sees_every_event() -> None:
+    later = replace(snapshot(), recent=(Event(8, 0.0, "verdict", "next", 3),))
+    assert plain.watch_key(snapshot()) != plain.watch_key(later)
+
+
+# ---- events ---------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_one_line_with_its_candidate_named_once() -> None:
+    named = plain.event_line(Event(1, 0.0, "finished", "#212 finished 0.97440", 212))
+    unnamed = plain.event_line(Event(1, 0.0, "finished", "finished\n0.97440", 212))
+    assert named == unnamed
+    assert named.split(" ", 1)[1] == "#212 finished 0.97440"
+    assert named[2] == named[5] == ":"
+
+
+def test_a_number_inside_another_is_not_the_candidate() -> None:
+    assert "#2 beaten by #21" in plain.event_line(Event(1, 0.0, "verdict", "beaten by #21", 2))
+
+
+# ---- results --------------------------------------------------------------------------------------------
+
+
+def test_results_are_aligned_and_mark_the_incumbent() -> None:
+    lines = plain.results([BASELINE, WINNER, RAN_OUT, CHILD], 0.002, 2).splitlines()
+    head, first, second, third, fourth = lines
+    assert head.split()[:5] == ["id", "val_bpb", "±", "n", "verdict"]
+    assert {line.index("idea") for line in (first, third, fourth)} == {head.index("title")}
+    assert second.startswith("*#2")
+    assert first.split()[1:5] == ["1.20200", "0.00115", "3", "baseline"]
+    assert "oom" in third.split()
+    assert "#1x#2" in fourth
+    assert "waiting" in fourth
+
+
+def test_wide_characters_keep_the_columns() -> None:
+    table = plain.table([("学习", "a"), ("ab", "b")])
+    assert table.splitlines() == ["学习  a", "ab    b"]
+
+
+def test_long_titles_are_cut_by_columns() -> None:
+    assert plain.one_line("学" * 10, 7) == "学学学…"
+    assert plain.one_line("short", 7) == "short"
+
+
+def test_selection_and_order() -> None:
+    everyone = [CHILD, RAN_OUT, BASELINE, WINNER]
+
+    def chosen(kept_only: bool = False, category: str | None = None, sort: str = "id") -> list[int]:
+        found = plain.select(everyone, kept_only=kept_only, category=category, sort=sort)
+        return [candidate.id for candidate in found]
+
+    assert chosen() == [1, 2, 3, 4]
+    assert chosen(kept_only=True) == [1, 2]
+    assert chosen(category="size") == [3]
+    assert chosen(sort="bpb") == [2, 1, 3, 4]  # without a score comes last
+
+
+def test_every_order_that_the_command_offers_exists() -> None:
+    from tui.commands.results import SORTS
+
+    assert set(SORTS) == set(plain.SORT_KEYS)
+
+
+# ---- JSON -----------------------------------------------------------------------------------------------
+
+
+def test_json_is_exact_and_valid() -> None:
+    odd = Progress("training", time=1.0, loss=math.nan)
+    data = json.loads(plain.to_json(snapshot(running=running(odd))))
+    assert data["incumbent"]["scores"] == [1.1, 1.1]
+    assert data["population"][0]["verdict"] == "promoted"
+    assert data["running"]["progress"]["loss"] is None  # JSON has no NaN
+    assert data["engine"] == {
+        "state": "running",
+        "pid": 4242,
+        "heartbeat_age": 1.0,
+        "doing": "proposing",
+    }
+
+
+def test_json_keeps_text_as_it_is_and_escapes_it() -> None:
+    text = plain.to_json({"title": "\x1b[2J"})
+    assert "\x1b" not in text
+    assert json.loads(text) == {"title": "\x1b[2J"}
