@@ -68,7 +68,8 @@ class Feed:
         self._version: int | None = None
         self._looked = 0.0
         self._running = False
-        self._last_event = 0
+        self._newest = 0  # id of the newest event of the run
+        self._last_event = 0  # id of the last one handed over
         self._listed: int | None = None  # data version of the last full list of candidates
         self._waiting: list[int] = []
 
@@ -101,11 +102,12 @@ class Feed:
             snapshot = source.snapshot()
             self._running = snapshot.running is not None
             self._version, self._looked = version, now
+            self._newest = snapshot.recent[-1].id if snapshot.recent else 0
         every = None
         if listing:
             every = tuple(source.candidates())
             self._listed = version
-        fresh = self._events(source, snapshot) if events else ()
+        fresh = self._events(source) if events else ()
         return Reading(snapshot=snapshot, candidates=every, events=fresh, answers=answers)
 
     def _opened(self) -> Source:
@@ -113,11 +115,10 @@ class Feed:
             self._source = self._open()
         return self._source
 
-    def _events(self, source: Source, snapshot: Snapshot | None) -> tuple[Event, ...]:
-        newest = snapshot.recent[-1].id if snapshot is not None and snapshot.recent else 0
-        if newest <= self._last_event:
+    def _events(self, source: Source) -> tuple[Event, ...]:
+        if self._newest <= self._last_event:
             return ()
-        after = max(self._last_event, newest - EVENTS_KEPT)
+        after = max(self._last_event, self._newest - EVENTS_KEPT)
         found: list[Event] = []
         while page := source.events(after, EVENTS_PAGE):
             found += page

@@ -16,9 +16,6 @@ class Ask(Message):
     words: str  # for the notice line while it is pending
     args: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
 
 @dataclass
 class Copy(Message):
@@ -27,9 +24,6 @@ class Copy(Message):
     text: str
     what: str
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
 
 @dataclass
 class Open(Message):
@@ -37,15 +31,9 @@ class Open(Message):
 
     candidate: int
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
 
 @dataclass
 class Say(Message):
     """Please say this in the notice line."""
 
     text: str
-
-    def __post_init__(self) -> None:
-        super().__init__()

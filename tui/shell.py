@@ -106,7 +106,8 @@ class AutoresearchApp(App[int], inherit_bindings=False):
                 candidates=self.current_mode == POPULATION,
                 events=self.current_mode == LOG,
             )
-            self.take(with_reading(self.state, await self._in_feed(look)))
+            reading = await self._in_feed(look)
+            self.take(with_reading(self.state, reading))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK)
             self._wake.clear()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from evolve.model import Candidate, Experiment
 from tui.state import Details, ViewState, spread
-from tui.widgets.ink import Ink, Line, bpb, clock, count, wrap
+from tui.widgets.ink import Ink, Line, bpb, clock, count, times, wrap
 from tui.widgets.tables import pad, parents, status, time_of_day, words
 
 LOG_LINES = 40
@@ -40,19 +40,20 @@ def _facts(state: ViewState, candidate: Candidate) -> list[Line]:
     maker = f"{candidate.operator} by {candidate.proposer}"
     if candidate.model:
         maker += f" ({words(state, candidate.model)})"
+    kids = times(candidate.children, "child", "children")
     verdict: list[tuple[str, Ink]] = [(word, ink)]
     if candidate.verdict_reason:
         verdict.append((f"  {words(state, candidate.verdict_reason)}", Ink.PLAIN))
     facts: list[tuple[str, Line]] = [
-        ("val_bpb", ((score, Ink.BOLD), (f"  from {len(candidate.scores)} trainings", Ink.DIM))),
+        (
+            "val_bpb",
+            ((score, Ink.BOLD), (f"  from {times(len(candidate.scores), 'training')}", Ink.DIM)),
+        ),
         ("became", tuple(verdict)),
         ("made by", ((maker, Ink.PLAIN),)),
         ("parents", ((parents(state, candidate) or "none", Ink.PLAIN),)),
         ("category", ((words(state, candidate.category), Ink.PLAIN),)),
-        (
-            "kin",
-            ((f"generation {candidate.generation}, {candidate.children} children", Ink.PLAIN),),
-        ),
+        ("kin", ((f"generation {candidate.generation}, {kids}", Ink.PLAIN),)),
         ("size", ((f"{candidate.lines} lines", Ink.PLAIN),)),
         ("commit", ((candidate.commit[:12], Ink.PLAIN),)),
         ("created", ((time_of_day(candidate.created), Ink.PLAIN),)),

@@ -242,6 +242,11 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
+def times(number: int, one: str, many: str = "") -> str:
+    """`1 child`, `3 children`, `2 trainings`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def bpb(score: float | None) -> str:
     """`0.9712`, or a dash when there is no score."""
     return "-" if score is None else f"{score:.4f}"

@@ -30,6 +30,7 @@ from tui.widgets.ink import (
     clock,
     count,
     cut,
+    line_width,
     pack,
     row,
     rule,
@@ -121,14 +122,14 @@ def curve_pane(state: ViewState, columns: int, rows: int) -> list[Line]:
     running = snapshot.running if snapshot is not None else None
     if running is None:
         return _nothing_runs(state, columns)
-    title: list[tuple[str, Ink]] = [
-        (f"{running.candidate.label} {state.glyphs.solid}", Ink.CURVE),
-        (f" {cut(words(state, running.candidate.title), max(8, columns - 40), state.glyphs)}", Ink.PLAIN),
-    ]  # fmt: skip
     legend: Line = ()
     if running.reference:
         legend = ((f"main {state.glyphs.dashed}", Ink.RIVAL),)
-    head = rule(tuple(title), legend, columns, state.glyphs)
+    name = f"{running.candidate.label} {state.glyphs.solid}"
+    room = columns - width(name) - line_width(legend) - 8
+    about = cut(words(state, running.candidate.title), max(0, room), state.glyphs)
+    title: Line = ((name, Ink.CURVE), (f" {about}", Ink.PLAIN))
+    head = rule(title, legend, columns, state.glyphs)
     drawn = chart(running.curve, running.reference, columns - 1, rows - 1, state.glyphs)
     if not drawn:
         return [
@@ -185,13 +186,14 @@ def _running_facts(state: ViewState, running: RunningView) -> list[tuple[str, st
             ("elapsed", clock(progress.seconds)),
             ("left", "-" if left is None else clock(left)),
             ("loss", "-" if progress.loss is None else f"{progress.loss:.4f}"),
-            ("step", "-" if progress.step is None else str(progress.step)),
-            ("tokens", count(progress.tokens)),
         ]
         if progress.tokens_per_second is not None:
             facts.append(("tokens/s", count(progress.tokens_per_second)))
         if progress.mfu_percent is not None:
             facts.append(("MFU", f"{progress.mfu_percent:.1f}%"))
+        if progress.step is not None:
+            facts.append(("step", str(progress.step)))
+        facts.append(("tokens", count(progress.tokens)))
     facts += [
         ("why", PURPOSES[running.experiment.purpose]),
         ("seed", str(running.experiment.seed)),

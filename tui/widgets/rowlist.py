@@ -29,18 +29,22 @@ class Window:
     count: int = 0
 
     def to(self, cursor: int) -> Window:
-        """Move the cursor, and scroll no more than needed."""
+        """Move the cursor; where it leaves the screen, scroll a third of a page along.
+
+        A scroll rewrites every row, so one of them for many steps keeps the wire quiet.
+        """
         cursor = max(0, min(self.count - 1, cursor))
-        top = min(self.top, cursor)
-        top = max(top, cursor - self.height + 1)
-        return replace(self, cursor=cursor, top=self._kept(top))
+        step = self.height // 3 if abs(cursor - self.cursor) == 1 else 0
+        top = self.top
+        if cursor < top:
+            top = cursor - step
+        elif cursor >= top + self.height:
+            top = cursor - self.height + 1 + step
+        return replace(self, cursor=cursor, top=max(0, min(top, self.count - self.height)))
 
     def resized(self, height: int, count: int) -> Window:
         """The list or its place on the screen has another size."""
         return replace(self, height=max(1, height), count=count).to(self.cursor)
-
-    def _kept(self, top: int) -> int:
-        return max(0, min(top, self.count - self.height))
 
     @property
     def last(self) -> bool:

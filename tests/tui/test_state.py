@@ -1,0 +1,170 @@
+"""The view state: readings come in, answers arrive, words are chosen; all without a terminal."""
+
+from dataclasses import replace
+
+import pytest
+
+from evolve.model import CandidateState, Command, CommandState, Outcome, Run, Verdict
+from evolve.view import EngineView
+from tests.tui.recording import candidate, event, snapshot
+from tui.state import (
+    EVENTS_KEPT,
+    Asked,
+    Reading,
+    ViewState,
+    advice,
+    arrange,
+    candidate_filter,
+    connection_word,
+    engine_word,
+    event_filter,
+    pending,
+    spread,
+    wished_size,
+    with_answer,
+    with_asked,
+    with_reading,
+)
+
+
+def state_with(**engine):
+    base = EngineView("running", 1, 0.3, "")
+    return ViewState(snapshot=snapshot(engine=replace(base, **engine)))
+
+
+def clock_of(moment):
+    return f"<{moment:.0f}>"
+
+
+@pytest.mark.parametrize(
+    ("engine", "word"),
+    [
+        ({}, "live"),
+        ({"heartbeat_age": 6.2}, "stale 6s"),
+        ({"state": "dead", "heartbeat_age": 90.0}, "dead"),
+        ({"state": "none", "heartbeat_age": None}, "no engine"),
+    ],
+)
+def test_the_connection_word_says_how_old_the_screen_is(engine, word):
+    assert connection_word(state_with(**engine)).text == word
+
+
+def test_a_journal_that_cannot_be_read_is_a_lost_connection_and_keeps_the_last_screen():
+    before = ViewState(snapshot=snapshot())
+    after = with_reading(before, Reading(error="The journal cannot be read: disk I/O error."))
+    assert connection_word(after).text == "lost"
+    assert after.snapshot is before.snapshot
+    assert "disk I/O error" in advice(after, clock_of).text
+    assert with_reading(after, Reading(snapshot=snapshot())).error == ""
+
+
+def test_a_dead_engine_comes_with_since_when_and_how_to_go_on():
+    state = state_with(state="dead", heartbeat_age=100.0)
+    text = advice(replace(state, attach="autoresearch -C /w"), clock_of).text
+    assert f"<{state.snapshot.time - 100:.0f}>" in text
+    assert "autoresearch -C /w run" in text
+
+
+def test_a_workspace_without_a_run_says_how_to_start():
+    empty = snapshot(None, run=None, engine=EngineView("none", None, None, ""))
+    assert "autoresearch run" in advice(ViewState(snapshot=empty), clock_of).text
+
+
+def test_a_run_that_ended_by_itself_says_why():
+    run = Run(**{**_fields(snapshot().run), "state": "finished", "reason": "12 candidates."})
+    ended = ViewState(snapshot=snapshot(None, run=run, engine=EngineView("none", None, None, "")))
+    assert engine_word(ended).text == "FINISHED"
+    assert "12 candidates." in advice(ended, clock_of).text
+
+
+def _fields(value):
+    return {name: getattr(value, name) for name in type(value).__slots__}
+
+
+def test_a_command_is_pending_until_the_engine_answers():
+    state = with_asked(state_with(), Asked(7, "pause"))
+    assert pending(state) == ("pause",)
+    waiting = Command(7, 0.0, "me", "pause", {})
+    assert pending(with_answer(state, waiting)) == ("pause",)
+    done = replace(waiting, state=CommandState.DONE, answer="Paused.")
+    after = with_answer(state, done)
+    assert pending(after) == ()
+    assert after.notice.text == "Paused."
+
+
+def test_a_refused_command_says_why():
+    state = with_asked(state_with(), Asked(7, "population 0", "population.size", "0"))
+    refused = Command(7, 0.0, "me", "set", {}, CommandState.REFUSED, "At least 2.")
+    after = with_reading(state, Reading(answers=(refused,)))
+    assert after.notice.text == "Refused: At least 2."
+    assert wished_size(after) == 12
+
+
+def test_a_second_plus_counts_from_the_first():
+    state = state_with()
+    assert wished_size(state) == 12
+    state = with_asked(state, Asked(1, "population 13", "population.size", "13"))
+    assert wished_size(state) == 13
+
+
+def test_events_are_appended_once_and_the_oldest_are_forgotten():
+    state = with_reading(ViewState(), Reading(events=tuple(event(n) for n in range(1, 11))))
+    state = with_reading(state, Reading(events=tuple(event(n) for n in range(8, 13))))
+    assert [e.id for e in state.events] == list(range(1, 13))
+    state = with_reading(
+        state, Reading(events=tuple(event(n) for n in range(13, EVENTS_KEPT + 20)))
+    )
+    assert len(state.events) == EVENTS_KEPT
+    assert state.events[-1].id == EVENTS_KEPT + 19
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {1, 2, 3, 4}),
+        ("muon", {3}),
+        ("!muon", {1, 2, 4}),
+        ("bpb<2.094", {2, 3}),
+        ("!bpb<2.094", {1}),
+        ("alive !baseline", {2, 3}),
+        ("oom", {4}),
+        ("runs>=2 MUON", {3}),
+        ("#2", {2}),
+        ("bpb<", set()),
+    ],
+)
+def test_the_filter(text, expected):
+    members = [candidate(n) for n in (1, 2, 3)]
+    failed = candidate(
+        4, alive=False, scores=(), verdict=Verdict.FAILED, outcome=Outcome.OOM, title="depth 40"
+    )
+    keep = candidate_filter(text)
+    assert {c.id for c in (*members, failed) if keep(c)} == expected
+
+
+def test_a_candidate_without_a_score_is_neither_below_nor_above_a_bound():
+    unscored = candidate(5, scores=())
+    for text in ("bpb<9", "bpb>0", "!bpb<9", "!bpb>0"):
+        assert not candidate_filter(text)(unscored)
+
+
+def test_the_log_filter_looks_at_kind_and_text():
+    keep = event_filter("verdict !#7")
+    assert [n for n in range(1, 12) if keep(event(n))] == [3, 11]
+
+
+def test_orders():
+    best_but_dead = candidate(9, alive=False, scores=(1.5,))
+    unscored = candidate(10, alive=False, scores=(), state=CandidateState.READY)
+    members = [candidate(1), best_but_dead, candidate(2), unscored]
+    assert [c.id for c in arrange(members, "living", "")] == [2, 1, 9, 10]
+    assert [c.id for c in arrange(members, "score", "")] == [9, 2, 1, 10]
+    assert [c.id for c in arrange(members, "newest", "")] == [10, 9, 2, 1]
+
+
+def test_the_spread_is_the_standard_error_of_the_mean():
+    two = candidate(1, scores=(2.0, 2.2))
+    assert spread(two, 0.02) == pytest.approx(0.02 / 2**0.5)
+    assert spread(two, None) == pytest.approx(0.1)
+    assert spread(candidate(1, scores=(2.0,)), None) is None
+    assert spread(candidate(1, scores=()), 0.02) is None

@@ -1,0 +1,323 @@
+"""Painters and panes without a terminal: text is data, lines keep their width, only changes are repainted."""
+
+from dataclasses import replace
+
+import pytest
+
+from evolve.model import Outcome, Verdict
+from evolve.view import EngineView
+from harness.spec import Progress
+from tests.tui.recording import candidate, curve, event, experiment, running, snapshot
+from tui.keys import LIVE, POPULATION
+from tui.state import Asked, Details, ViewState, with_asked
+from tui.widgets.canvas import changed_runs
+from tui.widgets.chart import chart, nice_range, plot, value_range
+from tui.widgets.details import details_page
+from tui.widgets.ink import (
+    ASCII,
+    UNICODE,
+    Ink,
+    Part,
+    bar,
+    cells,
+    clock,
+    count,
+    cut,
+    fit,
+    line_width,
+    pack,
+    plain,
+    text_of,
+    width,
+    wrap,
+)
+from tui.widgets.panels import (
+    KeyLine,
+    curve_pane,
+    events_pane,
+    facts_line,
+    idea_pane,
+    notice_line,
+    now_line,
+    now_pane,
+    status_line,
+    tiny_line,
+)
+from tui.widgets.rowlist import Window
+from tui.widgets.tables import candidate_header, candidate_row, event_row, queue_row, top_row
+
+STATE = ViewState(snapshot=snapshot())
+HOSTILE = (
+    "\x1b[31mred\x1b]52;c;aGk=\a [bold]markup[/] \u202eevil\u202c a\u200db\ufe0f\r\nnext\ttab\x9b2J"
+)
+
+
+# ---- text ----------------------------------------------------------------------------------------------
+
+
+def test_control_characters_of_candidates_never_reach_the_terminal():
+    shown = plain(HOSTILE)
+    assert shown.isprintable()
+    assert "[bold]markup[/]" in shown  # data, not markup
+    assert "evil" in shown
+    assert plain("naïve Δ", ascii_only=True) == "na?ve ?"
+
+
+@pytest.mark.parametrize("text", ["plain", "日本語テスト", "e\u0301clair", "a日b本c", ""])
+@pytest.mark.parametrize("columns", [0, 1, 2, 5, 9])
+def test_a_fitted_line_has_exactly_its_width(text, columns):
+    line = fit(((text, Ink.PLAIN), (text, Ink.BOLD)), columns)
+    assert line_width(line) == columns
+    assert len(cells(line)) == columns
+    assert width(cut(text, columns, UNICODE)) <= columns
+
+
+def test_wrapping_loses_nothing():
+    text = "a word and averyverylongwordwithoutanyblanks in 日本語 text"
+    for columns in (8, 12, 30):
+        lines = wrap(text, columns)
+        assert all(width(line) <= columns for line in lines)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_summary_gives_up_its_least_important_parts_first():
+    parts = [Part(0, "RUNNING"), Part(2, "gen 4"), Part(1, "main 0.97")]
+    assert text_of([pack(parts, 40)]) == "RUNNING  gen 4  main 0.97"
+    assert text_of([pack(parts, 20)]) == "RUNNING  main 0.97"
+    assert text_of([pack(parts, 8)]) == "RUNNING"
+
+
+def test_numbers_for_people():
+    assert [clock(s) for s in (0, 67, 9080)] == ["0:00", "1:07", "2:31:20"]
+    assert [count(n) for n in (950, 12_300, 412_000, 1_200_000)] == ["950", "12.3k", "412k", "1.2M"]
+    assert bar(0.5, 4, ASCII) == "##.."
+    assert bar(1.7, 4, UNICODE) == "████"
+
+
+# ---- what goes over the wire ---------------------------------------------------------------------------
+
+
+def columns_of(text):
+    return cells(((text, Ink.PLAIN),))
+
+
+def test_only_the_changed_columns_are_repainted():
+    assert changed_runs(columns_of("loss 2.345"), columns_of("loss 2.346")) == [(9, 1)]
+    assert changed_runs(columns_of("same"), columns_of("same")) == []
+
+
+def test_changes_far_apart_are_separate_and_near_ones_are_one():
+    old, new = "a" + "." * 30 + "b", "c" + "." * 30 + "d"
+    assert changed_runs(columns_of(old), columns_of(new)) == [(0, 1), (31, 1)]
+    assert changed_runs(columns_of("a.b"), columns_of("c.d")) == [(0, 3)]
+
+
+def test_a_wide_character_is_never_cut_in_half():
+    assert changed_runs(columns_of("日x"), columns_of("abx")) == [(0, 2)]
+    assert changed_runs(columns_of("a日b"), columns_of("a本b")) == [(1, 2)]
+
+
+def test_a_new_ink_is_a_change():
+    assert changed_runs(cells((("a", Ink.PLAIN),)), cells((("a", Ink.BAD),))) == [(0, 1)]
+
+
+# ---- curves --------------------------------------------------------------------------------------------
+
+
+def test_the_range_is_round_and_holds_the_values():
+    bottom, top, step = nice_range(2.213, 2.871)
+    assert bottom <= 2.213
+    assert top >= 2.871
+    assert round((top - bottom) / step) <= 6
+
+
+def test_the_range_ignores_the_first_losses_once_there_are_later_ones():
+    _, top, _ = value_range(curve(1.0, 2.2))
+    assert top < 6
+    _, top, _ = value_range(curve(0.05, 2.2))
+    assert top > 6
+    assert value_range((), ()) is None
+
+
+def test_a_loss_that_is_not_a_number_is_left_out():
+    points = ((0.1, 3.0), (0.2, float("nan")), (0.3, float("inf")), (0.4, 2.5))
+    bottom, top, _ = value_range(points)
+    assert bottom <= 2.5
+    assert top < 10
+    assert len(plot(points, (), 20, 5, (bottom, top), UNICODE)) == 5
+
+
+def test_the_running_curve_falls_from_left_to_right():
+    lines = [
+        text_of([line]) for line in plot(((0.0, 3.0), (1.0, 2.0)), (), 20, 5, (2.0, 3.0), ASCII)
+    ]
+    assert [line.index("*") for line in lines] == sorted(line.index("*") for line in lines)
+    assert lines[0].startswith("*")
+    assert lines[-1].endswith("*")
+
+
+def test_both_curves_are_told_apart_without_colour():
+    drawn = plot(curve(0.5, 2.2), curve(1.0, 2.6), 40, 8, (2.0, 4.0), ASCII)
+    assert "*" in text_of(drawn)
+    assert "." in text_of(drawn)
+    assert text_of(drawn).isascii()
+
+
+def test_a_new_point_changes_few_columns():
+    old, new = (chart(curve(f, 2.2), curve(1.0, 2.25), 80, 20, UNICODE) for f in (0.50, 0.51))
+    runs = [run for a, b in zip(old, new, strict=True) for run in changed_runs(cells(a), cells(b))]
+    assert 0 < sum(length for _, length in runs) < 12
+
+
+def test_a_chart_without_room_or_points_is_empty():
+    assert chart((), (), 80, 20, UNICODE) == []
+    assert chart(curve(1.0, 2.0), (), 9, 20, UNICODE) == []
+    assert chart(curve(1.0, 2.0), (), 80, 2, UNICODE) == []
+
+
+# ---- painters ------------------------------------------------------------------------------------------
+
+PAINTERS = (
+    status_line,
+    facts_line,
+    curve_pane,
+    now_pane,
+    now_line,
+    idea_pane,
+    events_pane,
+    notice_line,
+    tiny_line,
+    KeyLine(LIVE),
+    KeyLine(POPULATION),
+)
+NEVER_RUN = ViewState(snapshot=snapshot(None, run=None, incumbent=None, population=(), recent=()))
+STARTING = replace(snapshot(), running=replace(running(0.0), progress=None, curve=(), reference=()))
+WEIRD = snapshot(
+    running=replace(running(0.5), candidate=candidate(30, title=HOSTILE, hypothesis=HOSTILE)),
+    recent=(event(1, text=HOSTILE, kind=HOSTILE),),
+    engine=EngineView("running", 1, 0.2, HOSTILE),
+)
+
+
+@pytest.mark.parametrize("size", [(40, 10), (79, 23), (80, 24), (120, 40), (200, 60), (9, 3)])
+@pytest.mark.parametrize(
+    "state",
+    [
+        ViewState(),
+        NEVER_RUN,
+        STATE,
+        ViewState(snapshot=snapshot(None)),
+        ViewState(snapshot=STARTING),
+        ViewState(snapshot=WEIRD),
+        ViewState(snapshot=WEIRD, glyphs=ASCII, read_only=True, error=HOSTILE),
+    ],
+)
+def test_every_painter_survives_every_state_at_every_size(state, size):
+    for painter in PAINTERS:
+        lines = painter(state, *size)
+        for line in lines:
+            text = text_of([line])
+            assert text.isprintable() or text == ""
+            assert state.glyphs is UNICODE or text.isascii()
+            assert line_width(fit(line, size[0])) == size[0]
+
+
+def test_status_says_state_best_and_connection():
+    text = text_of(status_line(STATE, 80, 1))
+    assert "RUNNING" in text
+    assert "main 2.0628 ±0.0015 #12" in text
+    assert text.rstrip().endswith("live")
+
+
+def test_what_is_pending_is_always_in_sight():
+    asked = with_asked(STATE, Asked(1, "population 13", "population.size", "13"))
+    assert "1 pending" in text_of(status_line(asked, 80, 1))
+    assert "12 alive of 13?" in text_of(status_line(asked, 120, 1))
+    assert "pending: population 13" in text_of(notice_line(asked, 80, 1))
+
+
+def test_a_rehearsal_is_named_first():
+    rehearsal = ViewState(snapshot=snapshot(rehearsal=True))
+    assert text_of(facts_line(rehearsal, 80, 1)).startswith(" REHEARSAL, not a result")
+    assert "12 candidates or 20 minutes" in text_of(facts_line(rehearsal, 80, 1))
+
+
+def test_the_time_left_comes_from_the_budget_spent():
+    assert "left       4:30" in text_of(now_pane(ViewState(snapshot=snapshot(0.1)), 28, 20))
+    scoring = replace(running(1.0), progress=Progress("scoring", 0.0, 1.0, seconds=300))
+    assert "left       -" in text_of(
+        now_pane(ViewState(snapshot=snapshot(running=scoring)), 28, 20)
+    )
+
+
+def test_figures_that_a_script_does_not_print_are_left_out():
+    quiet = replace(running(0.5), progress=Progress("training", 0.0, 0.5, tokens=10, seconds=5))
+    text = text_of(now_pane(ViewState(snapshot=snapshot(running=quiet)), 28, 20))
+    assert "MFU" not in text
+    assert "tokens/s" not in text
+
+
+def test_the_key_line_always_has_help_and_detach():
+    for view in (LIVE, POPULATION):
+        for columns in (60, 80, 120):
+            text = text_of(KeyLine(view)(STATE, columns, 1))
+            assert "? keys" in text
+            assert "q detach" in text
+            assert width(text) <= columns
+    paused = ViewState(snapshot=snapshot(engine=EngineView("paused", 1, 0.1, "")))
+    assert "p resume" in text_of(KeyLine(LIVE)(paused, 80, 1))
+    assert "p pause" not in text_of(KeyLine(LIVE)(replace(STATE, read_only=True), 120, 1))
+
+
+def test_rows_say_score_kin_maker_and_verdict():
+    kept = candidate(12)
+    row = text_of([candidate_row(STATE, kept, 140)])
+    for word in ("*", "#12", "2.0628", "±0.0015", "cross", "kept", kept.title, "within 2 sigma"):
+        assert word in row
+    assert "val_bpb" in text_of([candidate_header(STATE, 140)])
+    failed = candidate(9, scores=(), verdict=Verdict.FAILED, outcome=Outcome.OOM, alive=False)
+    assert "oom" in text_of([candidate_row(STATE, failed, 80)])
+    assert "#12" in text_of([top_row(STATE, kept, 60)])
+    assert "#6" in text_of([queue_row(STATE, kept, 40)])
+    assert "verdict" in text_of([event_row(STATE, event(3), 80)])
+
+
+def test_details_hold_everything_about_a_candidate():
+    runs = (experiment(1, 12), experiment(2, 12, traceback="ValueError: \x1b[31mno"))
+    page = text_of(details_page(STATE, Details(candidate(12, children=1), runs), 80))
+    for word in (
+        "Gated units",
+        "MATRIX_LR: 0.04 -> 0.05",
+        "2.0712",
+        "0" * 11,
+        "#6",
+        "1 child",
+        "step 100 loss 4.2",
+        "ValueError:",
+    ):
+        assert word in page
+    assert "\x1b" not in page
+
+
+# ---- lists ---------------------------------------------------------------------------------------------
+
+
+def test_the_cursor_stays_in_the_list_and_on_the_screen():
+    window = Window(height=10, count=100)
+    for target in (5, 9, 10, 99, 1000, 50, 0, -4):
+        window = window.to(target)
+        assert 0 <= window.cursor < 100
+        assert window.top <= window.cursor < window.top + 10
+        assert 0 <= window.top <= 90
+
+
+def test_a_step_over_the_edge_scrolls_a_third_of_a_page():
+    window = Window(cursor=9, height=10, count=100).to(10)
+    assert (window.cursor, window.top) == (10, 4)
+    assert window.to(11).top == 4
+
+
+def test_an_empty_list_and_one_that_shrinks():
+    assert Window(height=5, count=0).to(3).cursor <= 0
+    window = Window(height=5, count=100).to(90).resized(5, 10)
+    assert (window.cursor, window.top) == (9, 5)
