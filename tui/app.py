@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as StillReading
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from evolve.model import EvolveError
 from tui.feed import Feed, Source
@@ -28,6 +28,9 @@ from tui.terminal import (
     wants_ascii,
 )
 from tui.widgets.ink import ASCII, UNICODE
+
+if TYPE_CHECKING:
+    from textual.app import App
 
 FIRST_LOOK = 1.0  # seconds to wait for the first look, so that the first frame is a full one
 CRASHED = 1
@@ -64,17 +67,22 @@ def run_app(
     places = workspace / ".autoresearch"
     crash_log = places / "app.log" if places.is_dir() else None
     app = AutoresearchApp(feed, state, crash_log)
+    _show(app, feed)
+    return _farewell(app.return_code or 0, app.state, crash_log, sys.stdout)
+
+
+def _show(app: App[int], feed: Feed) -> None:
+    """Run the app; whatever happens, the terminal is as it was before."""
     guard = TerminalGuard(sys.stdin, sys.stderr)
     ended = False
     try:
         app.run(mouse=False)
         ended = True
     finally:
-        signal.alarm(0)
+        signal.alarm(0)  # a signal handler may have set it, in case the terminal had gone
         feed.close()
         if not ended:
             guard.restore()
-    return _farewell(app.return_code or 0, app.state, crash_log, sys.stdout)
 
 
 def _journal_of(workspace: Path) -> Callable[[], Source]:

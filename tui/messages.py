@@ -27,9 +27,10 @@ class Copy(Message):
 
 @dataclass
 class Open(Message):
-    """Please show everything about this candidate."""
+    """Please show everything about this candidate; `order` are its neighbours in the list, itself included."""
 
     candidate: int
+    order: tuple[int, ...] = ()
 
 
 @dataclass

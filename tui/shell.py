@@ -27,10 +27,8 @@ from tui.screens.pages import DetailsScreen, HelpScreen, PageScreen
 from tui.screens.view import Resumed, ViewScreen
 from tui.state import (
     Asked,
-    Details,
     ViewState,
     advice,
-    arrange,
     engine_alive,
     engine_word,
     wished_size,
@@ -211,27 +209,18 @@ class AutoresearchApp(App[int], inherit_bindings=False):
             self.push_screen(HelpScreen(self.state, screen.VIEW))
 
     @on(Open)
-    async def _open(self, message: Open) -> None:
-        self.run_worker(self._show_details(message.candidate), group="details", exclusive=True)
+    def _open(self, message: Open) -> None:
+        self.run_worker(self._show_details(message), group="details", exclusive=True)
 
-    async def _show_details(self, number: int) -> None:
-        details = await self._in_feed(partial(self._feed.details, number))
+    async def _show_details(self, wanted: Open) -> None:
+        details = await self._in_feed(partial(self._feed.details, wanted.candidate))
         screen = self.screen
         if isinstance(details, str):
             self.say(details, Ink.WARN)
         elif isinstance(screen, DetailsScreen):
             screen.turn_to(details)
         elif isinstance(screen, ViewScreen):
-            self.push_screen(DetailsScreen(self.state, details, self._order(details)))
-
-    def _order(self, details: Details) -> tuple[int, ...]:
-        """The candidates that `[` and `]` walk through: what the view in front lists."""
-        snapshot = self.state.snapshot
-        if self.current_mode == LIVE and snapshot is not None:
-            for members in (snapshot.population, snapshot.queue):
-                if any(member.id == details.candidate.id for member in members):
-                    return tuple(member.id for member in members)
-        return tuple(c.id for c in arrange(self.state.candidates, "living", ""))
+            self.push_screen(DetailsScreen(self.state, details, wanted.order))
 
     # ---- the terminal ----------------------------------------------------------------------------------
 

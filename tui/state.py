@@ -6,8 +6,7 @@ the result. Nothing in this module reads a file, a clock or the terminal.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from evolve.model import Candidate, CandidateState, Command, CommandState, Event, Experiment
@@ -16,7 +15,6 @@ from tui.widgets.ink import UNICODE, Glyphs, Ink, plain
 
 STALE_AFTER = 5.0  # seconds without a heartbeat
 EVENTS_KEPT = 5000
-SORTS = ("living", "score", "newest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,95 +216,7 @@ def with_notice(state: ViewState, text: str, ink: Ink = Ink.PLAIN) -> ViewState:
     return replace(state, notice=Notice(plain(text), ink))
 
 
-# ---- the population, filtered and in order -------------------------------------------------------------
-
-_TERM = re.compile(r"^(!?)(bpb|gen|g|ch|children|runs|id)(<=|>=|<|>|=)(-?[0-9]*\.?[0-9]+)$")
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b,
-    "<=": lambda a, b: a <= b,
-    ">=": lambda a, b: a >= b,
-    "=": lambda a, b: a == b,
-}
-_NUMBERS: dict[str, Callable[[Candidate], float | None]] = {
-    "bpb": lambda c: c.mean,
-    "gen": lambda c: c.generation,
-    "g": lambda c: c.generation,
-    "ch": lambda c: c.children,
-    "children": lambda c: c.children,
-    "runs": lambda c: len(c.scores),
-    "id": lambda c: c.id,
-}
-
-
-def candidate_filter(text: str) -> Callable[[Candidate], bool]:
-    """Compile a filter: every term must hold. `word`, `!word`, `bpb<0.98`, `gen>3`, `runs>=2`, `#17`."""
-    terms = [_candidate_term(term) for term in text.lower().split()]
-    return lambda candidate: all(term(candidate) for term in terms)
-
-
-def _candidate_term(term: str) -> Callable[[Candidate], bool]:
-    match = _TERM.match(term)
-    if match is None:
-        return lambda candidate: _has_word(haystack(candidate), term)
-    inverse, name, operator, bound = match.groups()
-    number, compare, limit = _NUMBERS[name], _COMPARE[operator], float(bound)
-
-    def holds(candidate: Candidate) -> bool:
-        value = number(candidate)
-        return value is not None and compare(value, limit) is not bool(inverse)
-
-    return holds
-
-
-def _has_word(text: str, term: str) -> bool:
-    if term.startswith("!") and len(term) > 1:
-        return term[1:] not in text
-    return term in text
-
-
-def haystack(candidate: Candidate) -> str:
-    """The words of a candidate that a filter looks at, in lower case."""
-    words = (
-        candidate.label,
-        candidate.operator,
-        candidate.proposer,
-        candidate.category,
-        candidate.title,
-        candidate.state,
-        candidate.verdict or "",
-        candidate.outcome or "",
-        "alive" if candidate.alive else "",
-        "pinned" if candidate.pinned else "",
-        *candidate.changes,
-    )
-    return " ".join(words).lower()
-
-
-def event_filter(text: str) -> Callable[[Event], bool]:
-    """Compile a filter for the log: every word must occur, `!word` must not."""
-    terms = text.lower().split()
-    return lambda event: all(_has_word(f"{event.kind} {event.text}".lower(), t) for t in terms)
-
-
-def arrange(candidates: Sequence[Candidate], sort: str, text: str) -> tuple[Candidate, ...]:
-    """Filter and sort: `living` (the population first), `score`, or `newest`."""
-    keep = candidate_filter(text)
-    chosen = [candidate for candidate in candidates if keep(candidate)]
-    if sort == "newest":
-        return tuple(sorted(chosen, key=lambda c: -c.id))
-    living_first = sort == "living"
-
-    def place(candidate: Candidate) -> tuple[bool, bool, float, int]:
-        mean = candidate.mean
-        return (
-            living_first and not candidate.alive,
-            mean is None,
-            mean if mean is not None else 0.0,
-            -candidate.id,
-        )
-
-    return tuple(sorted(chosen, key=place))
+# ---- facts about candidates -----------------------------------------------------------------------------
 
 
 def spread(candidate: Candidate, sigma: float | None) -> float | None:
@@ -325,8 +235,3 @@ def spread(candidate: Candidate, sigma: float | None) -> float | None:
 def waiting(candidate: Candidate) -> bool:
     """True while a candidate can still be dropped."""
     return candidate.state is CandidateState.READY
-
-
-def selected_in(candidates: Sequence[Candidate], number: int | None) -> Candidate | None:
-    """The candidate with this number."""
-    return next((c for c in candidates if c.id == number), None)

@@ -7,17 +7,15 @@ import pytest
 from evolve.model import CandidateState, Command, CommandState, Outcome, Run, Verdict
 from evolve.view import EngineView
 from tests.tui.recording import candidate, event, snapshot
+from tui.filters import arrange, candidate_filter, event_filter
 from tui.state import (
     EVENTS_KEPT,
     Asked,
     Reading,
     ViewState,
     advice,
-    arrange,
-    candidate_filter,
     connection_word,
     engine_word,
-    event_filter,
     pending,
     spread,
     wished_size,

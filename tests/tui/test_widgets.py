@@ -33,18 +33,15 @@ from tui.widgets.ink import (
 )
 from tui.widgets.panels import (
     KeyLine,
-    curve_pane,
     events_pane,
     facts_line,
-    idea_pane,
     notice_line,
-    now_line,
-    now_pane,
     status_line,
     tiny_line,
 )
 from tui.widgets.rowlist import Window
 from tui.widgets.tables import candidate_header, candidate_row, event_row, queue_row, top_row
+from tui.widgets.training import curve_pane, idea_pane, now_line, now_pane
 
 STATE = ViewState(snapshot=snapshot())
 HOSTILE = (

@@ -11,9 +11,10 @@ from tui.screens.view import ListScreen, bindings
 from tui.state import ViewState
 from tui.widgets.canvas import Pane
 from tui.widgets.ink import Line
-from tui.widgets.panels import curve_pane, events_pane, idea_pane, now_line, now_pane
+from tui.widgets.panels import events_pane
 from tui.widgets.rowlist import ListSpec, RowList, Window
 from tui.widgets.tables import list_title, queue_row, top_row
+from tui.widgets.training import curve_pane, idea_pane, now_line, now_pane
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
 
+from tui.filters import event_filter
 from tui.keys import LOG
 from tui.messages import Copy, Open, Say
 from tui.screens.filtering import FilteredScreen
 from tui.screens.view import bindings
-from tui.state import EVENTS_KEPT, ViewState, event_filter
+from tui.state import EVENTS_KEPT, ViewState
 from tui.widgets.ink import Line
 from tui.widgets.rowlist import ListSpec, RowList, Window
 from tui.widgets.tables import event_row, list_title, time_of_day
@@ -55,7 +56,8 @@ class LogScreen(FilteredScreen):
         """Show the candidate that the event is about."""
         event = self._list.selected
         if event is not None and event.candidate is not None:
-            self.post_message(Open(event.candidate))
+            told = (row.candidate for row in self._list.rows if row.candidate is not None)
+            self.post_message(Open(event.candidate, tuple(dict.fromkeys(told))))
         else:
             self.post_message(Say("This line is not about one candidate."))
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
 
+from tui.filters import SORTS, arrange
 from tui.keys import POPULATION
 from tui.screens.filtering import FilteredScreen
 from tui.screens.view import bindings
-from tui.state import SORTS, ViewState, arrange
+from tui.state import ViewState
 from tui.widgets.ink import Line
 from tui.widgets.rowlist import ListSpec, RowList, Window
 from tui.widgets.tables import candidate_header, candidate_row, list_title

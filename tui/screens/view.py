@@ -147,4 +147,4 @@ class ListScreen(ViewScreen):
     def action_open(self) -> None:
         """Show everything about the selected candidate."""
         if (candidate := self.selected()) is not None:
-            self.post_message(Open(candidate.id))
+            self.post_message(Open(candidate.id, tuple(row.id for row in self.current().rows)))

@@ -86,6 +86,11 @@ class RowList(Pane, Generic[T]):
         return self._rows[self._window.cursor] if self._rows else None
 
     @property
+    def rows(self) -> Sequence[T]:
+        """What the list holds, in order."""
+        return self._rows
+
+    @property
     def active(self) -> bool:
         """True while the keys go to this list."""
         return self._active
