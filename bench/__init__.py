@@ -1,0 +1,1 @@
+"""Measurements of autoresearch's own cost; `make bench` prints them."""

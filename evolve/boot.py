@@ -1,0 +1,280 @@
+"""Everything between the command and the first loop: checks, lock, data, run, repairs.
+
+Each check fails with one sentence for a person and leaves git and the journal as they were. Nothing is trained
+here. What an earlier engine left behind (refs, worktrees) is repaired from the journal, the authority.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from evolve import settings as config
+from evolve.context import Context
+from evolve.journal import Journal
+from evolve.ledger import JournalLedger
+from evolve.lineage import Lineage
+from evolve.lock import EngineLock
+from evolve.model import Event, EvolveError, NothingToDo, Operator, Run
+from evolve.noise import pooled
+from evolve.places import JOURNAL, LOCK, state_folder
+from evolve.propose.operators import Proposal, Proposer
+from evolve.propose.vetting import code_hash
+from evolve.settings import Settings
+from evolve.standing import refresh_noise
+from evolve.stopping import in_words, reason_to_stop
+from harness import sandbox
+from harness.dataset import DataConfig, Dataset, prepare_dataset
+from harness.device import Machine, detect
+
+Tell = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """What a booted engine works with."""
+
+    context: Context
+    lock: EngineLock
+    tell: Tell  # hands new events to whoever listens
+
+    def language_model(self, context: Context) -> Proposer | None:
+        """The language model's proposer under the settings in force, or None without one."""
+        return language_model(context)
+
+
+@contextmanager
+def boot(
+    workspace: Path,
+    *,
+    overrides: dict[str, str],
+    name: str | None,
+    allow_weak_sandbox: bool,
+    on_event: Callable[[Event], None] | None,
+) -> Iterator[Boot]:
+    """Bring a workspace to the point where its loops can run; releases lock and journal at the end."""
+    workspace = workspace.resolve()
+    machine = detect()
+    settings = config.load(workspace, gpu=bool(machine.gpus), overrides=overrides)
+    lineage = Lineage(
+        workspace, settings.workspace.script, settings.workspace.branch, name or "check"
+    )
+    lineage.check()
+    level = sandbox_level(settings, allow_weak=allow_weak_sandbox)
+    state = state_folder(workspace)
+    with ExitStack() as stack:
+        lock = stack.enter_context(EngineLock(state / LOCK))
+        journal = stack.enter_context(Journal.open(state / JOURNAL))
+        tell = _teller(journal, on_event)
+        resumed = _resumable(journal, name)
+        dataset = _dataset(settings, journal, resumed, tell)
+        device = "cuda:0" if machine.gpus and settings.device.device != "cpu" else "cpu"
+        fingerprint = _fingerprint(settings, machine, dataset, device, level)
+        run = resumed or _new_run(journal, lineage, settings, name, fingerprint)
+        _comparable(run, fingerprint, settings)
+        lineage = Lineage(workspace, settings.workspace.script, run.branch, run.name)
+        context = Context(
+            workspace=workspace,
+            state=state,
+            journal=journal,
+            lineage=lineage,
+            settings=settings,
+            machine=machine,
+            dataset=dataset,
+            device=device,
+            sandbox=level,
+            fingerprint=fingerprint,
+            noise=pooled(()),
+            started=time.time(),
+        )
+        if resumed is None:
+            _seed(context)
+        _repair(context)
+        refresh_noise(context)
+        journal.set_meta("sandbox", level)
+        if reason := reason_to_stop(context):
+            raise NothingToDo(
+                f"Nothing to do: {reason} Raise the stop rule (`autoresearch run --max N`) to go on, or start "
+                "a new run with `--name NAME`."
+            )
+        journal.set_run_state(
+            "running",
+            f"{'Resumed' if resumed else 'Started'}: {context.budget_in_words()} a training, "
+            f"{dataset.source} data, {level} sandbox, {_who_proposes(context)}; "
+            f"ends after {in_words(settings)}.",
+        )
+        tell()
+        yield Boot(context, lock, tell)
+
+
+def sandbox_level(settings: Settings, *, allow_weak: bool) -> str:
+    """The level in force; refuses a weak one unless a person allowed it."""
+    if settings.sandbox.level == "process":
+        level, why = "process", "the settings ask for it"
+    else:
+        report = sandbox.probe()
+        level, why = report.level, report.advice
+    if level == "process" and not allow_weak:
+        raise EvolveError(
+            f"No real sandbox is to be had here ({why}). Install bubblewrap (`apt install bubblewrap`), or "
+            "accept that candidates run as plain processes with --allow-weak-sandbox."
+        )
+    return level
+
+
+def language_model(context: Context) -> Proposer | None:
+    """Build the claude proposer when it is wanted and there are credentials."""
+    llm = context.settings.llm
+    if llm.proposer == "builtin":
+        return None
+    key = os.environ.get(llm.api_key_env) or None
+    token = os.environ.get(llm.auth_token_env) or None
+    if not (key or token or llm.base_url):
+        if llm.proposer == "claude":
+            raise EvolveError(
+                f"[llm] proposer is claude, but neither {llm.api_key_env} nor {llm.auth_token_env} is set. "
+                'Export one, or use `proposer = "auto"`.'
+            )
+        return None
+    from evolve.propose.claude import ClaudeProposer, LlmConfig
+
+    return ClaudeProposer(
+        LlmConfig.from_settings(llm, api_key=key, auth_token=token), JournalLedger(context)
+    )
+
+
+def data_config(settings: Settings) -> DataConfig:
+    """What the harness is to prepare for these settings."""
+    data = settings.data
+    return DataConfig(
+        source=data.source,
+        shards=data.shards,
+        sequence_length=data.sequence_length,
+        vocabulary=data.vocabulary,
+        eval_tokens=data.eval_tokens,
+        local_mb=data.local_mb,
+    )
+
+
+# ---- private ---------------------------------------------------------------------------------------------
+
+
+def _who_proposes(context: Context) -> str:
+    llm = context.settings.llm
+    if language_model(context) is None:
+        return "built-in proposer (no API key)" if llm.proposer == "auto" else "built-in proposer"
+    return f"{llm.model} proposes"
+
+
+def _teller(journal: Journal, on_event: Callable[[Event], None] | None) -> Tell:
+    """A function that passes on every event that is new since its last call."""
+    last = journal.last_event_id()
+
+    def tell() -> None:
+        nonlocal last
+        for event in journal.events(after=last):
+            last = event.id
+            if on_event is not None:
+                on_event(event)
+
+    return tell
+
+
+def _resumable(journal: Journal, name: str | None) -> Run | None:
+    """The run to go on with: the newest one, unless another name asks for a new one."""
+    run = journal.current_run()
+    return run if run is not None and name in (None, run.name) else None
+
+
+def _dataset(settings: Settings, journal: Journal, resumed: Run | None, tell: Tell) -> Dataset:
+    """Find or build the data set; progress goes into the event log, so every client sees it."""
+    told = time.monotonic()
+    journal.record_event("data", "Looking for the data set.")
+
+    def progress(message: str, fraction: float) -> None:
+        nonlocal told
+        if time.monotonic() - told > 2:
+            told = time.monotonic()
+            journal.record_event("data", f"{message} ({fraction:.0%})")
+            tell()
+
+    dataset = prepare_dataset(data_config(settings), progress)
+    if resumed is not None:
+        before = resumed.fingerprint.get("dataset", dataset.manifest_sha256)
+        if before != dataset.manifest_sha256:
+            raise EvolveError(
+                f"The data set of run “{resumed.name}” is gone or has changed, so new scores could not be "
+                "compared with its old ones. Start a new run with `autoresearch run --name NAME`."
+            )
+    return dataset
+
+
+def _fingerprint(
+    settings: Settings, machine: Machine, dataset: Dataset, device: str, level: str
+) -> dict[str, str]:
+    """What two scores must share to be comparable."""
+    budget = settings.budget
+    amount = budget.seconds if budget.kind == "seconds" else budget.tokens
+    gpu = machine.gpus[0].name if device != "cpu" and machine.gpus else ""
+    return {
+        "device": gpu or "cpu",
+        "budget": f"{amount:g} {budget.kind}",
+        "dataset": dataset.manifest_sha256,
+        "eval_tokens": str(settings.data.eval_tokens),
+        "byte_count": settings.scoring.byte_count,
+        "sandbox": level,
+    }
+
+
+def _comparable(run: Run, fingerprint: dict[str, str], settings: Settings) -> None:
+    """A resumed run goes on only where its scores mean the same."""
+    for key, value in fingerprint.items():
+        before = run.fingerprint.get(key, value)
+        if before != value:
+            raise EvolveError(
+                f"Run “{run.name}” was made with {key} = {before}, and now it is {value}: its scores could not "
+                "be compared any more. Put it back, or start a new run with `autoresearch run --name NAME`."
+            )
+
+
+def _new_run(
+    journal: Journal,
+    lineage: Lineage,
+    settings: Settings,
+    name: str | None,
+    fingerprint: dict[str, str],
+) -> Run:
+    commit, _ = lineage.head()
+    return journal.create_run(
+        name=name or journal.free_run_name(),
+        branch=lineage.branch,
+        base_commit=commit,
+        settings=settings.model_dump(mode="json"),
+        fingerprint=fingerprint,
+    )
+
+
+def _seed(context: Context) -> None:
+    """Candidate #1 is the script at the tip of the branch; its commit is the person's own."""
+    commit, source = context.lineage.head()
+    proposal = Proposal(
+        source=source,
+        operator=Operator.SEED,
+        proposer="human",
+        parents=(),
+        title="the baseline",
+        hypothesis=f"{context.lineage.script} as it stands on {context.lineage.branch}.",
+        category="other",
+    )
+    number = context.journal.next_candidate_id()
+    context.journal.add_candidate(number, proposal, commit=commit, code_hash=code_hash(source))
+
+
+def _repair(context: Context) -> None:
+    """Bring refs and worktrees back to what the journal says."""
+    context.lineage.sync({c.id: c.commit for c in context.journal.candidates()})
+    context.lineage.sync_worktrees({c.id: c.commit for c in context.journal.living()})

@@ -1,0 +1,78 @@
+"""What the rooms of one running engine share: places, journal, lineage, settings in force, and the wake-up calls.
+
+It holds things and answers simple questions about them; decisions are made elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from evolve.journal import Journal
+    from evolve.lineage import Lineage
+    from evolve.model import Candidate
+    from evolve.noise import Noise
+    from evolve.settings import Settings
+    from harness.dataset import Dataset
+    from harness.device import Machine
+
+
+@dataclass
+class Context:
+    """One engine's belongings. `settings` is replaced as a whole when something changes live."""
+
+    workspace: Path
+    state: Path  # .autoresearch
+    journal: Journal
+    lineage: Lineage
+    settings: Settings
+    machine: Machine
+    dataset: Dataset
+    device: str  # "cpu" or "cuda:N"
+    sandbox: str
+    fingerprint: dict[str, str]
+    noise: Noise
+    started: float  # unix seconds, of this engine
+    paused: bool = False
+    stop_reason: str | None = None  # set once: the run ends with these words
+    stop_now: bool = False  # end the training in the slot too
+    children_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    work_ready: asyncio.Event = field(default_factory=asyncio.Event)
+    proposer_doing: str = "idle"
+
+    def wake(self) -> None:
+        """Something changed: both loops look again."""
+        self.children_wanted.set()
+        self.work_ready.set()
+
+    def stop(self, reason: str, *, now: bool = False) -> None:
+        """End the run after the current experiment, or at once."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+        self.stop_now = self.stop_now or now
+        self.wake()
+
+    @property
+    def stopping(self) -> bool:
+        """True once the run is to end."""
+        return self.stop_reason is not None
+
+    def incumbent(self) -> Candidate | None:
+        """The candidate that main holds."""
+        number = self.journal.run().incumbent
+        return None if number is None else self.journal.candidate(number)
+
+    def budget_in_words(self) -> str:
+        """`300 seconds on NVIDIA H200`, for prompts and people."""
+        budget = self.settings.budget
+        amount = (
+            f"{budget.seconds:,.0f} seconds"
+            if budget.kind == "seconds"
+            else f"{budget.tokens:,} tokens"
+        )
+        name = next((gpu.name for gpu in self.machine.gpus), "") if self.device != "cpu" else ""
+        return f"{amount} on {name or 'a CPU'}"

@@ -1,0 +1,213 @@
+"""The engine: joins the rooms and runs the loops; the only place that knows the order of things.
+
+One asyncio program without a terminal. The proposer loop keeps children ready, the slot loop trains them one
+after another, the steering loop applies what people ask for. Every step is in the journal before its effect,
+so the engine may be killed at any instant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from evolve.boot import Boot, boot
+from evolve.judging import Assignment, Judge
+from evolve.model import Event, EvolveError
+from evolve.nursery import Nursery
+from evolve.places import EXPERIMENTS, WORKTREES
+from evolve.propose.builtin import BuiltinProposer
+from evolve.results import write_results
+from evolve.slot import DetachedSlot, Slot
+from evolve.spec import experiment_spec
+from evolve.steering import Steering
+from evolve.stopping import reason_to_stop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from evolve.context import Context
+    from evolve.model import Experiment
+    from harness.spec import Result
+
+POLL = 0.25  # seconds between looks at commands and edited files
+BEAT = 2.0  # seconds between heartbeats
+GRACE = 20.0  # seconds that a training survives its engine, so that a restarted one can adopt it
+PATIENCE = 0.3  # seconds that an empty slot waits for the language model before the built-in proposer steps in
+
+OnEvent = Callable[[Event], None]
+
+
+def serve(
+    workspace: Path,
+    *,
+    overrides: dict[str, str] | None = None,
+    name: str | None = None,
+    allow_weak_sandbox: bool = False,
+    on_event: OnEvent | None = None,
+    slot: Slot | None = None,
+) -> int:
+    """Run an engine in this process until its run ends.
+
+    Returns the exit code: 0 when a stop rule or a person ended the run, 130 after SIGINT. Raises EvolveError or
+    HarnessError with one sentence for a person. `slot` replaces the training slot (another machine, a bench).
+    """
+    with boot(
+        workspace,
+        overrides=overrides or {},
+        name=name,
+        allow_weak_sandbox=allow_weak_sandbox,
+        on_event=on_event,
+    ) as ready:
+        return asyncio.run(Engine(ready, slot).run())
+
+
+class Engine:
+    """The loops of one run."""
+
+    def __init__(self, ready: Boot, slot: Slot | None = None) -> None:
+        self._context: Context = ready.context
+        self._lock = ready.lock
+        self._tell = ready.tell
+        self._interrupted = False
+        self._slot = slot or DetachedSlot(ready.lock.path, GRACE)
+        self._judge = Judge(self._context)
+        self._nursery = Nursery(
+            self._context, BuiltinProposer(), ready.language_model(self._context)
+        )
+        self._steering = Steering(
+            self._context,
+            on_settings=lambda: self._nursery.replace_model(ready.language_model(self._context)),
+            on_trim=self._judge.trim,
+            on_kill=self._slot.stop,
+        )
+
+    async def run(self) -> int:
+        """Work until the run ends; the journal then says why."""
+        context = self._context
+        self._catch_signals()
+        helpers = [
+            asyncio.create_task(self._nursery.run()),
+            asyncio.create_task(self._steer()),
+            asyncio.create_task(self._heartbeat()),
+        ]
+        training = asyncio.create_task(self._train())
+        try:
+            done, _ = await asyncio.wait({training, *helpers}, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+            state = "finished" if not self._interrupted else "stopped"
+            context.journal.set_run_state(
+                "stopped" if context.stop_reason and "topped by" in context.stop_reason else state,
+                context.stop_reason or "",
+            )
+        except EvolveError as error:
+            context.journal.set_run_state("failed", str(error))
+            raise
+        finally:
+            self._slot.stop("the engine ends")
+            for task in (training, *helpers):
+                task.cancel()
+            await asyncio.gather(training, *helpers, return_exceptions=True)
+            self._project()
+            self._tell()
+        return 130 if self._interrupted else 0
+
+    # ---- the slot loop -----------------------------------------------------------------------------------
+
+    async def _train(self) -> None:
+        """Train one experiment after another; the gap between two is the time of `_settle`."""
+        context = self._context
+        await self._recover()
+        while not context.stopping:
+            if reason := reason_to_stop(context):
+                context.stop(reason)
+                return
+            context.work_ready.clear()
+            assignment = None if context.paused else self._judge.next_assignment()
+            if assignment is not None:
+                await self._experiment(assignment)
+            elif context.paused or not await self._supply():
+                await context.work_ready.wait()
+
+    async def _supply(self) -> bool:
+        """Nothing is ready: give the proposer a moment, then take a built-in child. True to look again."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._context.work_ready.wait(), PATIENCE)
+            return True
+        if self._context.stopping or self._context.paused:
+            return True
+        return await self._nursery.urgent()
+
+    async def _experiment(self, assignment: Assignment) -> None:
+        context = self._context
+        seed = len(context.journal.experiments(assignment.candidate))
+        experiment = context.journal.start_experiment(
+            assignment.candidate, assignment.purpose, seed
+        )
+        context.children_wanted.set()  # a place in the buffer is free
+        spec = experiment_spec(context, experiment)
+        result = await self._slot.run(spec, self._directory(experiment))
+        self._finish(experiment, result)
+
+    def _finish(self, experiment: Experiment, result: Result) -> None:
+        self._judge.settle(experiment, result)
+        self._keep_log(experiment)
+        self._project()
+        self._context.wake()
+        self._tell()
+
+    async def _recover(self) -> None:
+        """Adopt, harvest or queue again what an earlier engine left in the slot."""
+        context = self._context
+        experiment = context.journal.running_experiment()
+        if experiment is not None:
+            result = await self._slot.adopt(self._directory(experiment))
+            if result is None:
+                context.journal.void_experiment(experiment.id, "The engine ended before it did.")
+            else:
+                self._finish(experiment, result)
+        self._judge.move_main()
+
+    def _directory(self, experiment: Experiment) -> Path:
+        return self._context.state / EXPERIMENTS / self._context.journal.directory(experiment.id)
+
+    def _keep_log(self, experiment: Experiment) -> None:
+        """Put the training's log beside its train.py, where the ancestor's users look for it."""
+        log = self._directory(experiment) / "run.log"
+        worktree = self._context.state / WORKTREES / str(experiment.candidate)
+        if log.is_file() and worktree.is_dir():
+            shutil.copyfile(log, worktree / "run.log")
+
+    def _project(self) -> None:
+        """Rewrite results.tsv from the journal."""
+        context = self._context
+        write_results(context.workspace / "results.tsv", context.journal)
+
+    # ---- beside it ---------------------------------------------------------------------------------------
+
+    async def _steer(self) -> None:
+        while not self._context.stopping:
+            self._steering.poll()
+            self._tell()
+            await asyncio.sleep(POLL)
+
+    async def _heartbeat(self) -> None:
+        while True:
+            self._lock.beat(self._context.proposer_doing)
+            await asyncio.sleep(BEAT)
+
+    def _catch_signals(self) -> None:
+        """SIGINT and SIGTERM end the run at once and cleanly; SIGHUP is no reason to end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._interrupt, number)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
+
+    def _interrupt(self, number: signal.Signals) -> None:
+        self._interrupted = number is signal.SIGINT
+        self._context.stop(f"Stopped by {number.name}.", now=True)
+        self._slot.stop(f"stopped by {number.name}")

@@ -1,0 +1,40 @@
+"""Turns a journalled experiment into what the harness is asked to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.spec import Budget, ExperimentSpec, Limits
+
+if TYPE_CHECKING:
+    from evolve.context import Context
+    from evolve.model import Experiment
+
+
+def experiment_spec(context: Context, experiment: Experiment) -> ExperimentSpec:
+    """The spec of one experiment; everything but source and seed is frozen in the run."""
+    settings = context.settings
+    budget = settings.budget
+    candidate = context.journal.candidate(experiment.candidate)
+    return ExperimentSpec(
+        name=f"{context.journal.run().name}-e{experiment.id}",
+        source=context.lineage.source(candidate.commit),
+        seed=experiment.seed,
+        dataset=str(context.dataset.path),
+        budget=Budget(
+            kind=budget.kind,
+            amount=budget.seconds if budget.kind == "seconds" else budget.tokens,
+            setup_limit=budget.setup_limit,
+        ),
+        device=context.device,
+        sandbox=context.sandbox,
+        script=context.lineage.script.rsplit("/", 1)[-1],
+        limits=Limits(
+            wall_seconds=budget.wall_limit,
+            memory_mb=settings.sandbox.memory_mb,
+            log_mb=settings.sandbox.log_mb,
+            threads=settings.sandbox.threads,
+        ),
+        eval_tokens=settings.data.eval_tokens,
+        byte_count=settings.scoring.byte_count,
+    )

@@ -1,0 +1,219 @@
+"""Applies what people ask for while the engine runs: command rows, and edits of the TOML and of program.md.
+
+Every request is validated, answered in its row, and told in the event log with who asked. A refused request
+changes nothing. Settings that would make scores incomparable are refused with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from evolve import settings as config
+from evolve.model import Command, CommandState, EvolveError, Operator, UsageError
+from evolve.nursery import enrol
+from evolve.propose.operators import Proposal
+from evolve.propose.vetting import code_hash, vet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from evolve.context import Context
+
+Answer = str
+
+
+class Steering:
+    """The hands of the people at the wheel."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        on_settings: Callable[[], None],
+        on_trim: Callable[[], None],
+        on_kill: Callable[[str], None],
+    ) -> None:
+        """`on_settings`: live settings changed; `on_trim`: the population may have to change;
+        `on_kill`: end the training in the slot."""
+        self._context = context
+        self._on_settings = on_settings
+        self._on_trim = on_trim
+        self._on_kill = on_kill
+        self._seen = context.journal.data_version()
+        self._files = {path: _stamp(path) for path in self._watched()}
+        self._verbs: dict[str, Callable[[Command], Answer]] = {
+            "pause": self._pause,
+            "resume": self._resume,
+            "stop": self._stop,
+            "set": self._set,
+            "inject": self._inject,
+            "drop": self._drop,
+            "pin": lambda command: self._mark(command, pinned=True),
+            "unpin": lambda command: self._mark(command, pinned=False),
+            "ban": lambda command: self._mark(command, banned=True),
+            "move": self._move,
+            "kill": self._kill,
+        }
+
+    def poll(self) -> None:
+        """Look for commands and edited files; cheap when nothing happened."""
+        version = self._context.journal.data_version()
+        if version != self._seen:
+            self._seen = version
+            self.answer_all()
+        for path, stamp in self._files.items():
+            if (now := _stamp(path)) != stamp:
+                self._files[path] = now
+                self._edited(path)
+
+    def answer_all(self) -> None:
+        """Apply every pending command in the order in which it was given."""
+        for command in self._context.journal.pending_commands():
+            apply = self._verbs.get(command.verb)
+            try:
+                if apply is None:
+                    raise UsageError(f"“{command.verb}” is no command of this engine.")
+                state, answer = CommandState.DONE, apply(command)
+            except EvolveError as error:
+                state, answer = CommandState.REFUSED, str(error)
+            self._context.journal.answer_command(command.id, state, answer)
+            self._context.wake()
+
+    # ---- verbs -----------------------------------------------------------------------------------------
+
+    def _pause(self, command: Command) -> Answer:
+        self._context.paused = True
+        self._context.journal.set_run_state("paused", f"Paused by {command.who}.")
+        return "Paused; the training in the slot goes on to its end."
+
+    def _resume(self, command: Command) -> Answer:
+        self._context.paused = False
+        self._context.journal.set_run_state("running", f"Resumed by {command.who}.")
+        return "Running."
+
+    def _stop(self, command: Command) -> Answer:
+        now = bool(command.args.get("now"))
+        self._context.stop(f"Stopped by {command.who}.", now=now)
+        if now:
+            self._on_kill(f"stopped by {command.who}")
+            return "Stopping now; the training in the slot will be repeated on resume."
+        return "Stopping after the training in the slot."
+
+    def _set(self, command: Command) -> Answer:
+        key, value = str(command.args.get("key", "")), str(command.args.get("value", ""))
+        before = config.flatten(self._context.settings)
+        self._context.settings = config.change(self._context.settings, key, value)
+        after = config.flatten(self._context.settings)
+        config.save_live(self._context.workspace, {key: value})
+        self._record_changes(before, after, command.who)
+        return f"{key} = {after.get(key, value)}, from the next proposal on."
+
+    def _inject(self, command: Command) -> Answer:
+        source = str(command.args.get("source", ""))
+        title = " ".join(str(command.args.get("title") or "hand-written").split())[:72]
+        problems = vet(source)
+        if problems:
+            raise UsageError(f"That file cannot be trained: {problems[0]}")
+        digest = code_hash(source)
+        for candidate in self._context.journal.candidates():
+            if candidate.code_hash == digest:
+                raise UsageError(f"That is the same code as {candidate.label}.")
+        incumbent = self._context.incumbent()
+        if incumbent is None:
+            raise UsageError("The baseline is not measured yet; inject again once it is.")
+        proposal = Proposal(
+            source=source,
+            operator=Operator.HUMAN,
+            proposer="human",
+            parents=(incumbent.id,),
+            title=title,
+            hypothesis=f"Injected by {command.who}.",
+            category="other",
+        )
+        return f"Queued as #{enrol(self._context, proposal, digest)}."
+
+    def _drop(self, command: Command) -> Answer:
+        number = self._number(command)
+        self._context.journal.drop_candidate(number, f"Dropped by {command.who}.")
+        return f"#{number} dropped."
+
+    def _mark(self, command: Command, **marks: bool) -> Answer:
+        number = self._number(command)
+        self._context.journal.mark(number, **marks)
+        self._on_trim()
+        return (
+            f"#{number} "
+            + ", ".join(name if value else f"no longer {name}" for name, value in marks.items())
+            + "."
+        )
+
+    def _move(self, command: Command) -> Answer:
+        number, by = self._number(command), int(command.args.get("by", -1))
+        queue = [c.id for c in self._context.journal.queue()]
+        if number not in queue:
+            raise UsageError(f"#{number} is not in the queue.")
+        place = queue.index(number)
+        queue.insert(max(0, place + by), queue.pop(place))
+        self._context.journal.order_queue(queue)
+        return f"#{number} is now number {queue.index(number) + 1} in the queue."
+
+    def _kill(self, command: Command) -> Answer:
+        running = self._context.journal.running_experiment()
+        if running is None:
+            raise UsageError("No training is running.")
+        self._on_kill(f"killed by {command.who}")
+        return f"Ending the training of #{running.candidate}."
+
+    def _number(self, command: Command) -> int:
+        number = command.args.get("candidate")
+        if not isinstance(number, int) or not self._context.journal.has_candidate(number):
+            raise UsageError(f"There is no candidate #{number}.")
+        return number
+
+    # ---- files -----------------------------------------------------------------------------------------
+
+    def _watched(self) -> list[Path]:
+        workspace, settings = self._context.workspace, self._context.settings
+        return [workspace / "autoresearch.toml", workspace / settings.workspace.program]
+
+    def _edited(self, path: Path) -> None:
+        """A person saved a watched file: take over what may change live, say what may not."""
+        journal = self._context.journal
+        if path.suffix != ".toml":
+            journal.record_event(
+                "setting", f"{path.name} was edited; it counts from the next proposal on."
+            )
+            return
+        before = config.flatten(self._context.settings)
+        try:
+            self._context.settings, ignored = config.reload(
+                self._context.workspace, self._context.settings
+            )
+        except EvolveError as error:
+            journal.record_event("error", f"The edited {path.name} was not taken over: {error}")
+            return
+        self._record_changes(before, config.flatten(self._context.settings), "autoresearch.toml")
+        if ignored:
+            journal.record_event(
+                "setting",
+                f"Frozen in this run, so not taken over from {path.name}: {', '.join(ignored)}. "
+                "A new run (`autoresearch run --name NAME`) uses them.",
+            )
+
+    def _record_changes(self, before: dict[str, str], after: dict[str, str], who: str) -> None:
+        changed = [key for key in after if after[key] != before.get(key)]
+        for key in changed:
+            self._context.journal.change_setting(key, before.get(key, ""), after[key], who)
+        if changed:
+            self._on_settings()
+            self._on_trim()
+            self._context.wake()
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

@@ -1,0 +1,78 @@
+"""The main job, for real: a fresh workspace, one command, trained candidates, lineage in git, a table of results."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(280)]
+
+# The rehearsal, cut to the bone: every mechanism runs, no score is worth anything.
+SMALL = (
+    *("--set", "budget.tokens=40960"),
+    *("--set", "data.eval_tokens=8192"),
+    *("--set", "data.local_mb=2"),
+    *("--set", "acceptance.baseline_repeats=2"),
+    *("--set", "acceptance.max_repeats=2"),
+)
+
+
+def autoresearch(workspace: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tui", "-C", str(workspace), *argv],
+        capture_output=True,
+        text=True,
+        timeout=270,
+        env=dict(os.environ),
+    )
+
+
+def git(workspace: Path, *argv: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(workspace), *argv], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_one_command_evolves_train_py(tmp_path: Path) -> None:
+    workspace = tmp_path / "work"
+    made = autoresearch(tmp_path, "init", str(workspace))
+    assert made.returncode == 0, made.stderr
+
+    ran = autoresearch(workspace, "run", "--headless", "--max", "5", *SMALL)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "5 candidates" in ran.stdout
+
+    results = json.loads(autoresearch(workspace, "results", "--json").stdout)
+    children = [row for row in results if row["parents"]]
+    assert len(children) >= 5
+    assert {row["operator"] for row in children} >= {"crossover"}
+    assert any(row["scores"] for row in children)
+
+    # Every candidate is a commit under its own ref; a crossover has two parents.
+    refs = git(workspace, "for-each-ref", "refs/autoresearch", "--format=%(objectname)").split()
+    assert len(refs) == len(results)
+    crossover = next(row for row in children if row["operator"] == "crossover")
+    assert len(git(workspace, "log", "-1", "--format=%P", crossover["commit"]).split()) == 2
+    assert f"Candidate: #{crossover['id']}" in git(
+        workspace, "log", "-1", "--format=%B", crossover["commit"]
+    )
+    assert git(workspace, "fsck", "--no-dangling").strip() == ""
+    assert git(workspace, "status", "--porcelain", "--untracked-files=no") == ""
+
+    # The ancestor's table, and a status that anyone can read.
+    header, baseline, *_ = (workspace / "results.tsv").read_text().splitlines()
+    assert header.split("\t") == ["commit", "val_bpb", "memory_gb", "status", "description"]
+    assert baseline.split("\t")[3] == "keep"
+    status = json.loads(autoresearch(workspace, "status", "--json").stdout)
+    assert status["run"]["state"] == "finished"
+
+    # What is done is done: the same command again has nothing to do, and says so.
+    again = autoresearch(workspace, "run", "--headless", "--max", "5", *SMALL)
+    assert again.returncode == 3
+    assert "Nothing to do" in again.stderr
+    assert "Traceback" not in ran.stderr + again.stderr
