@@ -1,0 +1,250 @@
+"""Finds the constants of a train.py and turns them: the operator `tune`, and a part of `mutate`.
+
+A knob is a literal with a name: a constant in capitals, a field's default, an entry of a preset table. It is
+found in the syntax tree and edited at its exact place, so that comments and layout survive. Which knob and
+which step follows from its name, its type and the history. Pure; every random choice comes from the caller.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evolve.propose.lessons import FAILURES, Lessons, direction_of, number
+from evolve.propose.moves import Kind, classify, classify_known, steps
+from evolve.propose.spans import Code, Edit
+
+INLINE = 0.3  # weight of a literal inside a function, against a constant at the top
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One literal that can be changed."""
+
+    name: str  # "MATRIX_LR", "ADAM_BETAS[0]", "PRESETS[cpu].depth"
+    text: str  # as written
+    kind: Kind
+    start: int  # bytes
+    end: int
+    weight: float  # how promising it is before anything is known
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A knob's change."""
+
+    knob: Knob
+    text: str  # the new literal
+
+    def __str__(self) -> str:
+        return f"{self.knob.name}: {self.knob.text} -> {self.text}"
+
+
+def find_knobs(source: str) -> list[Knob]:
+    """All knobs of a source in the order of the file. Raises SyntaxError."""
+    code = Code(source)
+    knobs: list[Knob] = []
+    for statement in code.tree.body:
+        for name, value in _named(statement):
+            if name.isupper():
+                knobs += _literals(code, name, value)
+        if isinstance(statement, ast.ClassDef):
+            knobs += _defaults(code, statement)
+    for function in code.find(ast.FunctionDef):
+        knobs += _inline(code, function)
+    seen: dict[str, Knob] = {}
+    for knob in knobs:
+        seen.setdefault(knob.name, knob)  # a name that is assigned twice counts once
+    return list(seen.values())
+
+
+def turn(source: str, rng: random.Random, lessons: Lessons, count: int = 1) -> list[Turn]:
+    """Choose `count` different knobs and a step for each; fewer when there are not so many."""
+    knobs = find_knobs(source)
+    values = {knob.name: knob.text for knob in knobs}
+    weights = [knob.weight * _promise(knob, lessons) for knob in knobs]
+    turns: list[Turn] = []
+    while len(turns) < count and any(weights):
+        index = rng.choices(range(len(knobs)), weights)[0]
+        weights[index] = 0.0
+        knob = knobs[index]
+        text = _step(knob, values, rng, lessons)
+        if text is not None:
+            turns.append(Turn(knob, text))
+            turns += _companions(knob, text, knobs, turns)
+    return turns
+
+
+def apply_turns(source: str, turns: Sequence[Turn]) -> str | None:
+    """The source with the knobs turned; None when that does not parse or does not read back as meant."""
+    code = Code(source)
+    outcome = code.apply([Edit(t.knob.start, t.knob.end, t.text) for t in turns])
+    if outcome is None:
+        return None
+    after = {knob.name: knob.text for knob in find_knobs(outcome)}
+    if any(after.get(t.knob.name) != t.text for t in turns):
+        return None
+    return outcome
+
+
+def category_of(turns: Sequence[Turn]) -> str:
+    """The category of the first turn, which is the one that was chosen for its own sake."""
+    return turns[0].knob.kind.category
+
+
+# ---- finding -------------------------------------------------------------------------------------------
+
+
+def _named(statement: ast.stmt) -> list[tuple[str, ast.expr]]:
+    """Names and values of `A = 1`, `A: int = 1` and `A, B = 1, 2`."""
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        return [(statement.target.id, statement.value)] if statement.value else []
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return []
+    target, value = statement.targets[0], statement.value
+    if isinstance(target, ast.Name):
+        return [(target.id, value)]
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        pairs = zip(target.elts, value.elts, strict=False)
+        return [(name.id, inner) for name, inner in pairs if isinstance(name, ast.Name)]
+    return []
+
+
+def _defaults(code: Code, definition: ast.ClassDef) -> list[Knob]:
+    """Defaults of the fields of a dataclass, but not of those that every maker of it sets itself."""
+    calls = [
+        call
+        for call in code.find(ast.Call)
+        if isinstance(call.func, ast.Name) and call.func.id == definition.name
+    ]
+    always_set = (
+        set.intersection(*({k.arg or "**" for k in c.keywords} for c in calls)) if calls else set()
+    )
+    knobs: list[Knob] = []
+    for statement in definition.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            name = statement.target.id
+            if statement.value and name not in always_set and "**" not in always_set:
+                knobs += _literals(code, f"{definition.name}.{name}", statement.value)
+    return knobs
+
+
+def _inline(code: Code, function: ast.FunctionDef) -> list[Knob]:
+    """Named literals inside a function: defaults that no caller overrides, and arguments passed by name.
+
+    Much of the ancestor's gain came from such ones (the weight decay of single groups, the rotary base). Only
+    names that mean something in this field count.
+    """
+    found: list[tuple[str, ast.expr]] = []
+    arguments = function.args.args[len(function.args.args) - len(function.args.defaults) :]
+    passed = {
+        keyword.arg
+        for call in code.find(ast.Call)
+        for keyword in call.keywords
+        if code.text(call.func).rpartition(".")[2] == function.name
+    }
+    for argument, default in zip(arguments, function.args.defaults, strict=True):
+        if argument.arg not in passed:
+            found.append((argument.arg, default))
+    for statement in function.body:
+        for call in code.find(ast.Call, statement):
+            found += [(k.arg, k.value) for k in call.keywords if k.arg]
+    knobs: list[Knob] = []
+    counts: dict[str, int] = {}
+    for name, value in found:
+        text = code.text(value)
+        kind = classify_known(name, text) if _is_literal(value) else None
+        if kind:
+            counts[name] = counts.get(name, 0) + 1
+            label = f"{function.name}.{name}#{counts[name]}"
+            knobs.append(Knob(label, text, kind, *code.span(value), INLINE * kind.weight))
+    return knobs
+
+
+def _literals(code: Code, name: str, value: ast.expr) -> list[Knob]:
+    """The literals inside a constant's value, each under its own name."""
+    if isinstance(value, (ast.Tuple, ast.List)):
+        items = [(f"{name}[{index}]", item) for index, item in enumerate(value.elts)]
+    elif isinstance(value, ast.Dict):
+        items = [
+            (f"{name}[{key.value!s}]", item)
+            for key, item in zip(value.keys, value.values, strict=True)
+            if isinstance(key, ast.Constant) and isinstance(key.value, (str, int))
+        ]
+    elif isinstance(value, ast.Call):
+        items = [(f"{name}.{k.arg}", k.value) for k in value.keywords if k.arg]
+    else:
+        text = code.text(value)
+        kind = classify(name, text) if _is_literal(value) else None
+        return [Knob(name, text, kind, *code.span(value), kind.weight)] if kind else []
+    return [knob for inner, item in items for knob in _literals(code, inner, item)]
+
+
+def _is_literal(node: ast.expr) -> bool:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return _is_literal(node.operand)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return _is_literal(node.left) and _is_literal(node.right)
+    return isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str))
+
+
+# ---- choosing ------------------------------------------------------------------------------------------
+
+
+def _promise(knob: Knob, lessons: Lessons) -> float:
+    """What the history makes of a knob's prior weight: refine what helped, leave alone what failed twice."""
+    if lessons.helped(knob.name):
+        return 2.5
+    failures = lessons.failures(knob.name)
+    return 0.1 if failures >= FAILURES else 1 / (1 + failures)
+
+
+def _step(knob: Knob, values: dict[str, str], rng: random.Random, lessons: Lessons) -> str | None:
+    """One new literal for a knob; None when there is no step left that was not tried."""
+    options = [
+        text
+        for text in steps(knob.kind, knob.name, knob.text, values, rng)
+        if text != knob.text and not lessons.tried(knob.name, knob.text, text)
+    ]
+    if not options:
+        return None
+    return rng.choices(options, [_leaning(knob, text, lessons) for text in options])[0]
+
+
+def _leaning(knob: Knob, text: str, lessons: Lessons) -> float:
+    """Steps on from what helped, back from what failed; the weight of one option."""
+    direction = direction_of(knob.text, text)
+    weight = 1 / (1 + 3 * lessons.failures(knob.name, direction)) if direction else 1.0
+    last = lessons.helped(knob.name)
+    if last is not None and direction:
+        onward = direction == direction_of(last.old, last.new)
+        weight *= (
+            4.0 if onward and _size(knob.text, text) <= 1.2 * _size(last.old, last.new) else 1.0
+        )
+        weight *= 1.0 if onward else 0.25
+    return weight
+
+
+def _size(old: str, new: str) -> float:
+    """How large a step is, as a share of where it starts."""
+    before, after = number(old), number(new)
+    if before is None or after is None:
+        return 1.0
+    return abs(after - before) / max(abs(before), 1e-12)
+
+
+def _companions(knob: Knob, text: str, knobs: list[Knob], turns: list[Turn]) -> list[Turn]:
+    """A smaller batch needs fewer rows at once, or it no longer divides into them."""
+    if knob.kind.name != "batch" or direction_of(knob.text, text) >= 0:
+        return []
+    scope = knob.name.rpartition(".")[0]
+    for other in knobs:
+        if other.kind.name == "rows" and other.name.rpartition(".")[0] == scope:
+            if any(turn.knob.name == other.name for turn in turns):
+                return []
+            halves = steps(other.kind, other.name, other.text, {}, random.Random(0))  # noqa: S311
+            smaller = [half for half in halves if direction_of(other.text, half) < 0]
+            return [Turn(other, smaller[0])] if smaller else []
+    return []
