@@ -74,7 +74,7 @@ def _fault(log: Path, start: int, code: int) -> EvolveError:
     sentence = (
         said[-1]
         if said
-        else f"the engine ended with code {code} before its run began; its log is {log}"
+        else f"The engine ended with code {code} before its run began; its log is {log}."
     )
     kind = {UsageError.exit_code: UsageError, NothingToDo.exit_code: NothingToDo}
     return kind.get(code, EvolveError)(sentence)

@@ -104,7 +104,7 @@ def _guarded(args: argparse.Namespace) -> int:
     except HarnessError as error:
         return _say(str(error), 1)
     except KeyboardInterrupt:
-        return _say("interrupted", INTERRUPTED)
+        return _say("Interrupted.", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the output has had enough, as in `autoresearch results | head`.
         _drop_output()
@@ -124,8 +124,8 @@ def _say(sentence: str, code: int) -> int:
 def _in_words(error: OSError) -> str:
     place = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full{place}; free some space, then run the same command again"
-    return f"{(error.strerror or str(error)).lower()}{place}; check whose file it is and its permissions"
+        return f"The disk is full{place}; free some space, then run the same command again."
+    return f"{error.strerror or error}{place}; check whose file it is, and its permissions."
 
 
 def _drop_output() -> None:
@@ -149,7 +149,7 @@ def _report_unexpected(
         where = f"the details are in {log}"
     except (OSError, ImportError):
         where = "run it again with AUTORESEARCH_DEBUG=1 to see the details"
-    print(f"{PROGRAM}: a fault in autoresearch itself ({first}); {where}", file=sys.stderr)
+    print(f"{PROGRAM}: A fault in autoresearch itself ({first}); {where}.", file=sys.stderr)
 
 
 def _crash_log() -> Path:

@@ -112,7 +112,7 @@ def test_a_wrong_word_gets_one_sentence(
     argv: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = refused(argv, capsys)
-    assert "see `autoresearch" in said
+    assert "See `autoresearch" in said
     for word in words:
         assert word in said
 
@@ -180,7 +180,7 @@ def test_a_workspace_that_does_not_exist(tmp_path: Path) -> None:
     ended = autoresearch("-C", "nowhere", "status", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert (
-        ended.stderr == "autoresearch: there is no folder nowhere; name an existing one with -C\n"
+        ended.stderr == "autoresearch: There is no folder nowhere; name an existing one with -C.\n"
     )
 
 

@@ -50,12 +50,14 @@ def _open(folder: Path, *, read_only: bool) -> int:
 
     if not can_show_app():
         raise UsageError(
-            "this terminal cannot show the app; follow a run with `autoresearch status --watch`, "
-            "start one with `autoresearch run --headless`"
+            "This terminal cannot show the app; follow a run with `autoresearch status --watch`, "
+            "start one with `autoresearch run --headless`."
         )
     if current_snapshot(folder) is None:
         if read_only or not _offer(folder):
-            raise NothingToDo(f"no run in {folder} yet; start one with `autoresearch run`")
+            raise NothingToDo(
+                f"There is no run in {folder} yet; start one with `autoresearch run`."
+            )
         run.start_in_background(folder, run.Options())
     from tui.app import run_app
 

@@ -30,21 +30,20 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from tui.commands.live import ALIVE, client_of, snapshot_of
+    from tui.commands.live import ALIVE, run_in
     from tui.plain import event_line
 
     folder = workspace(args)
-    client = client_of(folder)
-    snapshot_of(client, folder)
     last = 0
     pause = threading.Event()  # never set: waits between looks, and Ctrl-C ends it
-    while True:
-        # Asked before the events are read, so that the last ones before an end are not missed.
-        alive = args.follow and client.snapshot().engine.state in ALIVE
-        while events := client.events(after=last, limit=PAGE):
-            for event in events:
-                print(event_line(event), flush=args.follow)
-            last = events[-1].id
-        if not alive:
-            return 0
-        pause.wait(LOOK)
+    with run_in(folder) as (client, snapshot):
+        while True:
+            while events := client.events(after=last, limit=PAGE):
+                for event in events:
+                    print(event_line(event), flush=args.follow)
+                last = events[-1].id
+            # Judged by the look before the events were read: the last ones before an end are not missed.
+            if not args.follow or snapshot.engine.state not in ALIVE:
+                return 0
+            pause.wait(LOOK)
+            snapshot = client.snapshot(curve=False)

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 PROGRAM = "autoresearch"
 EXIT_CODES = (
@@ -27,8 +27,9 @@ class Parser(argparse.ArgumentParser):
         """Print one sentence and leave with code 2."""
         wrong = re.search(r"argument COMMAND: invalid choice: '([^']*)'", message)
         if wrong:
-            message = f"there is no command “{wrong[1]}”{self.suggest(wrong[1], self.commands())}"
-        fail(f"{message} (see `{self.prog} --help`)")
+            message = f"There is no command “{wrong[1]}”{self.suggest(wrong[1], self.commands())}"
+        end = "" if message.endswith("?") else "."
+        fail(f"{message[:1].upper()}{message[1:]}{end} See `{self.prog} --help`.")
 
     def commands(self) -> list[str]:
         """The names of the commands below this parser."""
@@ -45,7 +46,7 @@ class Parser(argparse.ArgumentParser):
         if not word.startswith("-"):
             self.error(f"“{word}” is one argument too many")
         options = [name for action in self._actions for name in action.option_strings]
-        self.error(f"there is no option {word}{self.suggest(word, options)}")
+        self.error(f"There is no option {word}{self.suggest(word, options)}")
 
     @staticmethod
     def suggest(word: str, known: Iterable[str]) -> str:
@@ -72,14 +73,15 @@ def add_command(
     example: str,
 ) -> Parser:
     """Add one command; `summary` None keeps it out of the list of commands."""
-    shown = {} if summary is None else {"help": summary}
+    # argparse lists a command as soon as `help` is given, even when it is None.
+    listed: dict[str, Any] = {} if summary is None else {"help": summary}
     parser = commands.add_parser(
         name,
         description=description,
         epilog=f"example:\n  {example}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        **shown,
+        **listed,
     )
     add_workspace(parser, default=argparse.SUPPRESS)
     parser.set_defaults(run=run, parser=parser)
@@ -102,7 +104,7 @@ def workspace(args: argparse.Namespace) -> Path:
     if args.workspace is not None:
         folder = Path(args.workspace).expanduser()
         if not folder.is_dir():
-            fail(f"there is no folder {folder}; name an existing one with -C")
+            fail(f"There is no folder {folder}; name an existing one with -C.")
         return folder.resolve()
     here = Path.cwd()
     for folder in (here, *here.parents):

@@ -46,8 +46,8 @@ def check(folder: Path, name: str | None, overrides: dict[str, str], *, allow_we
         from evolve.model import EvolveError
 
         raise EvolveError(
-            f"an engine works in {folder} already (process {snapshot.engine.pid}); look at it with "
-            "`autoresearch`, end it with `autoresearch stop`"
+            f"An engine works in {folder} already (process {snapshot.engine.pid}); look at it with "
+            "`autoresearch`, end it with `autoresearch stop`."
         )
     goes_on = (
         snapshot is not None and snapshot.run is not None and name in (None, snapshot.run.name)

@@ -38,19 +38,17 @@ def _run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from evolve.model import NothingToDo
-    from tui.commands.live import client_of, snapshot_of
+    from tui.commands.live import run_in
     from tui.plain import results, select, to_json
 
     folder = workspace(args)
-    client = client_of(folder)
-    run = snapshot_of(client, folder).run
-    chosen = select(
-        client.candidates(), kept_only=args.kept_only, category=args.category, sort=args.sort
-    )
+    with run_in(folder) as (client, snapshot):
+        run, everyone = snapshot.run, client.candidates()
+    chosen = select(everyone, kept_only=args.kept_only, category=args.category, sort=args.sort)
     if args.json:
         print(to_json([asdict(candidate) | {"mean": candidate.mean} for candidate in chosen]))
         return 0
     if not chosen:
-        raise NothingToDo("no candidate is like that; `autoresearch results` lists them all")
-    print(results(chosen, run and run.sigma, run and run.incumbent))
+        raise NothingToDo("No candidate is like that; `autoresearch results` lists them all.")
+    print(results(chosen, run.sigma if run else None, run.incumbent if run else None))
     return 0

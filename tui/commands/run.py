@@ -129,7 +129,7 @@ def headless(folder: Path, chosen: Options) -> int:
         on_event=_Printer(chosen.ready_fd),
     )
     if code == STOPPED_BY_INTERRUPT:
-        print(f"{PROGRAM}: stopped; `autoresearch run` goes on from here", file=sys.stderr)
+        print(f"{PROGRAM}: Stopped; `autoresearch run` goes on from here.", file=sys.stderr)
     return code
 
 
@@ -194,8 +194,8 @@ class _Printer:
             self._heard = False
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             print(
-                f"{PROGRAM}: nobody reads the events any more; the run goes on in silence "
-                "(`autoresearch status` shows it, `autoresearch stop` ends it)",
+                f"{PROGRAM}: Nobody reads the events any more; the run goes on in silence "
+                "(`autoresearch status` shows it, `autoresearch stop` ends it).",
                 file=sys.stderr,
             )
 

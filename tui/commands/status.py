@@ -42,27 +42,26 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     folder = workspace(args)
-    from tui.commands.live import client_of, snapshot_of
+    from tui.commands.live import run_in
     from tui.plain import status, to_json
 
-    client = client_of(folder)
-    if args.watch:
-        return _watch(client, folder, as_json=args.json)
-    snapshot = snapshot_of(client, folder)
+    with run_in(folder) as (client, snapshot):
+        if args.watch:
+            return _watch(client, folder, as_json=args.json)
     print(to_json(snapshot) if args.json else status(snapshot))
     return 0
 
 
 def _watch(client: Client, folder: Path, *, as_json: bool) -> int:
     """Print on change until no engine works here; Ctrl-C ends the watching, never the engine."""
-    from tui.commands.live import ALIVE, snapshot_of
+    from tui.commands.live import ALIVE, look
     from tui.plain import status, to_json, watch_key
 
     repaint = can_repaint() and not as_json
     shown: object = None
     pause = threading.Event()  # never set: waits between looks, and Ctrl-C ends it
     while True:
-        snapshot = snapshot_of(client, folder)
+        snapshot = look(client, folder)
         text = to_json(snapshot) if as_json else status(snapshot)
         key = text if repaint else watch_key(snapshot)
         if key != shown:

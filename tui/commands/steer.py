@@ -75,11 +75,12 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _set(args: argparse.Namespace) -> int:
-    from tui.commands.live import ALIVE, client_of, snapshot_of
+    from tui.commands.live import ALIVE, run_in
 
     folder = workspace(args)
-    state = snapshot_of(client_of(folder), folder).engine.state
-    if state in ALIVE:
+    with run_in(folder) as (_, snapshot):
+        alive = snapshot.engine.state in ALIVE
+    if alive:
         return _ask(folder, "set", {"key": args.key, "value": args.value})
     from evolve import settings as config
     from harness.device import detect
@@ -100,29 +101,31 @@ def _inject(args: argparse.Namespace) -> int:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
     except (FileNotFoundError, IsADirectoryError):
-        raise UsageError(f"there is no file {path}; name a complete train.py") from None
+        raise UsageError(f"There is no file {path}; name a complete train.py.") from None
     if len(data) > LARGEST:
-        raise UsageError(f"{path} is larger than a train.py can be (1 MiB)")
+        raise UsageError(f"{path} is larger than a train.py can be (1 MiB).")
     try:
         source = data.decode()
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is no UTF-8 text; name a complete train.py") from None
+        raise UsageError(f"{path} is no UTF-8 text; name a complete train.py.") from None
     return _ask(workspace(args), "inject", {"source": source, "title": args.title or path.stem})
 
 
 def _ask(folder: Path, verb: str, args: dict[str, Any]) -> int:
     """Send a request to the live engine and print its answer."""
     from evolve.model import CommandState, EvolveError, NothingToDo, UsageError
-    from tui.commands.live import ALIVE, client_of, snapshot_of
+    from tui.commands.live import ALIVE, run_in
 
-    client = client_of(folder)
-    if snapshot_of(client, folder).engine.state not in ALIVE:
-        raise NothingToDo(f"no engine works in {folder}; `autoresearch run` goes on with its run")
-    answer = client.wait_for(client.send(verb, args, _who()), timeout=ANSWER)
+    with run_in(folder) as (client, snapshot):
+        if snapshot.engine.state not in ALIVE:
+            raise NothingToDo(
+                f"No engine works in {folder}; `autoresearch run` goes on with its run."
+            )
+        answer = client.wait_for(client.send(verb, args, _who()), timeout=ANSWER)
     if answer is None or answer.state is CommandState.PENDING:
         raise EvolveError(
-            f"the engine has not answered within {ANSWER:.0f} seconds; the request waits for it, "
-            "and `autoresearch status` shows when it is taken up"
+            f"The engine has not answered within {ANSWER:.0f} seconds; the request waits for it, "
+            "and `autoresearch status` shows when it is taken up."
         )
     if answer.state is CommandState.REFUSED:
         raise UsageError(answer.answer)

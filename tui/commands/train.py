@@ -95,12 +95,12 @@ def _source(path: Path) -> str:
         source = path.read_text(encoding="utf-8")
         ast.parse(source)
     except (FileNotFoundError, IsADirectoryError):
-        raise EvolveError(f"there is no file {path}; name a train.py to train") from None
+        raise EvolveError(f"There is no file {path}; name a train.py to train.") from None
     except UnicodeDecodeError:
-        raise EvolveError(f"{path} is no UTF-8 text; name a train.py to train") from None
+        raise EvolveError(f"{path} is no UTF-8 text; name a train.py to train.") from None
     except SyntaxError as error:
         raise EvolveError(
-            f"{path} does not parse: {error.msg} in line {error.lineno}; mend it, then train again"
+            f"{path} does not parse: {error.msg} in line {error.lineno}; mend it, then train again."
         ) from None
     return source
 
@@ -113,8 +113,8 @@ def _check_slot(folder: Path) -> None:
     snapshot = current_snapshot(folder)
     if snapshot is not None and snapshot.running is not None:
         raise EvolveError(
-            f"an engine is training {snapshot.running.candidate.label} here, and two trainings disturb each "
-            "other; `autoresearch pause` or `autoresearch stop` first"
+            f"An engine is training {snapshot.running.candidate.label} here, and two trainings disturb each "
+            "other; `autoresearch pause` or `autoresearch stop` first."
         )
 
 
