@@ -1,21 +1,43 @@
-"""results.tsv, the ancestor's table to the letter, rewritten as a whole from the journal."""
+"""results.tsv, the ancestor's table to the letter, rewritten as a whole from the journal.
+
+It is a projection and never read for a decision; a table that another run or another tool wrote is moved
+aside, never overwritten.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from evolve.model import Candidate, Verdict
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from evolve.model import Candidate, EvolveError, Verdict
+from evolve.reader import Reader
+from evolve.text import one_line
 
 HEADER = ("commit", "val_bpb", "memory_gb", "status", "description")
 _KEPT = (Verdict.BASELINE, Verdict.PROMOTED, Verdict.KEPT)
 
 
-def write_results(path: Path, rows: Iterable[tuple[Candidate, float | None]]) -> None:
-    """Write one row for each candidate that has a verdict, with its peak memory in MB, in order; atomic.
+def write_results(path: Path, journal: Reader) -> None:
+    """Rewrite the newest run's table, atomically. Raises EvolveError when it cannot be written."""
+    memory = journal.peak_memory()
+    text = table((candidate, memory.get(candidate.id)) for candidate in journal.candidates())
+    try:
+        _move_aside(path, text)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise EvolveError(
+            f"{path} cannot be written ({(error.strerror or 'fault').lower()}); check its folder and the free "
+            "space, then `autoresearch run` goes on."
+        ) from None
+
+
+def table(rows: Iterable[tuple[Candidate, float | None]]) -> str:
+    """One line for each candidate that has a verdict, with its peak memory in MB, in order.
 
     The ancestor's notebook knows only keep, discard and crash, and takes the first row as the baseline.
     """
@@ -23,9 +45,7 @@ def write_results(path: Path, rows: Iterable[tuple[Candidate, float | None]]) ->
     lines += [
         "\t".join(_row(candidate, memory)) for candidate, memory in rows if _settled(candidate)
     ]
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    return "\n".join(lines) + "\n"
 
 
 def _settled(candidate: Candidate) -> bool:
@@ -39,4 +59,18 @@ def _row(candidate: Candidate, memory_mb: float | None) -> tuple[str, ...]:
     else:
         value, memory = f"{score:.6f}", f"{(memory_mb or 0.0) / 1024:.1f}"
         status = "keep" if candidate.verdict in _KEPT else "discard"
-    return (candidate.commit[:7], value, memory, status, " ".join(candidate.title.split()))
+    return (candidate.commit[:7], value, memory, status, one_line(candidate.title))
+
+
+def _move_aside(path: Path, text: str) -> None:
+    """Keep a table that does not begin with this run's baseline."""
+    try:
+        old = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return
+    new = text.splitlines()
+    if len(old) < 2 or (len(new) > 1 and old[1].split("\t")[0] == new[1].split("\t")[0]):
+        return
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(path.stat().st_mtime))
+    with contextlib.suppress(FileExistsError):  # moved aside just before a crash
+        os.link(path, path.with_name(f"results-before-{stamp}.tsv"))

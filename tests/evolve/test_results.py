@@ -4,50 +4,53 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evolve.model import Candidate, CandidateState, Operator, Verdict
+import pytest
+
+from evolve.model import CandidateState, EvolveError, Verdict
 from evolve.results import write_results
-
-
-def candidate(
-    number: int, verdict: Verdict | None, *scores: float, title: str = "an idea"
-) -> Candidate:
-    return Candidate(
-        id=number,
-        operator=Operator.MUTATE,
-        proposer="builtin",
-        parents=(),
-        title=title,
-        hypothesis="",
-        category="other",
-        commit=f"{number:040x}",
-        source_sha="",
-        code_hash="",
-        lines=10,
-        created=0.0,
-        state=CandidateState.JUDGED,
-        verdict=verdict,
-        scores=scores,
-    )
+from tests.evolve.workbench import add, baseline, begin, judged, oid, open_journal, train
 
 
 def test_rows_have_the_ancestors_columns_words_and_digits(tmp_path: Path) -> None:
     path = tmp_path / "results.tsv"
-    write_results(
-        path,
-        [
-            (candidate(1, Verdict.BASELINE, 0.9979, 0.9981, title="the baseline"), 45056.0),
-            (candidate(2, Verdict.REJECTED, 1.0), None),
-            (candidate(3, Verdict.FAILED, title="too\tbig\nby far"), None),
-            (candidate(4, None), None),
-            (candidate(5, Verdict.DROPPED), None),
-            (candidate(6, Verdict.KEPT, 0.99), 1024.0),
-        ],
-    )
+    with open_journal(tmp_path) as journal:
+        baseline(journal, 0.9979, 0.9981)
+        judged(journal, 1.0, Verdict.REJECTED)
+        number = add(journal, 1, title="too\tbig\nby far")
+        train(journal, number, None, then=CandidateState.JUDGED)
+        journal.judge(number, Verdict.FAILED, "oom", alive=False)
+        number = add(journal, 1)
+        train(journal, number, 0.99, peak_memory_mb=1024.0)
+        journal.judge(number, Verdict.KEPT, "", alive=True)
+        journal.drop_candidate(add(journal, 1), "not wanted")
+        add(journal, 1)
+        write_results(path, journal)
     assert path.read_text() == (
         "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
-        "0000000\t0.998000\t44.0\tkeep\tthe baseline\n"
-        "0000000\t1.000000\t0.0\tdiscard\tan idea\n"
+        "0000000\t0.998000\t0.0\tkeep\tidea 1\n"
+        "0000000\t1.000000\t0.0\tdiscard\tidea 2\n"
         "0000000\t0.000000\t0.0\tcrash\ttoo big by far\n"
-        "0000000\t0.990000\t1.0\tkeep\tan idea\n"
+        "0000000\t0.990000\t1.0\tkeep\tidea 4\n"
     )
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".autoresearch", "results.tsv"]
+
+
+def test_a_table_of_somebody_else_is_moved_aside_once(tmp_path: Path) -> None:
+    path = tmp_path / "results.tsv"
+    theirs = "commit\tval_bpb\tmemory_gb\tstatus\tdescription\nbea057b\t0.99\t44.0\tkeep\tmine\n"
+    path.write_text(theirs)
+    with open_journal(tmp_path) as journal:
+        baseline(journal)
+        write_results(path, journal)
+        write_results(path, journal)
+    (aside,) = tmp_path.glob("results-before-*.tsv")
+    assert aside.read_text() == theirs
+    assert path.read_text().splitlines()[1].startswith(oid(1)[:7])
+
+
+def test_a_table_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "results.tsv").mkdir()
+    with open_journal(tmp_path) as journal:
+        begin(journal)
+        with pytest.raises(EvolveError, match=r"results\.tsv cannot be written"):
+            write_results(tmp_path / "results.tsv", journal)

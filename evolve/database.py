@@ -1,0 +1,142 @@
+"""The journal's file: how it is opened, brought up to date, and what its faults mean in words.
+
+It knows no table. Every connection to a journal is made here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from evolve.model import EvolveError
+from evolve.schema import LADDER, VERSION
+
+BUSY = 5.0  # seconds that a writer waits for another one
+# WAL needs shared memory, which these file systems do not give across machines.
+NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs"}
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """The engine's connection: creates the file or brings its schema up to date.
+
+    Raises EvolveError when the file is no journal, comes from a newer version, or lies on a network share.
+    """
+    if (kind := file_system(path, _mounts())) in NETWORK:
+        raise EvolveError(
+            f"{path.parent} lies on a network file system ({kind}), where a journal can be corrupted; "
+            "put the workspace on a local disk."
+        )
+    with faults(path):
+        db = sqlite3.connect(path, isolation_level=None, timeout=BUSY)
+        try:
+            _check_version(db, path)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+            _migrate(db)
+        except (sqlite3.Error, EvolveError):
+            db.close()
+            raise
+    return db
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A client's connection, which cannot write; may be used from several threads, one at a time."""
+    with faults(path):
+        db = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY,
+            check_same_thread=False,
+        )
+        try:
+            _check_version(db, path)
+        except (sqlite3.Error, EvolveError):
+            db.close()
+            raise
+    return db
+
+
+def open_sender(path: Path) -> sqlite3.Connection:
+    """A client's short connection for one request; the file must exist. Requests survive a power cut too."""
+    db = sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None, timeout=BUSY
+    )
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def version(db: sqlite3.Connection) -> int:
+    """The schema's version; 0 before the first migration."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    if version(db) > VERSION:
+        raise EvolveError(
+            f"{path} was written by a newer autoresearch; update this one, or start in another folder."
+        )
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    if version(db) == VERSION:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    for step in LADDER[version(db) :]:
+        for statement in step:
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {VERSION}")
+    db.execute("COMMIT")
+
+
+# ---- faults ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def faults(path: Path) -> Iterator[None]:
+    """Turn what SQLite reports about the file into a sentence; faults of our own statements stay as they are."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        sentence = _sentence(error, path)
+        if sentence is None:
+            raise
+        raise EvolveError(sentence) from error
+
+
+def _sentence(error: sqlite3.DatabaseError, path: Path) -> str | None:
+    again = "then `autoresearch run` goes on; nothing that was recorded is lost"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # absent on faults of Python's own layer
+    sentences = {
+        sqlite3.SQLITE_NOTADB: f"{path} is no journal of autoresearch; move it away and start again.",
+        sqlite3.SQLITE_CORRUPT: f"{path} is damaged; restore it from a backup, or move it away and start again.",
+        sqlite3.SQLITE_FULL: f"The disk is full, so {path} cannot be written; free some space, {again}.",
+        sqlite3.SQLITE_IOERR: f"{path} cannot be written ({error}); check the disk, {again}.",
+        sqlite3.SQLITE_READONLY: f"{path} may not be written; check whose it is and its permissions.",
+        sqlite3.SQLITE_CANTOPEN: f"{path} cannot be opened; check whose it is and its permissions.",
+        sqlite3.SQLITE_PERM: f"{path} may not be opened; check whose it is and its permissions.",
+        sqlite3.SQLITE_BUSY: f"{path} has been held by another process for {BUSY:.0f} seconds; see who uses it.",
+    }
+    return sentences.get(code)
+
+
+def file_system(path: Path, mounts: str) -> str:
+    """The type of the file system that holds `path`; `mounts` is the text of /proc/self/mountinfo."""
+    place, best, kind = path.resolve(), -1, ""
+    for line in mounts.splitlines():
+        left, _, right = line.partition(" - ")
+        point = Path(left.split(" ")[4].replace("\\040", " "))
+        if place.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), right.split(" ")[0]
+    return kind
+
+
+def _mounts() -> str:
+    try:
+        return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,348 @@
+"""Reads the journal: every question that the engine and its clients ask, on the newest run unless said otherwise.
+
+It never writes. It imports nothing heavy, because `status` starts through here. Lists of candidates are one
+query each, so they stay cheap with 100,000 of them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from evolve import rows
+from evolve.database import faults, open_reader
+from evolve.model import (
+    Candidate,
+    CandidateState,
+    Command,
+    Event,
+    Experiment,
+    LlmCall,
+    NothingToDo,
+    Run,
+    UsageError,
+    Verdict,
+)
+from evolve.toml_text import LIVE, flat
+from harness.spec import CurvePoint
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a run has come to so far, in numbers."""
+
+    candidates: int  # made, the baseline included
+    settled: int  # children with a verdict after at least one training
+    screened: int  # children whose first training has begun
+    since_promotion: int  # settled since main moved last
+    experiments: int  # finished, void ones included
+    failures: int  # candidates without a score
+    promotions: int
+    crossovers: int
+    llm_calls: int
+    dollars: float  # paid
+
+
+class Reader:
+    """A connection for questions."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        """Use `Reader.open` or `Journal.open`."""
+        db.row_factory = sqlite3.Row
+        self._db = db
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the journal for reading; raises EvolveError when that cannot be."""
+        return cls(open_reader(path), path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has written; costs microseconds."""
+        return int(self._one("PRAGMA data_version")[0])
+
+    @contextmanager
+    def instant(self) -> Iterator[None]:
+        """Every question inside is answered from the same moment, whatever is written meanwhile."""
+        with faults(self.path):
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("ROLLBACK")
+
+    # ---- runs ----------------------------------------------------------------------------------------------
+
+    def current_run(self) -> Run | None:
+        """The newest run, or None."""
+        found = self._all(f"{rows.RUN} ORDER BY id DESC LIMIT 1")
+        return rows.run(found[0]) if found else None
+
+    def run(self) -> Run:
+        """The newest run; raises NothingToDo without one."""
+        run = self.current_run()
+        if run is None:
+            raise NothingToDo("There is no run here yet; start one with `autoresearch run`.")
+        return run
+
+    def run_id(self) -> int:
+        """The newest run's number, 0 without one."""
+        return int(self._one("SELECT coalesce(max(id), 0) FROM run")[0])
+
+    def run_names(self) -> frozenset[str]:
+        """The names that are taken."""
+        return frozenset(row[0] for row in self._all("SELECT name FROM run"))
+
+    def settings_in_force(self) -> dict[str, str]:
+        """Dotted key to TOML: the settings at the run's start with every change since."""
+        run = self.run()
+        changes = self._all(
+            "SELECT key, new FROM setting_change WHERE run = ? ORDER BY id", (run.id,)
+        )
+        return flat(run.settings) | {row["key"]: row["new"] for row in changes}
+
+    def live_settings(self) -> dict[str, str]:
+        """Those of `settings_in_force` that may change while the engine runs."""
+        return {k: v for k, v in self.settings_in_force().items() if k.partition(".")[0] in LIVE}
+
+    def meta(self, key: str) -> str:
+        """A fact about the engine, `""` when it was never told."""
+        found = self._all("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(found[0][0]) if found else ""
+
+    def tally(self) -> Tally:
+        """Count what has happened in the run."""
+        run = self._one("SELECT max(id) AS id, promotion, dollars FROM run")
+        verdicts: dict[str | None, int] = {
+            row[0]: row[1]
+            for row in self._all(
+                "SELECT verdict, count(*) FROM candidate WHERE run = ? GROUP BY verdict",
+                (run["id"],),
+            )
+        }
+        counts = self._one(
+            """SELECT
+            (SELECT count(*) FROM candidate WHERE run = :run AND judged IS NOT NULL) AS settled,
+            (SELECT count(*) FROM candidate WHERE run = :run AND judged > :promotion) AS since,
+            (SELECT count(DISTINCT candidate) FROM experiment WHERE run = :run AND purpose = 'screen') AS screened,
+            (SELECT count(*) FROM experiment WHERE run = :run) AS experiments,
+            (SELECT count(*) FROM experiment WHERE run = :run AND finished IS NULL) AS running,
+            (SELECT count(*) FROM candidate WHERE run = :run AND operator = 'crossover') AS crossovers,
+            (SELECT count(*) FROM llm_call WHERE run = :run) AS calls""",
+            {"run": run["id"], "promotion": run["promotion"]},
+        )
+        return Tally(
+            candidates=sum(verdicts.values()),
+            settled=counts["settled"],
+            screened=counts["screened"],
+            since_promotion=counts["since"],
+            experiments=counts["experiments"] - counts["running"],
+            failures=verdicts.get(Verdict.FAILED, 0),
+            promotions=verdicts.get(Verdict.PROMOTED, 0),
+            crossovers=counts["crossovers"],
+            llm_calls=counts["calls"],
+            dollars=run["dollars"] or 0.0,
+        )
+
+    # ---- candidates ----------------------------------------------------------------------------------------
+
+    def next_candidate_id(self) -> int:
+        """The number that the next candidate gets; counts from 1 within the run."""
+        return 1 + int(
+            self._one("SELECT coalesce(max(id), 0) FROM candidate WHERE run = ?", (self.run_id(),))[
+                0
+            ]
+        )
+
+    def has_candidate(self, number: int) -> bool:
+        """Is there a candidate of that number?"""
+        return bool(
+            self._all("SELECT 1 FROM candidate WHERE run = ? AND id = ?", (self.run_id(), number))
+        )
+
+    def candidate(self, number: int) -> Candidate:
+        """One candidate; raises UsageError when there is none of that number."""
+        found = self._candidates("AND id = ?", number)
+        if not found:
+            raise UsageError(f"There is no candidate #{number}.")
+        return found[0]
+
+    def candidates(self, after: int = 0, limit: int | None = None) -> tuple[Candidate, ...]:
+        """Those with a number above `after`, in the order of their numbers, at most `limit`."""
+        most = -1 if limit is None else limit
+        return self._candidates("AND id > ? ORDER BY id LIMIT ?", after, most)
+
+    def candidates_in(self, state: CandidateState) -> tuple[Candidate, ...]:
+        """Those in one state, in the order in which they would train."""
+        return self._candidates("AND state = ? ORDER BY priority, id", str(state))
+
+    def queue(self) -> tuple[Candidate, ...]:
+        """Those that wait for the slot, next first."""
+        return self.candidates_in(CandidateState.READY)
+
+    def living(self) -> tuple[Candidate, ...]:
+        """The population, in the order of their numbers."""
+        return self._candidates("AND alive ORDER BY id")
+
+    # ---- experiments ---------------------------------------------------------------------------------------
+
+    def experiments(self, candidate: int, *, curve: bool = False) -> tuple[Experiment, ...]:
+        """Every training of a candidate, oldest first; the curves only when asked for."""
+        found = self._all(
+            f"{rows.EXPERIMENT} WHERE run = ? AND candidate = ? ORDER BY id",
+            (self.run_id(), candidate),
+        )
+        return tuple(rows.experiment(r, self.curve(r["id"]) if curve else ()) for r in found)
+
+    def all_experiments(self) -> tuple[Experiment, ...]:
+        """Every training of the run, oldest first, without logs, tracebacks and curves."""
+        found = self._all(
+            f"{rows.EXPERIMENT_BRIEF} WHERE run = ? ORDER BY id",
+            (self.run_id(),),
+        )
+        return tuple(rows.experiment(row) for row in found)
+
+    def running_experiment(self) -> Experiment | None:
+        """The training that has begun and not ended, as far as the journal knows."""
+        found = self._all(
+            f"{rows.EXPERIMENT} WHERE run = ? AND finished IS NULL",
+            (self.run_id(),),
+        )
+        return rows.experiment(found[0]) if found else None
+
+    def experiment_before(self, number: int) -> Experiment | None:
+        """The training that ended last before experiment `number` began."""
+        found = self._all(
+            f"{rows.EXPERIMENT_BRIEF} WHERE run = ? AND id < ? "
+            "AND finished IS NOT NULL ORDER BY id DESC LIMIT 1",
+            (self.run_id(), number),
+        )
+        return rows.experiment(found[0]) if found else None
+
+    def directory(self, experiment: int) -> str:
+        """The name of an experiment's folder under `.autoresearch/experiments`."""
+        return str(self._one("SELECT directory FROM experiment WHERE id = ?", (experiment,))[0])
+
+    def curve(self, experiment: int) -> tuple[CurvePoint, ...]:
+        """An experiment's training curve."""
+        return tuple(
+            CurvePoint(*row)
+            for row in self._all(
+                "SELECT fraction, seconds, tokens, loss FROM curve WHERE experiment = ? ORDER BY position",
+                (experiment,),
+            )
+        )
+
+    def peak_memory(self) -> dict[int, float]:
+        """Candidate to the memory that it reported, in MB, where it did."""
+        found = self._all(
+            "SELECT id, peak_memory_mb FROM candidate WHERE run = ? AND peak_memory_mb IS NOT NULL",
+            (self.run_id(),),
+        )
+        return {row[0]: row[1] for row in found}
+
+    def baselines(self) -> frozenset[str]:
+        """The commits from which the runs of this journal started."""
+        return frozenset(row[0] for row in self._all("SELECT base_commit FROM run"))
+
+    # ---- events, commands, calls ---------------------------------------------------------------------------
+
+    def events(self, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
+        """What happened after event `after`, oldest first, in this run and before it began."""
+        found = self._all(
+            f"{rows.EVENT} WHERE id > ? AND (run IS NULL OR run = ?) ORDER BY id LIMIT ?",
+            (after, self.run_id(), limit),
+        )
+        return tuple(rows.event(row) for row in found)
+
+    def recent_events(self, limit: int = 50) -> tuple[Event, ...]:
+        """The last ones, newest last."""
+        found = self._all(
+            f"{rows.EVENT} WHERE run IS NULL OR run = ? ORDER BY id DESC LIMIT ?",
+            (self.run_id(), limit),
+        )
+        return tuple(rows.event(row) for row in reversed(found))
+
+    def last_event_id(self) -> int:
+        """The newest event's number, 0 without one."""
+        return int(self._one("SELECT coalesce(max(id), 0) FROM event")[0])
+
+    def pending_commands(self) -> tuple[Command, ...]:
+        """What clients asked for and the engine has not answered, oldest first."""
+        found = self._all(f"{rows.COMMAND} WHERE state = 'pending' ORDER BY id")
+        return tuple(rows.command(row) for row in found)
+
+    def command(self, number: int) -> Command:
+        """One request; raises UsageError when there is none of that number."""
+        found = self._all(f"{rows.COMMAND} WHERE id = ?", (number,))
+        if not found:
+            raise UsageError(f"There is no request {number}.")
+        return rows.command(found[0])
+
+    def stop_granted(self, since: float) -> bool:
+        """Has the engine agreed to a stop after `since` (unix seconds)?"""
+        return bool(
+            self._all(
+                "SELECT 1 FROM command WHERE verb = 'stop' AND state = 'done' AND answered >= ?",
+                (since,),
+            )
+        )
+
+    def calls(self, after: int = 0, limit: int = 1000) -> tuple[LlmCall, ...]:
+        """Requests to language models, oldest first."""
+        found = self._all(
+            f"{rows.CALL} WHERE run = ? AND id > ? ORDER BY id LIMIT ?",
+            (self.run_id(), after, limit),
+        )
+        return tuple(rows.call(row) for row in found)
+
+    def call_text(self, call: int) -> tuple[str, str]:
+        """Request and response of one call, as they were sent and received."""
+        row = self._one("SELECT request, response FROM llm_call WHERE id = ?", (call,))
+        return row["request"], row["response"]
+
+    def dollars_committed(self) -> float:
+        """Paid, plus what calls under way may cost at most."""
+        row = self._one(
+            """SELECT dollars + (SELECT coalesce(sum(dollars), 0) FROM llm_call
+                WHERE llm_call.run = run.id AND status = 'reserved') FROM run ORDER BY id DESC LIMIT 1"""
+        )
+        return float(row[0])
+
+    # ---- private -------------------------------------------------------------------------------------------
+
+    def _candidates(self, condition: str, *values: object) -> tuple[Candidate, ...]:
+        found = self._all(
+            f"{rows.CANDIDATE} WHERE run = ? {condition}",
+            (self.run_id(), *values),
+        )
+        return tuple(rows.candidate(row) for row in found)
+
+    def _all(self, sql: str, values: object = ()) -> list[sqlite3.Row]:
+        with faults(self.path):
+            return self._db.execute(sql, values).fetchall()  # type: ignore[arg-type]
+
+    def _one(self, sql: str, values: object = ()) -> sqlite3.Row:
+        with faults(self.path):
+            row: sqlite3.Row = self._db.execute(sql, values).fetchone()  # type: ignore[arg-type]
+            return row

@@ -1,0 +1,128 @@
+"""Rows of the journal as the frozen values of `model`, and back. Pure."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from evolve.model import (
+    Candidate,
+    CandidateState,
+    Command,
+    CommandState,
+    Event,
+    Experiment,
+    LlmCall,
+    Operator,
+    Purpose,
+    Run,
+    Verdict,
+)
+from harness.spec import CurvePoint, Outcome, Result
+
+CANDIDATE = """SELECT id, operator, proposer, parents, title, hypothesis, category, commit_oid, source_sha, code_hash,
+    lines, created, state, alive, verdict, verdict_reason, provisional, generation, prompt_version, model,
+    priority, changes, scores, outcome, children, pinned, banned FROM candidate"""
+_EXPERIMENT = """SELECT id, candidate, purpose, seed, started, finished, outcome, reason, val_bpb, train_seconds,
+    total_seconds, train_tokens, tokens_per_second, peak_memory_mb, mfu_percent, steps, params_m, sandbox"""
+EXPERIMENT = f"{_EXPERIMENT}, traceback, log_tail FROM experiment"
+EXPERIMENT_BRIEF = f"{_EXPERIMENT}, '' AS traceback, '' AS log_tail FROM experiment"
+EVENT = "SELECT id, time, kind, text, candidate, data FROM event"
+COMMAND = "SELECT id, time, who, verb, args, state, answer FROM command"
+CALL = """SELECT id, time, model, operator, status, input_tokens, output_tokens, cache_read_tokens,
+    cache_write_tokens, dollars, seconds, candidate, error FROM llm_call"""
+RUN = """SELECT id, name, created, state, reason, branch, base_commit, settings, fingerprint, incumbent, sigma,
+    dollars, finished FROM run"""
+
+
+def run(row: sqlite3.Row) -> Run:
+    """A row with the columns of `RUN`."""
+    given = dict(row)
+    given["settings"] = json.loads(row["settings"])
+    given["fingerprint"] = json.loads(row["fingerprint"])
+    return Run(**given)
+
+
+def candidate(row: sqlite3.Row) -> Candidate:
+    """A row with the columns of `CANDIDATE`."""
+    given = dict(row)
+    given["commit"] = given.pop("commit_oid")
+    given["operator"] = Operator(row["operator"])
+    given["state"] = CandidateState(row["state"])
+    given["verdict"] = None if row["verdict"] is None else Verdict(row["verdict"])
+    given["outcome"] = None if row["outcome"] is None else Outcome(row["outcome"])
+    for name in ("parents", "changes", "scores"):
+        given[name] = tuple(json.loads(row[name]))
+    for name in ("alive", "provisional", "pinned", "banned"):
+        given[name] = bool(row[name])
+    return Candidate(**given)
+
+
+def experiment(row: sqlite3.Row, curve: tuple[CurvePoint, ...] = ()) -> Experiment:
+    """A row with the columns of `EXPERIMENT` or `EXPERIMENT_BRIEF`."""
+    given = dict(row)
+    given["purpose"] = Purpose(row["purpose"])
+    given["outcome"] = None if row["outcome"] is None else Outcome(row["outcome"])
+    return Experiment(**given, curve=curve)
+
+
+def event(row: sqlite3.Row) -> Event:
+    """A row with the columns of `EVENT`."""
+    return Event(**{**dict(row), "data": json.loads(row["data"])})
+
+
+def command(row: sqlite3.Row) -> Command:
+    """A row with the columns of `COMMAND`."""
+    given = dict(row)
+    given["args"] = json.loads(row["args"])
+    given["state"] = CommandState(row["state"])
+    return Command(**given)
+
+
+def call(row: sqlite3.Row) -> LlmCall:
+    """A row with the columns of `CALL`."""
+    return LlmCall(**dict(row))
+
+
+def result_columns(result: Result) -> dict[str, Any]:
+    """What the journal keeps of a harness's result, by column of `experiment`."""
+    summary = result.summary
+    steps = _number(summary, "num_steps")
+    peak = result.peak_memory_mb
+    return {
+        "outcome": str(result.outcome),
+        "reason": result.reason,
+        "val_bpb": result.val_bpb,
+        "val_nats": result.val_nats,
+        "setup_seconds": result.setup_seconds,
+        "train_seconds": result.train_seconds,
+        "eval_seconds": result.eval_seconds,
+        "total_seconds": result.total_seconds,
+        "train_tokens": result.train_tokens,
+        "eval_tokens": result.eval_tokens,
+        "tokens_per_second": result.tokens_per_second,
+        "weights_sha256": result.weights_sha256,
+        "peak_memory_mb": peak if peak is not None else _number(summary, "peak_vram_mb"),
+        "mfu_percent": _number(summary, "mfu_percent"),
+        "steps": None if steps is None else int(steps),
+        "params_m": _number(summary, "num_params_M"),
+        "sandbox": result.sandbox,
+        "fingerprint": as_json(result.fingerprint),
+        "traceback": result.traceback,
+        "log_tail": result.log_tail,
+    }
+
+
+def _number(summary: dict[str, str], key: str) -> float | None:
+    """A number that the candidate printed about itself, if it is one; shown, never decided upon."""
+    try:
+        value = float(summary[key].replace(",", ""))
+    except (KeyError, ValueError):
+        return None
+    return value if abs(value) < 1e15 else None  # neither nan nor inf nor nonsense
+
+
+def as_json(value: object) -> str:
+    """Compact JSON for a column."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,211 @@
+"""The journal's tables, and the ladder from one version of them to the next.
+
+The rules that must hold whatever the code does stand here as constraints and triggers. It opens no file and
+reads or writes no fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from evolve.model import (
+    CANDIDATE_MOVES,
+    CandidateState,
+    CommandState,
+    Operator,
+    Purpose,
+    Verdict,
+)
+from harness.spec import Outcome
+
+VERSION = 1
+
+
+def _one_of(column: str, words: Iterable[StrEnum | str]) -> str:
+    return f"CHECK ({column} IN ({', '.join(repr(str(word)) for word in words)}))"
+
+
+def _move_trigger() -> str:
+    legal = " OR ".join(
+        f"(OLD.state = '{old}' AND NEW.state IN ({', '.join(repr(str(n)) for n in sorted(new))}))"
+        for old, new in CANDIDATE_MOVES.items()
+        if new
+    )
+    return f"""CREATE TRIGGER candidate_move BEFORE UPDATE OF state ON candidate
+        WHEN NOT ({legal}) BEGIN SELECT RAISE(ABORT, 'illegal move of a candidate'); END"""
+
+
+_VERSION_1 = (
+    f"""CREATE TABLE run (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        created REAL NOT NULL,
+        state TEXT NOT NULL {_one_of("state", ("running", "paused", "stopped", "finished", "failed"))},
+        reason TEXT NOT NULL,
+        branch TEXT NOT NULL,
+        base_commit TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        incumbent INTEGER,
+        promotion INTEGER NOT NULL DEFAULT 0, -- the event with which the incumbent changed last
+        sigma REAL,
+        dollars REAL NOT NULL DEFAULT 0,
+        finished REAL,
+        FOREIGN KEY (id, incumbent) REFERENCES candidate (run, id)
+    ) STRICT""",
+    f"""CREATE TABLE candidate (
+        run INTEGER NOT NULL REFERENCES run (id),
+        id INTEGER NOT NULL CHECK (id > 0),
+        operator TEXT NOT NULL {_one_of("operator", Operator)},
+        proposer TEXT NOT NULL,
+        title TEXT NOT NULL,
+        hypothesis TEXT NOT NULL,
+        category TEXT NOT NULL,
+        commit_oid TEXT NOT NULL CHECK (length(commit_oid) IN (40, 64)),
+        source_sha TEXT NOT NULL,
+        code_hash TEXT NOT NULL,
+        lines INTEGER NOT NULL,
+        created REAL NOT NULL,
+        state TEXT NOT NULL {_one_of("state", CandidateState)},
+        alive INTEGER NOT NULL DEFAULT 0,
+        verdict TEXT {_one_of("verdict", Verdict)},
+        verdict_reason TEXT NOT NULL DEFAULT '',
+        judged INTEGER, -- the event of the first verdict after a training
+        provisional INTEGER NOT NULL DEFAULT 1,
+        generation INTEGER NOT NULL,
+        prompt_version TEXT NOT NULL,
+        model TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        changes TEXT NOT NULL,
+        pinned INTEGER NOT NULL DEFAULT 0,
+        banned INTEGER NOT NULL DEFAULT 0,
+        -- kept here too, so that a list of candidates is one query:
+        parents TEXT NOT NULL,
+        children INTEGER NOT NULL DEFAULT 0,
+        scores TEXT NOT NULL DEFAULT '[]',
+        outcome TEXT {_one_of("outcome", Outcome)},
+        peak_memory_mb REAL,
+        PRIMARY KEY (run, id)
+    ) STRICT""",
+    "CREATE INDEX candidate_state ON candidate (run, state, priority, id)",
+    "CREATE INDEX candidate_living ON candidate (run, id) WHERE alive",
+    "CREATE INDEX candidate_verdict ON candidate (run, verdict)",
+    "CREATE INDEX candidate_judged ON candidate (run, judged) WHERE judged IS NOT NULL",
+    "CREATE INDEX candidate_operator ON candidate (run, operator)",
+    _move_trigger(),
+    """CREATE TABLE parent (
+        run INTEGER NOT NULL,
+        candidate INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        parent INTEGER NOT NULL CHECK (parent < candidate),
+        PRIMARY KEY (run, candidate, position),
+        FOREIGN KEY (run, candidate) REFERENCES candidate (run, id),
+        FOREIGN KEY (run, parent) REFERENCES candidate (run, id)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX parent_of ON parent (run, parent)",
+    f"""CREATE TABLE experiment (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        candidate INTEGER NOT NULL,
+        purpose TEXT NOT NULL {_one_of("purpose", Purpose)},
+        seed INTEGER NOT NULL,
+        directory TEXT NOT NULL, -- under .autoresearch/experiments
+        started REAL NOT NULL,
+        finished REAL,
+        outcome TEXT {_one_of("outcome", Outcome)},
+        reason TEXT NOT NULL DEFAULT '',
+        val_bpb REAL,
+        val_nats REAL,
+        setup_seconds REAL NOT NULL DEFAULT 0,
+        train_seconds REAL NOT NULL DEFAULT 0,
+        eval_seconds REAL NOT NULL DEFAULT 0,
+        total_seconds REAL NOT NULL DEFAULT 0,
+        train_tokens INTEGER NOT NULL DEFAULT 0,
+        eval_tokens INTEGER NOT NULL DEFAULT 0,
+        tokens_per_second REAL NOT NULL DEFAULT 0,
+        weights_sha256 TEXT NOT NULL DEFAULT '',
+        peak_memory_mb REAL,
+        mfu_percent REAL,
+        steps INTEGER,
+        params_m REAL,
+        sandbox TEXT NOT NULL DEFAULT '',
+        fingerprint TEXT NOT NULL DEFAULT '{{}}',
+        traceback TEXT NOT NULL DEFAULT '',
+        log_tail TEXT NOT NULL DEFAULT '',
+        FOREIGN KEY (run, candidate) REFERENCES candidate (run, id),
+        -- a failure never becomes a number:
+        CHECK ((outcome = 'ok') = (val_bpb IS NOT NULL) OR outcome IS NULL AND val_bpb IS NULL),
+        CHECK ((outcome IS NULL) = (finished IS NULL))
+    ) STRICT""",
+    "CREATE INDEX experiment_candidate ON experiment (run, candidate, id)",
+    "CREATE INDEX experiment_purpose ON experiment (run, purpose, candidate)",
+    # one exclusive slot:
+    "CREATE UNIQUE INDEX experiment_running ON experiment (run) WHERE finished IS NULL",
+    """CREATE TRIGGER experiment_is_final BEFORE UPDATE ON experiment WHEN OLD.finished IS NOT NULL
+        BEGIN SELECT RAISE(ABORT, 'a finished experiment never changes'); END""",
+    """CREATE TABLE curve (
+        experiment INTEGER NOT NULL REFERENCES experiment (id),
+        position INTEGER NOT NULL,
+        fraction REAL NOT NULL,
+        seconds REAL NOT NULL,
+        tokens INTEGER NOT NULL,
+        loss REAL NOT NULL,
+        PRIMARY KEY (experiment, position)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE event (
+        id INTEGER PRIMARY KEY,
+        run INTEGER REFERENCES run (id),
+        time REAL NOT NULL,
+        kind TEXT NOT NULL,
+        text TEXT NOT NULL,
+        candidate INTEGER,
+        data TEXT NOT NULL
+    ) STRICT""",
+    f"""CREATE TABLE command (
+        id INTEGER PRIMARY KEY,
+        time REAL NOT NULL,
+        who TEXT NOT NULL,
+        verb TEXT NOT NULL,
+        args TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'pending' {_one_of("state", CommandState)},
+        answer TEXT NOT NULL DEFAULT '',
+        answered REAL
+    ) STRICT""",
+    "CREATE INDEX command_pending ON command (id) WHERE state = 'pending'",
+    f"""CREATE TABLE llm_call (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL REFERENCES run (id),
+        time REAL NOT NULL,
+        model TEXT NOT NULL,
+        operator TEXT NOT NULL,
+        status TEXT NOT NULL {_one_of("status", ("reserved", "answered", "refused", "failed"))},
+        request TEXT NOT NULL,
+        response TEXT NOT NULL DEFAULT '',
+        stop_reason TEXT NOT NULL DEFAULT '',
+        input_tokens INTEGER NOT NULL DEFAULT 0,
+        output_tokens INTEGER NOT NULL DEFAULT 0,
+        cache_read_tokens INTEGER NOT NULL DEFAULT 0,
+        cache_write_tokens INTEGER NOT NULL DEFAULT 0,
+        dollars REAL NOT NULL CHECK (dollars >= 0), -- committed while reserved, paid afterwards
+        seconds REAL NOT NULL DEFAULT 0,
+        candidate INTEGER,
+        error TEXT NOT NULL DEFAULT ''
+    ) STRICT""",
+    "CREATE INDEX llm_call_run ON llm_call (run, id)",
+    "CREATE INDEX llm_call_reserved ON llm_call (run, dollars) WHERE status = 'reserved'",
+    """CREATE TABLE setting_change (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL REFERENCES run (id),
+        time REAL NOT NULL,
+        who TEXT NOT NULL,
+        key TEXT NOT NULL,
+        old TEXT NOT NULL,
+        new TEXT NOT NULL,
+        applied_from INTEGER NOT NULL -- the first candidate that it may have shaped
+    ) STRICT""",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+)
+
+# What brings a file from version n to n + 1; a released step never changes again.
+LADDER: tuple[tuple[str, ...], ...] = (_VERSION_1,)
