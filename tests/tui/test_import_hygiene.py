@@ -55,3 +55,27 @@ def test_help_loads_nothing_heavy(argv: list[str], tmp_path: Path) -> None:
 
 def test_help_is_there_at_once(tmp_path: Path) -> None:
     assert median_seconds("--help", cwd=tmp_path) < GOAL * SLACK
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """A workspace with a run that has only begun."""
+    from evolve.journal import Journal
+    from evolve.places import JOURNAL, state_folder
+
+    with Journal.open(state_folder(tmp_path) / JOURNAL) as journal:
+        journal.create_run(
+            name="nov21", branch="main", base_commit="0" * 40, settings={}, fingerprint={}
+        )
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "argv", [["status"], ["status", "--json"], ["results", "--json"], ["logs"]]
+)
+def test_looking_at_a_run_loads_nothing_heavy(argv: list[str], run_folder: Path) -> None:
+    assert not loaded(*argv, cwd=run_folder).intersection(HEAVY)
+
+
+def test_status_is_there_at_once(run_folder: Path) -> None:
+    assert median_seconds("status", cwd=run_folder) < GOAL * SLACK

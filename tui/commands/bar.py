@@ -5,9 +5,11 @@ It only draws what it is told, at most ten times a second, and never touches std
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -22,12 +24,15 @@ _LINE = 5.0  # seconds between lines elsewhere
 class Bar:
     """`with Bar() as bar: bar("Downloading shard 3 of 11", 0.27)`."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        """Draw on `stream` (default: stderr as it is now)."""
+    def __init__(
+        self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Draw on `stream` (default: stderr as it is now); `clock` counts seconds."""
         self._stream = stream or sys.stderr
+        self._clock = clock
         self._repaints = self._stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        self._started = time.monotonic()
-        self._drawn = 0.0
+        self._started = clock()
+        self._drawn = -math.inf
         self._last = ""
 
     def __enter__(self) -> Self:
@@ -45,7 +50,7 @@ class Bar:
 
     def __call__(self, message: str, fraction: float) -> None:
         """Show `message` and how much is done, 0…1, with the time that is left."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._started < _QUIET:
             return
         done = min(1.0, max(0.0, fraction))
@@ -56,7 +61,7 @@ class Bar:
 
     def line(self, text: str) -> None:
         """Show a line of the caller's own instead of a bar, at the same pace."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._drawn >= (_REPAINT if self._repaints else _LINE):
             self._drawn = now
             self._write(text)
@@ -72,7 +77,8 @@ class Bar:
             return
         self._last = text
         if self._repaints:
-            room = os.get_terminal_size(self._stream.fileno()).columns - 1
+            # A terminal that does not tell its width says 0.
+            room = (os.get_terminal_size(self._stream.fileno()).columns or 80) - 1
             self._stream.write(f"\r\x1b[K{one_line(text, room)}")
         else:
             self._stream.write(f"{text}\n")

@@ -114,8 +114,10 @@ def workspace(args: argparse.Namespace) -> Path:
 
 
 def can_show_app() -> bool:
-    """True when both ends are a terminal that can place its cursor."""
-    return sys.stdin.isatty() and can_repaint()
+    """True when the app can open on this terminal."""
+    from tui.terminal import refusal
+
+    return refusal(os.environ, (sys.stdin, sys.stdout, sys.stderr)) is None
 
 
 def can_repaint() -> bool:
