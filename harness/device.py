@@ -1,0 +1,211 @@
+"""What this machine computes with: GPUs, their load, and the fingerprint that makes scores comparable.
+
+It reads the driver through NVML, or through nvidia-smi where the Python binding is missing. It must never
+import torch or make a CUDA context: it runs in the engine and beside a training.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.spec import ExperimentSpec
+
+if TYPE_CHECKING:
+    from harness.dataset import Dataset
+
+_SMI_PATIENCE = 20.0  # seconds; a driver that wakes up takes a few
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU, in the order of the PCI bus."""
+
+    index: int
+    name: str
+    memory_mb: int
+    driver: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What there is to compute with."""
+
+    gpus: tuple[Gpu, ...]
+    cpus: int  # that we may use
+    cpu: str  # model name
+    memory_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """The state of a GPU now; None for what it does not tell."""
+
+    utilisation_percent: int | None
+    memory_used_mb: int | None
+    memory_total_mb: int | None
+    temperature_c: int | None
+    power_w: float | None
+    power_limit_w: float | None
+    clock_mhz: int | None
+
+
+def detect() -> Machine:
+    """Look at this machine; without a driver there are no GPUs."""
+    return Machine(
+        gpus=_gpus(),
+        cpus=len(os.sched_getaffinity(0)),
+        cpu=_cpu_name(),
+        memory_mb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
+    )
+
+
+def telemetry(index: int) -> Telemetry | None:
+    """Load, memory, temperature, power and clock of GPU `index`; None without NVML or such a GPU."""
+    nvml = _nvml()
+    if nvml is None:
+        return None
+    try:
+        gpu = nvml.nvmlDeviceGetHandleByIndex(index)
+    except nvml.NVMLError:
+        return None
+
+    def ask(query: Any, *more: Any) -> Any:
+        try:
+            return query(gpu, *more)
+        except nvml.NVMLError:  # this GPU does not tell
+            return None
+
+    load, memory = ask(nvml.nvmlDeviceGetUtilizationRates), ask(nvml.nvmlDeviceGetMemoryInfo)
+    power = ask(nvml.nvmlDeviceGetPowerUsage)
+    limit = ask(nvml.nvmlDeviceGetEnforcedPowerLimit)
+    return Telemetry(
+        utilisation_percent=None if load is None else int(load.gpu),
+        memory_used_mb=None if memory is None else memory.used >> 20,
+        memory_total_mb=None if memory is None else memory.total >> 20,
+        temperature_c=ask(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
+        power_w=None if power is None else power / 1000,
+        power_limit_w=None if limit is None else limit / 1000,
+        clock_mhz=ask(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+    )
+
+
+def busy(index: int) -> list[str]:
+    """The processes that compute on GPU `index` now, in words; empty when nobody does or none can tell."""
+    nvml = _nvml()
+    if nvml is None:
+        return []
+    try:
+        gpu = nvml.nvmlDeviceGetHandleByIndex(index)
+        found = nvml.nvmlDeviceGetComputeRunningProcesses(gpu)
+    except nvml.NVMLError:
+        return []
+    return [f"{_process_name(process.pid)} (pid {process.pid})" for process in found]
+
+
+def fingerprint(spec: ExperimentSpec, dataset: Dataset) -> dict[str, str]:
+    """What two results must share to be comparable, as text."""
+    machine = detect()
+    budget = spec.budget
+    facts = {
+        "device": machine.cpu,
+        "torch": _version("torch"),
+        "python": platform.python_version(),
+        "dataset": dataset.manifest_sha256,
+        "budget": f"{budget.amount:g} {budget.kind}",
+        "eval_tokens": str(spec.eval_tokens),
+        "byte_count": spec.byte_count,
+        "sandbox": spec.sandbox,
+        "harness": _version("autoresearch"),
+    }
+    if spec.device != "cpu" and (index := gpu_index(spec.device)) < len(machine.gpus):
+        gpu = machine.gpus[index]
+        facts |= {"device": gpu.name, "driver": gpu.driver}
+    elif spec.limits.threads:
+        facts["threads"] = str(spec.limits.threads)
+    return facts
+
+
+def gpu_index(device: str) -> int:
+    """N of `cuda:N`."""
+    return int(device.partition(":")[2] or 0)
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    nvml = _nvml()
+    if nvml is None:
+        return _gpus_by_tool()
+    try:
+        driver = str(nvml.nvmlSystemGetDriverVersion())
+        found = []
+        for index in range(nvml.nvmlDeviceGetCount()):
+            gpu = nvml.nvmlDeviceGetHandleByIndex(index)
+            memory = nvml.nvmlDeviceGetMemoryInfo(gpu).total >> 20
+            found.append(Gpu(index, str(nvml.nvmlDeviceGetName(gpu)), memory, driver))
+    except nvml.NVMLError:
+        return ()
+    return tuple(found)
+
+
+@functools.cache
+def _nvml() -> Any | None:
+    """The initialised binding to NVML, or None where binding or driver are missing."""
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    return pynvml
+
+
+@functools.cache
+def _gpus_by_tool() -> tuple[Gpu, ...]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ()
+    query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(
+            query, capture_output=True, text=True, timeout=_SMI_PATIENCE, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    rows = [line.split(", ") for line in done.stdout.splitlines()]
+    return tuple(
+        Gpu(index, row[0], int(row[1]) if row[1].isdigit() else 0, row[2])
+        for index, row in enumerate(rows)
+        if len(row) == 3
+    )
+
+
+def _cpu_name() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.machine()
+
+
+def _process_name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except OSError:  # of another container, or gone
+        return "a process"
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"

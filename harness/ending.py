@@ -1,0 +1,125 @@
+"""How an experiment ended, judged from the evidence: a pure function from facts to outcome and reason.
+
+What the trusted processes saw counts first, then what the supervisor did, then the exit status; the
+candidate's own words only choose between kinds of failure.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+
+from harness.spec import Outcome
+
+_OUT_OF_MEMORY = re.compile(
+    r"CUDA out of memory|OutOfMemoryError|\bMemoryError\b|CUBLAS_STATUS_ALLOC_FAILED"
+    r"|can't allocate memory|not enough memory|DefaultCPUAllocator",
+)
+_NOT_FINITE = re.compile(
+    r"\bFAIL\s*$|FloatingPointError|\bloss (?:is|became) (?:nan|inf)", re.I | re.M
+)
+_TAIL = 2000  # characters of the log that may explain an exit
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An outcome with the sentence that explains it."""
+
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known when everything is over."""
+
+    scored: bool = False  # the scorer has computed a score
+    refused: Verdict | None = None  # the meter or the scorer has said no
+    stopped: Verdict | None = None  # why the supervisor ended it
+    exit_code: int | None = None  # -N for signal N
+    committed: bool = False  # the weights were handed over
+    log: str = ""  # cleaned
+    traceback: str = ""
+    last_loss_finite: bool = True  # of its live lines
+    kernel_killed: bool = False  # the kernel's out-of-memory killer struck meanwhile
+    sandbox_failed: bool = False  # the sandbox never started the script
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Classify the end of an experiment."""
+    stopped = evidence.stopped
+    if stopped and stopped.outcome is Outcome.VOID and not evidence.scored:
+        return stopped
+    if evidence.sandbox_failed:
+        said = evidence.log.strip().splitlines()
+        return Verdict(
+            Outcome.VOID,
+            f"The sandbox did not start the script ({said[-1] if said else 'it said nothing'}); "
+            "`autoresearch doctor` tests it.",
+        )
+    if evidence.scored:
+        return Verdict(Outcome.OK, "Trained, committed and scored." + _after_score(evidence))
+    return evidence.refused or stopped or _own_end(evidence)
+
+
+def _after_score(evidence: Evidence) -> str:
+    """A note for a script that ended badly once its score was in; the score stands."""
+    if evidence.stopped:
+        return f" After its score: {evidence.stopped.reason}"
+    if evidence.exit_code:
+        return f" After its score, the script ended with {_status(evidence.exit_code)}."
+    return ""
+
+
+def _own_end(evidence: Evidence) -> Verdict:
+    """The script ended by itself, without a score."""
+    code, words = evidence.exit_code, evidence.traceback or evidence.log[-_TAIL:]
+    cause = _cause(evidence)
+    if code == 0:
+        return Verdict(
+            Outcome.INVALID,
+            "The script ended without a score: "
+            + (
+                "it left evaluate_bpb before the scorer was done."
+                if evidence.committed
+                else "it never called evaluate_bpb. Call it once, after training."
+            ),
+        )
+    if _OUT_OF_MEMORY.search(words):
+        return Verdict(Outcome.OOM, f"Out of memory: {cause}")
+    if _killed(code) and evidence.kernel_killed:
+        return Verdict(
+            Outcome.OOM, "Out of host memory: the kernel killed the script. Make it smaller."
+        )
+    if not evidence.last_loss_finite or _NOT_FINITE.search(
+        evidence.traceback or evidence.log[-200:]
+    ):
+        return Verdict(Outcome.NAN, f"The loss exploded or stopped being finite: {cause}")
+    return Verdict(Outcome.CRASH, f"The script ended with {_status(code)}: {cause}")
+
+
+def _killed(code: int | None) -> bool:
+    return code in (-signal.SIGKILL, 128 + signal.SIGKILL)
+
+
+def _status(code: int | None) -> str:
+    """`exit status 3`, or the name of the signal; a sandbox reports signal N as 128 + N."""
+    if code is None:
+        return "an unknown status"
+    number = -code if code < 0 else code - 128
+    if code < 0 or code > 128:
+        try:
+            return f"signal {signal.Signals(number).name}"
+        except ValueError:
+            pass
+    return f"exit status {code}"
+
+
+def _cause(evidence: Evidence) -> str:
+    """The line that explains most: the exception, else the last thing printed."""
+    lines = (evidence.traceback or evidence.log[-_TAIL:]).strip().splitlines()
+    if evidence.traceback:
+        named = [line for line in lines[1:] if line and not line[0].isspace()]
+        lines = named[:1] or lines
+    return lines[-1].strip()[:300] if lines else "it printed nothing"

@@ -1,0 +1,270 @@
+"""Starts the processes of one experiment: meter, scorer and, in its cell, the candidate.
+
+It decides what a candidate finds: folders, environment, descriptors, and nothing else. Everything it starts or
+writes is ended and removed when its context is left, on every path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import process, sandbox, wire
+from harness.device import gpu_index
+from harness.places import cache_dir
+from harness.sandbox import BUBBLEWRAP, Mount
+from harness.spec import ExperimentSpec, HarnessError
+
+if TYPE_CHECKING:
+    from harness.dataset import Dataset
+
+TRUSTED_LOG = "harness.log"  # what the meter and the scorer say when they fail
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The running processes of an experiment, and the ends of their lines that the runner holds."""
+
+    meter: process.Supervised
+    scorer: process.Supervised
+    candidate: process.Supervised
+    meter_control: socket.socket  # reports of the meter
+    scorer_control: socket.socket  # reports of the scorer; one byte to it means: begin
+    output: int  # what the candidate prints; non-blocking
+    status: int  # what bubblewrap says about itself; non-blocking
+    launched: float  # on the monotonic clock
+    strangers: frozenset[int]  # children that we had before
+
+    def end_candidate(self) -> None:
+        """Kill the candidate and whatever descends from it; returns when all are gone."""
+        self.candidate.kill()
+        process.sweep({*self.strangers, self.meter.pid, self.scorer.pid})
+
+
+@contextlib.contextmanager
+def launch(spec: ExperimentSpec, dataset: Dataset, directory: Path) -> Iterator[Crew]:
+    """Start an experiment in `directory`. Raises HarnessError when that is impossible."""
+    strangers = frozenset(process.descendants(os.getpid()))
+    with contextlib.ExitStack() as stack:
+        process.adopt_orphans(True)  # a script that flees into the background stays in reach
+        stack.callback(process.adopt_orphans, False)
+        folders = _Folders(directory)
+        stack.callback(folders.clear)
+        folders.fill(spec, dataset)
+        log = stack.enter_context((directory / TRUSTED_LOG).open("wb"))
+        # The trusted children first, so that the candidate never waits for its data.
+        meter = _trusted(stack, "meter", _meter_job(spec, dataset), log.fileno())
+        scorer = _trusted(stack, "scorer", _scorer_job(spec, dataset), log.fileno())
+        output, output_end = _pipe(stack)
+        status, status_end = _pipe(stack)
+        fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, process.PIPE_SIZE)
+        launched = time.monotonic()
+        try:
+            ends = (meter.guest.fileno(), scorer.guest.fileno())
+            candidate = _candidate(spec, dataset, folders, ends, output_end, status_end)
+        finally:
+            os.close(output_end)
+            os.close(status_end)
+            meter.guest.close()
+            scorer.guest.close()
+        stack.callback(candidate.close)
+        crew = Crew(
+            meter=meter.process,
+            scorer=scorer.process,
+            candidate=candidate,
+            meter_control=meter.control,
+            scorer_control=scorer.control,
+            output=output,
+            status=status,
+            launched=launched,
+            strangers=strangers,
+        )
+        stack.callback(crew.end_candidate)
+        yield crew
+
+
+def eval_rows(spec: ExperimentSpec, dataset: Dataset) -> int:
+    """Validation rows to score: whole ones, at least one."""
+    if not spec.eval_tokens:
+        return dataset.val_rows
+    return min(dataset.val_rows, max(1, spec.eval_tokens // dataset.sequence_length))
+
+
+@dataclass(frozen=True, slots=True)
+class _Folders:
+    """The candidate's folders on this side."""
+
+    directory: Path
+
+    @property
+    def job(self) -> Path:
+        return self.directory / "job"
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "data"
+
+    def fill(self, spec: ExperimentSpec, dataset: Dataset) -> None:
+        """Script, tokenizer and byte table; the rows come through the meter."""
+        self.clear()
+        for folder in (self.job, self.data):
+            folder.mkdir()
+        (self.job / spec.script).write_text(spec.source, encoding="utf-8")
+        shutil.copyfile(dataset.path / "tokenizer.json", self.data / "tokenizer.json")
+        shutil.copyfile(_byte_table(spec, dataset), self.data / "token_bytes.npy")
+
+    def clear(self) -> None:
+        for folder in (self.job, self.data):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trusted:
+    process: process.Supervised
+    control: socket.socket
+    guest: socket.socket  # the candidate's end
+
+
+def _trusted(stack: contextlib.ExitStack, name: str, job: dict[str, Any], log: int) -> _Trusted:
+    """Start the meter or the scorer with its end of two lines."""
+    control, control_theirs = wire.pair()
+    guest, guest_theirs = wire.pair()
+    stack.callback(control.close)
+    stack.callback(guest.close)
+    with control_theirs, guest_theirs:
+        descriptors = {"control": control_theirs.fileno(), "guest": guest_theirs.fileno()}
+        text = json.dumps(job | descriptors)
+        child = process.spawn_trusted(f"harness.{name}", text, descriptors.values(), log)
+    stack.callback(child.close)
+    control.setblocking(False)
+    return _Trusted(child, control, guest)
+
+
+def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
+    """A pipe whose reading end is ours and never blocks."""
+    ours, theirs = os.pipe2(os.O_CLOEXEC)
+    stack.callback(os.close, ours)
+    os.set_blocking(ours, False)
+    return ours, theirs
+
+
+def _meter_job(spec: ExperimentSpec, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "rows": str(dataset.path / "train.bin"),
+        "count": dataset.train_rows,
+        "length": dataset.sequence_length,
+        "seed": spec.seed,
+        "budget": asdict(spec.budget),
+    }
+
+
+def _scorer_job(spec: ExperimentSpec, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "rows": str(dataset.path / "val.bin"),
+        "stored": dataset.val_rows,
+        "count": eval_rows(spec, dataset),
+        "length": dataset.sequence_length,
+        "vocabulary": dataset.vocabulary,
+        "byte_table": str(_byte_table(spec, dataset)),
+        "device": spec.device,
+        "threads": spec.limits.threads,
+    }
+
+
+def _byte_table(spec: ExperimentSpec, dataset: Dataset) -> Path:
+    return dataset.path / f"token_bytes_{spec.byte_count}.npy"
+
+
+def _candidate(
+    spec: ExperimentSpec,
+    dataset: Dataset,
+    folders: _Folders,
+    ends: tuple[int, int],
+    output: int,
+    status: int,
+) -> process.Supervised:
+    """Start the script in its cell, with `ends` as its lines to meter and scorer."""
+    cell = spec.sandbox == BUBBLEWRAP
+    compile_cache = cache_dir() / "compile"
+    compile_cache.mkdir(parents=True, exist_ok=True)
+    guest = Mount(Path(__file__).resolve().parent / "guest", "/guest")
+    data = Mount(folders.data, "/data")
+    compiled = Mount(compile_cache, "/compile", writable=True)
+    script = Mount(folders.job / spec.script, f"{sandbox.JOB}/{spec.script}")
+    environment = {
+        **process.machine_env(),
+        **_environment(spec, folders.job),
+        **_facts(spec, dataset),
+        "PYTHONPATH": guest.seen(spec.sandbox),
+        "TORCHINDUCTOR_CACHE_DIR": f"{compiled.seen(spec.sandbox)}/inductor",
+        "TRITON_CACHE_DIR": f"{compiled.seen(spec.sandbox)}/triton",
+        "AUTORESEARCH_DATA": data.seen(spec.sandbox),
+        "AUTORESEARCH_METER": str(ends[0]),
+        "AUTORESEARCH_SCORER": str(ends[1]),
+    }
+    line = sandbox.command(
+        spec.sandbox,
+        [sys.executable, "-P", "-B", spec.script],
+        mounts=(guest, data, compiled, script),
+        environment=environment,
+        gpu=spec.device != "cpu",
+        status_fd=status,
+    )
+    passed = (*ends, status) if cell else ends
+    try:
+        return process.Supervised(
+            line,
+            env={} if cell else environment,
+            cwd=folders.job,
+            output=output,
+            pass_fds=passed,
+        )
+    except OSError as fault:
+        raise HarnessError(
+            f"The candidate could not be started: {fault}; `autoresearch doctor` looks for the cause."
+        ) from fault
+
+
+def _environment(spec: ExperimentSpec, job: Path) -> dict[str, str]:
+    """What every program expects; nothing of it comes from our own environment."""
+    cell = spec.sandbox == BUBBLEWRAP
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": "/tmp/home" if cell else str(job),  # noqa: S108 - a private tmpfs
+        "TMPDIR": "/tmp" if cell else str(job),  # noqa: S108
+        "USER": "candidate",
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONHASHSEED": str(spec.seed % 2**32),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": "" if spec.device == "cpu" else str(gpu_index(spec.device)),
+    }
+    if spec.limits.threads:
+        environment["OMP_NUM_THREADS"] = str(spec.limits.threads)
+    return environment
+
+
+def _facts(spec: ExperimentSpec, dataset: Dataset) -> dict[str, str]:
+    """What the guest module turns into the ancestor's constants."""
+    budget = spec.budget
+    seconds = budget.amount if budget.kind == "seconds" else spec.limits.wall_seconds
+    return {
+        "AUTORESEARCH_EXPERIMENT": spec.name,
+        "AUTORESEARCH_SEED": str(spec.seed),
+        "AUTORESEARCH_DEVICE": "cpu" if spec.device == "cpu" else "cuda",
+        "AUTORESEARCH_TIME_BUDGET": str(seconds),
+        "AUTORESEARCH_SEQUENCE_LENGTH": str(dataset.sequence_length),
+        "AUTORESEARCH_VOCABULARY": str(dataset.vocabulary),
+        "AUTORESEARCH_BOS": str(dataset.bos_id),
+        "AUTORESEARCH_EVAL_TOKENS": str(eval_rows(spec, dataset) * dataset.sequence_length),
+    }

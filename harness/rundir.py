@@ -1,0 +1,141 @@
+"""The folder of one experiment as its readers see it: lock, progress and result.
+
+Light on purpose (no numpy, no torch): clients import it at start. It owns the file formats and never
+interprets what they say.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from harness.spec import ExperimentSpec, HarnessError, Progress, Result
+
+SPEC, LOCK, PROGRESS, RESULT, LOG = (
+    "spec.json",
+    "lock",
+    "progress.jsonl",
+    "result.json",
+    "run.log",
+)
+LINES_A_SECOND = 2  # of progress
+LOCK_PATIENCE = 1.0  # seconds; a reader's test holds the lock for microseconds
+
+
+def read_spec(directory: Path) -> ExperimentSpec:
+    """Read spec.json. Raises HarnessError when it is missing or damaged."""
+    try:
+        return ExperimentSpec.from_json(json.loads((directory / SPEC).read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise HarnessError(
+            f"{directory / SPEC} is no experiment ({fault}); start it through the engine again."
+        ) from fault
+
+
+def read_result(directory: Path) -> Result | None:
+    """Read result.json, or None when the experiment has left none."""
+    try:
+        text = (directory / RESULT).read_text()
+    except FileNotFoundError:
+        return None
+    return Result.from_json(json.loads(text))
+
+
+def write_result(directory: Path, result: Result) -> None:
+    """Write result.json durably: temporary file, fsync, rename, fsync of the folder."""
+    temporary = directory / f".{RESULT}.tmp"
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(result.to_json(), file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(directory / RESULT)
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_progress(directory: Path, offset: int = 0) -> tuple[list[Progress], int]:
+    """Progress lines that were written after byte `offset`, and the offset to go on from.
+
+    A last line without its end is left for the next call; a missing file is an empty one.
+    """
+    try:
+        with (directory / PROGRESS).open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return [], offset
+    whole = data[: data.rfind(b"\n") + 1]
+    return [Progress(**json.loads(line)) for line in whole.splitlines()], offset + len(whole)
+
+
+def is_running(directory: Path) -> bool:
+    """Whether a live runner holds this experiment."""
+    return is_held(directory / LOCK)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a live process holds an exclusive flock on `path`; a missing file is held by nobody."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)  # which also unlocks
+    return False
+
+
+@contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Hold the experiment's lock, with our pid in it. Raises HarnessError when another runner does."""
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(descriptor, directory)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path) -> None:
+    """Take the lock; a reader that tests it at this moment must not look like another runner."""
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise HarnessError(
+                    f"The experiment in {directory} is already running; wait for it, or stop the engine."
+                ) from None
+            os.sched_yield()
+
+
+def progress_writer(directory: Path) -> Callable[[Progress], None]:
+    """A callback that appends to progress.jsonl: every change of phase, else at most two lines a second."""
+    file: IO[str] = (directory / PROGRESS).open("a", encoding="utf-8", buffering=1)
+    written, phase = -1.0, ""
+
+    def write(progress: Progress) -> None:
+        nonlocal written, phase
+        now = time.monotonic()
+        if progress.phase == phase and now - written < 1 / LINES_A_SECOND:
+            return
+        written, phase = now, progress.phase
+        file.write(json.dumps(progress.to_json()) + "\n")
+
+    return write

@@ -1,0 +1,293 @@
+"""Watches one running experiment: listens to its processes, keeps the deadlines, ends what overstays.
+
+It gathers what was observed and decides nothing about scores. Every wait is bounded, and nothing that a
+candidate does or prints can hold it up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from harness import live, wire
+from harness.ending import Verdict
+from harness.launch import TRUSTED_LOG, Crew
+from harness.process import BoundedLog
+from harness.spec import CurvePoint, ExperimentSpec, Outcome, Progress
+
+TICK = 0.25  # seconds between two looks at the deadlines
+TELL_EVERY = 0.5  # seconds between two reports of progress
+FLUSH_EVERY = 1.0  # seconds between two updates of the log file
+MEMORY_EVERY = 0.5  # seconds between two looks at resident memory
+SETUP_FACTOR = 2  # times the set-up limit until the first batch; later it is no set-up any more
+EXIT_GRACE = 30.0  # seconds that a scored script may take to say goodbye
+REFUSAL_GRACE = 2.0  # seconds for a refused script to print why
+LAST_WORDS = 1.0  # seconds for what is still in the pipe of a dead script
+SCORER_PATIENCE = 30.0  # seconds for the scorer to notice that the script is gone
+CURVE_POINTS = 200
+READ_SIZE = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The meter's latest report; times are on the monotonic clock."""
+
+    fraction: float = 0.0
+    seconds: float = 0.0
+    tokens: int = 0
+    counted: int = 0  # tokens served while the clock ran
+    epoch: int = 0
+    first: float | None = None  # when the first batch was served
+    start: float | None = None  # when the clock started
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The scorer's report."""
+
+    val_bpb: float
+    val_nats: float
+    tokens: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Observed:
+    """What has been seen of an experiment so far."""
+
+    spent: Spent = field(default_factory=Spent)
+    weights_sha256: str = ""  # once committed
+    score: Score | None = None
+    refused: Verdict | None = None
+    stopped: Verdict | None = None
+    scorer_left: bool = False
+    step: live.Step | None = None
+    curve: list[CurvePoint] = field(default_factory=list)
+
+    @property
+    def phase(self) -> Literal["starting", "training", "scoring"]:
+        """Where the experiment stands."""
+        if self.weights_sha256:
+            return "scoring"
+        return "starting" if self.spent.first is None else "training"
+
+
+class Trial:
+    """The watch over one crew."""
+
+    def __init__(self, crew: Crew, spec: ExperimentSpec, directory: Path, log: BoundedLog) -> None:
+        """`log` takes what the candidate prints."""
+        self.observed = Observed()
+        self._crew, self._spec, self._directory, self._log = crew, spec, directory, log
+        self._ending: tuple[float, Verdict | None] | None = None  # when it is killed, and why
+        self._told = self._flushed = self._sampled = 0.0
+        self._told_phase = ""
+
+    def watch(
+        self, on_progress: Callable[[Progress], None], cancelled: Callable[[], str | None]
+    ) -> Observed:
+        """Return once the candidate has ended, by itself or by a deadline, and all its words are in."""
+        crew = self._crew
+        with selectors.DefaultSelector() as selector:
+            self._register(selector)
+            while not crew.candidate.exited():
+                for key, _ in selector.select(TICK):
+                    if key.data() is False:
+                        selector.unregister(key.fileobj)
+                self._check_deadlines()
+                self._check_children()
+                if reason := cancelled():
+                    self._end(Verdict(Outcome.VOID, reason))
+                self._housekeeping()
+                self._tell(on_progress)
+                self._end_overdue()
+        self._last_words()
+        self._tell(on_progress)
+        return self.observed
+
+    def _register(self, selector: selectors.BaseSelector) -> None:
+        """What wakes us: words, reports and deaths. An action that returns False is done for good."""
+        crew = self._crew
+        selector.register(crew.output, selectors.EVENT_READ, self._read_output)
+        selector.register(crew.meter_control, selectors.EVENT_READ, self._hear_meter)
+        selector.register(crew.scorer_control, selectors.EVENT_READ, self._hear_scorer)
+        for child in (crew.candidate, crew.meter, crew.scorer):
+            selector.register(child, selectors.EVENT_READ, lambda: False)
+
+    # ---- deadlines ---------------------------------------------------------------------------------------
+
+    def _end(self, verdict: Verdict | None, grace: float = 0.0) -> None:
+        """Have the candidate killed after `grace` seconds; the earliest appointment counts."""
+        at = time.monotonic() + grace
+        if self._ending is None or at < self._ending[0]:
+            self._ending = (at, verdict)
+
+    def _end_overdue(self) -> None:
+        if self._ending and time.monotonic() >= self._ending[0]:
+            self.observed.stopped = self._ending[1]
+            self._crew.end_candidate()
+
+    def _check_deadlines(self) -> None:
+        spec, observed = self._spec, self.observed
+        running = time.monotonic() - self._crew.launched
+        setup = SETUP_FACTOR * spec.budget.setup_limit
+        if running > spec.limits.wall_seconds:
+            reason = f"It ran for {spec.limits.wall_seconds:g} s, the wall limit of an experiment."
+            self._end(Verdict(Outcome.TIMEOUT, reason))
+        elif observed.phase == "starting" and running > setup:
+            reason = f"It asked for no batch within {setup:g} s of set-up."
+            self._end(Verdict(Outcome.TIMEOUT, reason))
+        if self._log.total > spec.limits.log_mb << 20:
+            reason = f"It printed more than {spec.limits.log_mb} MB."
+            self._end(Verdict(Outcome.CRASH, reason))
+
+    def _check_children(self) -> None:
+        for name, child in (("meter", self._crew.meter), ("scorer", self._crew.scorer)):
+            if child.exited():
+                text = (self._directory / TRUSTED_LOG).read_text(errors="replace").strip()
+                said = text.splitlines()[-1] if text else "it said nothing"
+                reason = f"The {name} of the harness ended early ({said}); see {TRUSTED_LOG}."
+                self._end(Verdict(Outcome.VOID, reason))
+
+    def _housekeeping(self) -> None:
+        now = time.monotonic()
+        if now - self._flushed >= FLUSH_EVERY:
+            self._flushed = now
+            self._log.flush()
+        if now - self._sampled >= MEMORY_EVERY:
+            self._sampled = now
+            used, limit = self._crew.candidate.sample_memory(), self._spec.limits.memory_mb
+            if limit and used > limit:
+                reason = f"Out of memory: it used {used:,.0f} MB, and the limit is {limit:,} MB."
+                self._end(Verdict(Outcome.OOM, reason))
+
+    # ---- what comes in -----------------------------------------------------------------------------------
+
+    def _read_output(self) -> bool:
+        """Take what the candidate printed; False at the end of it."""
+        try:
+            data = os.read(self._crew.output, READ_SIZE)
+        except BlockingIOError:
+            return True
+        if not data:
+            return False
+        self._hear_meter()  # a printed loss belongs to the share of the budget at which it was printed
+        self._log.feed(data)
+        for step in live.parse_steps(data.decode("utf-8", "replace")):
+            self.observed.step = step
+            self._plot(step)
+        return True
+
+    def _plot(self, step: live.Step) -> None:
+        """Add a live line to the curve, unless the last point is too near."""
+        spent, curve = self.observed.spent, self.observed.curve
+        if step.loss is None or not math.isfinite(step.loss) or self.observed.phase != "training":
+            return
+        if not curve or spent.fraction >= curve[-1].fraction + 1 / CURVE_POINTS:
+            curve.append(CurvePoint(spent.fraction, spent.seconds, spent.tokens, step.loss))
+
+    def _hear_meter(self) -> bool:
+        reports, open_ = _hear(self._crew.meter_control)
+        for report in reports:
+            event = report.pop("event")
+            if event == "spent":
+                self.observed.spent = Spent(**report)
+            elif event == "committed":
+                self.observed.weights_sha256 = report["sha256"]
+                with contextlib.suppress(BrokenPipeError):  # its death is seen elsewhere
+                    self._crew.scorer_control.send(b"!")  # begin: from now on it may use the GPU
+            elif event == "refused":
+                self._refuse(Outcome.INVALID, self._why_refused(report))
+            else:
+                self._refuse(Outcome.INVALID, f"It broke the rules: {report['reason']}.")
+        return open_
+
+    def _hear_scorer(self) -> bool:
+        reports, open_ = _hear(self._crew.scorer_control)
+        for report in reports:
+            event = report.pop("event")
+            if event == "scored":
+                self.observed.score = Score(**report)
+                reason = f"the script did not end within {EXIT_GRACE:g} s."
+                self._ending = (time.monotonic() + EXIT_GRACE, Verdict(Outcome.CRASH, reason))
+            elif event == "invalid":
+                self._refuse(Outcome(report["outcome"]), report["reason"])
+            elif event == "violation":
+                self._refuse(Outcome.INVALID, f"It broke the rules: {report['reason']}.")
+            elif event == "left":
+                self.observed.scorer_left = True
+        return open_
+
+    def _refuse(self, outcome: Outcome, reason: str) -> None:
+        if self.observed.refused is None:
+            self.observed.refused = Verdict(outcome, reason)
+        self._end(None, REFUSAL_GRACE)
+
+    def _why_refused(self, report: dict[str, Any]) -> str:
+        budget = self._spec.budget
+        if report["refusal"] == wire.Refusal.LATE.name:
+            return (
+                f"Its weights came {report['seconds']:.1f} s into a budget of {budget.amount:g} s, "
+                f"of which it may overrun {budget.overrun:.0%}."
+            )
+        return f"Its weights ({report['size']:,} bytes) are too large, or could still be changed."
+
+    # ---- what goes out -----------------------------------------------------------------------------------
+
+    def _tell(self, on_progress: Callable[[Progress], None]) -> None:
+        """Report progress: at once when the phase changes, else twice a second at most."""
+        observed, now = self.observed, time.monotonic()
+        if observed.phase == self._told_phase and now - self._told < TELL_EVERY:
+            return
+        self._told, self._told_phase = now, observed.phase
+        spent = observed.spent
+        progress = Progress(
+            observed.phase, time.time(), spent.fraction, spent.tokens, spent.seconds
+        )
+        if step := observed.step:
+            loss = step.loss if step.loss is not None and math.isfinite(step.loss) else None
+            progress = replace(
+                progress,
+                step=step.step,
+                loss=loss,
+                tokens_per_second=step.tokens_per_second,
+                mfu_percent=step.mfu_percent,
+            )
+        on_progress(progress)
+
+    def _last_words(self) -> None:
+        """The script is dead: end its descendants, empty the pipe, and hear the trusted side out."""
+        crew, observed = self._crew, self.observed
+        crew.end_candidate()
+        self._hear_meter()
+        while select.select([crew.output], [], [], LAST_WORDS)[0] and self._read_output():
+            pass
+        deadline = time.monotonic() + SCORER_PATIENCE
+        while (
+            self._hear_scorer()
+            and observed.weights_sha256
+            and not (observed.score or observed.refused or observed.scorer_left)
+            and (left := deadline - time.monotonic()) > 0
+        ):
+            select.select([crew.scorer_control], [], [], left)
+        self._log.flush()
+
+
+def _hear(control: socket.socket) -> tuple[list[dict[str, Any]], bool]:
+    """All reports that wait, and whether there may be more."""
+    reports = []
+    try:
+        while report := wire.hear(control):
+            reports.append(report)
+    except wire.PeerGone:
+        return reports, False
+    return reports, True
