@@ -18,6 +18,8 @@ from tui.state import EVENTS_KEPT, Details, Reading
 
 HEARTBEAT_LOOK = 2.0  # seconds between full looks while the journal does not change
 EVENTS_PAGE = 1000
+LIST_SHARE = 10  # a list of all candidates that took t seconds is not read again for 10 t
+FAULTS = (EvolveError, sqlite3.Error, OSError)  # what reading and writing a journal can meet
 
 
 class Source(Protocol):
@@ -39,8 +41,8 @@ class Source(Protocol):
         """Every candidate of the run."""
         ...
 
-    def candidate(self, number: int) -> Candidate | None:
-        """One candidate."""
+    def candidate(self, number: int) -> Candidate:
+        """One candidate; raises UsageError when there is none of that number."""
         ...
 
     def experiments(self, candidate: int) -> Sequence[Experiment]:
@@ -71,6 +73,7 @@ class Feed:
         self._newest = 0  # id of the newest event of the run
         self._last_event = 0  # id of the last one handed over
         self._listed: int | None = None  # data version of the last full list of candidates
+        self._list_again = 0.0  # not before this moment
         self._waiting: list[int] = []
 
     @property
@@ -86,16 +89,15 @@ class Feed:
         """Look at the journal once. `candidates` and `events` ask for what only some views show."""
         try:
             return self._look(candidates=candidates, events=events)
-        except (EvolveError, sqlite3.Error, OSError) as error:
+        except FAULTS as error:
             self._version = None
-            return Reading(error=f"The journal cannot be read: {error}. Trying again.")
+            return Reading(error=f"The journal cannot be read: {_sentence(error)} Trying again.")
 
     def _look(self, *, candidates: bool, events: bool) -> Reading:
         source = self._opened()
         version = source.data_version()
         now = time.monotonic()
         changed = version != self._version
-        listing = candidates and self._listed != version
         answers = self._answers(source) if changed else ()
         snapshot = None
         if changed or self._running or now - self._looked >= HEARTBEAT_LOOK:
@@ -103,10 +105,8 @@ class Feed:
             self._running = snapshot.running is not None
             self._version, self._looked = version, now
             self._newest = snapshot.recent[-1].id if snapshot.recent else 0
-        every = None
-        if listing:
-            every = tuple(source.candidates())
-            self._listed = version
+        wanted = candidates and self._listed != version and now >= self._list_again
+        every = self._list(source, version) if wanted else None
         fresh = self._events(source) if events else ()
         return Reading(snapshot=snapshot, candidates=every, events=fresh, answers=answers)
 
@@ -114,6 +114,13 @@ class Feed:
         if self._source is None:
             self._source = self._open()
         return self._source
+
+    def _list(self, source: Source, version: int) -> tuple[Candidate, ...]:
+        began = time.monotonic()
+        every = tuple(source.candidates())
+        ended = time.monotonic()
+        self._listed, self._list_again = version, ended + LIST_SHARE * (ended - began)
+        return every
 
     def _events(self, source: Source) -> tuple[Event, ...]:
         if self._newest <= self._last_event:
@@ -139,8 +146,8 @@ class Feed:
         """Write a command. Returns its id, or a sentence that says why it could not be written."""
         try:
             number = self._opened().send(verb, args, self._who)
-        except (EvolveError, sqlite3.Error, OSError) as error:
-            return f"That could not be sent: {error}."
+        except FAULTS as error:
+            return f"That could not be sent: {_sentence(error)}"
         self._waiting.append(number)
         return number
 
@@ -148,9 +155,11 @@ class Feed:
         """Everything about a candidate, or a sentence that says why not."""
         try:
             source = self._opened()
-            candidate = source.candidate(number)
-            if candidate is None:
-                return f"There is no candidate #{number} in this run."
-            return Details(candidate, tuple(source.experiments(number)))
-        except (EvolveError, sqlite3.Error, OSError) as error:
-            return f"#{number} cannot be read: {error}."
+            return Details(source.candidate(number), tuple(source.experiments(number)))
+        except FAULTS as error:
+            return f"#{number} cannot be shown: {_sentence(error)}"
+
+
+def _sentence(error: BaseException) -> str:
+    """What went wrong, with a full stop."""
+    return f"{str(error).rstrip('.')}."

@@ -79,7 +79,7 @@ KEYS: tuple[Key, ...] = (
         "Leave", EVERYWHERE, "app.repair"),
     Key("detach", ("q", "ctrl+c"), "q ctrl+c", "detach", "Leave; the search goes on", "Leave",
         EVERYWHERE, "app.detach", rank=3),
-    Key("stop", ("Q",), "Q", "stop", "Stop the search itself (asks you to type “stop”)", "Leave",
+    Key("stop", ("Q",), "Q", "stop", 'Stop the search itself (asks you to type "stop")', "Leave",
         MAIN, "app.stop_engine", acting=True, rank=7),
     Key("help", ("question_mark",), "?", "keys", "The keys of this view", "Leave", MAIN,
         "app.keys", rank=1),

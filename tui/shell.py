@@ -24,7 +24,7 @@ from tui.keys import LIVE, LOG, POPULATION
 from tui.messages import Ask, Copy, Open, Say
 from tui.screens.live import LiveScreen
 from tui.screens.pages import DetailsScreen, HelpScreen, PageScreen
-from tui.screens.view import Resumed, ViewScreen
+from tui.screens.view import HEIGHTS, WIDTHS, Resumed, ViewScreen
 from tui.state import (
     Asked,
     ViewState,
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Classes of the screen by its size in columns and rows; the stylesheets say what goes first.
-WIDTHS = [(0, "-thin"), (40, "-narrow"), (80, "-medium"), (120, "-wide")]
-HEIGHTS = [(0, "-flat"), (10, "-low"), (16, "-short"), (24, "-tall"), (36, "-high")]
 TICK = 0.5  # seconds between looks at the journal
 
 
@@ -105,7 +102,9 @@ class AutoresearchApp(App[int], inherit_bindings=False):
                 events=self.current_mode == LOG,
             )
             reading = await self._in_feed(look)
-            self.take(with_reading(self.state, reading))
+            state = with_reading(self.state, reading)
+            if state is not self.state:
+                self.take(state)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK)
             self._wake.clear()
@@ -178,7 +177,7 @@ class AutoresearchApp(App[int], inherit_bindings=False):
             self.ask("set", f"population {size + by}", value)
 
     def action_stop_engine(self) -> None:
-        """Ask for the word “stop”, then stop the search."""
+        """Ask for the word "stop", then stop the search."""
         snapshot = self.state.snapshot
         if snapshot is None or not engine_alive(snapshot.engine):
             self.ask("stop", "stop")  # says why there is nothing to stop

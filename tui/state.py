@@ -172,9 +172,11 @@ def pending(state: ViewState) -> tuple[str, ...]:
 
 
 def with_reading(state: ViewState, reading: Reading) -> ViewState:
-    """Take in one look at the journal."""
+    """Take in one look at the journal. When it brought nothing, the very same state comes back."""
     if reading.error:
-        return replace(state, error=reading.error)
+        return state if reading.error == state.error else replace(state, error=reading.error)
+    if reading == Reading() and not state.error:
+        return state
     events = state.events
     if reading.events:
         newest = events[-1].id if events else 0

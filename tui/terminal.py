@@ -54,8 +54,12 @@ def prepare(environ: MutableMapping[str, str]) -> None:
 
 def wants_ascii(environ: Mapping[str, str]) -> bool:
     """True when the locale says that the terminal is not UTF-8."""
+    language = environ.get("LANG", "")
     for name in ("LC_ALL", "LC_CTYPE", "LANG"):
-        if value := environ.get(name):
+        value = environ.get(name)
+        # Python itself sets LC_CTYPE=C.UTF-8 where the locale is C (PEP 538), which says nothing.
+        coerced = name == "LC_CTYPE" and value == "C.UTF-8" and language in {"", "C", "POSIX"}
+        if value and not coerced:
             return "utf8" not in value.lower().replace("-", "")
     # No locale at all, as in a bare container: terminals are UTF-8, but tmux and the console then are not.
     return "TMUX" in environ or environ.get("TERM") == "linux"

@@ -23,6 +23,7 @@ from evolve.model import (
     Operator,
     Purpose,
     Run,
+    UsageError,
     Verdict,
 )
 from evolve.view import EngineView, RunningView, Snapshot
@@ -211,9 +212,11 @@ class Recording:
         """All of them; the first twelve live."""
         return [candidate(n, alive=n < 13) for n in range(1, self._number + 1)]
 
-    def candidate(self, number: int) -> Candidate | None:
+    def candidate(self, number: int) -> Candidate:
         """One of them."""
-        return candidate(number) if 1 <= number <= self._number else None
+        if not 1 <= number <= self._number:
+            raise UsageError(f"There is no candidate #{number}.")
+        return candidate(number)
 
     def experiments(self, candidate: int) -> list[Experiment]:
         """Two trainings."""

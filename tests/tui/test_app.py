@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pytest
-
-from evolve.model import Command, CommandState, EvolveError
+from evolve.client import Client
+from evolve.model import Command, CommandState, EvolveError, Operator
 from evolve.view import EngineView
+from tests.tui.live_run import LiveRun
 from tests.tui.recording import Recording, snapshot
 from tui.app import _attach_command
-from tui.feed import Feed
+from tui.feed import Feed, Source
 from tui.shell import AutoresearchApp
 from tui.state import Reading, ViewState, with_reading
 from tui.widgets.canvas import Pane
@@ -46,7 +46,7 @@ class Session:
     """An open app with its recorded source."""
 
     app: AutoresearchApp
-    source: Recording
+    source: Any
     pilot: Any
 
     def shows(self) -> str:
@@ -71,7 +71,7 @@ class Session:
 
 @contextlib.asynccontextmanager
 async def opened(
-    source: Recording | None = None, size: tuple[int, int] = (120, 40), **state: Any
+    source: Source | None = None, size: tuple[int, int] = (120, 40), **state: Any
 ) -> AsyncIterator[Session]:
     playing = source or Recording("idle")
     feed = Feed(lambda: playing, "tester")
@@ -199,6 +199,31 @@ async def test_a_long_run_in_ascii():
         assert session.shows().isascii()
 
 
+async def test_on_a_real_journal_it_shows_and_steers_a_run(tmp_path):
+    with LiveRun(tmp_path) as run:
+        run.train(run.add("larger matrix learning rate"), fraction=0.5)
+        run.add("longer warmdown", Operator.CROSSOVER, (1, 2))
+        client = Client(tmp_path)
+        async with opened(client) as session:
+            shown = session.shows()
+            for words in ("REHEARSAL", "nov21", "RUNNING", "main 2.2000", "12 candidates",
+                          "larger matrix learning rate", "elapsed    0:10", "training", "50%",
+                          "#1×#2", "writes a child of #1", "of 8", "bubblewrap"):  # fmt: skip
+                assert words in shown
+            await session.press("p")
+            assert "1 pending" in session.shows()
+            run.answer("Paused; the training in the slot goes on to its end.")
+            await session.settled()
+            assert "PAUSED" in session.shows()
+            assert "Paused; the training in the slot" in session.shows()
+            await session.press("2", "enter")
+            assert "What children have to beat." in session.shows()
+            assert "step 0 loss 9.0" in session.shows()
+            await session.press("6")
+            assert "tester asked to pause" in session.shows()
+        client.close()
+
+
 # ---- the feed, without a screen ------------------------------------------------------------------------
 
 
@@ -250,7 +275,3 @@ def test_the_command_that_attaches_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert _attach_command(tmp_path) == "autoresearch"
     assert _attach_command(tmp_path / "a b") == f"autoresearch -C '{tmp_path}/a b'"
-
-
-if __name__ == "__main__":
-    pytest.main([__file__])

@@ -147,7 +147,7 @@ def test_without_colours_there_are_none():
 
 
 def test_a_terminal_that_is_not_utf8_gets_ascii():
-    with opened("live", env={"LANG": "C", "LC_ALL": "C"}) as terminal:
+    with opened("live", env={"LANG": "C"}) as terminal:
         terminal.expect(KEY_LINE)
         terminal.pump(0.3)
         assert bytes(terminal.written).isascii()
@@ -204,6 +204,9 @@ def test_over_ssh_frames_are_fewer_and_nothing_moves_by_itself():
         ({"LANG": "en_US.UTF-8"}, False),
         ({"LANG": "C.utf8"}, False),
         ({"LANG": "C"}, True),
+        ({"LANG": "C", "LC_CTYPE": "C.UTF-8"}, True),
+        ({"LC_CTYPE": "C.UTF-8"}, False),
+        ({"LC_CTYPE": "UTF-8"}, False),
         ({"LC_ALL": "POSIX", "LANG": "en_US.UTF-8"}, True),
         ({}, False),
         ({"TMUX": "/tmp/x"}, True),

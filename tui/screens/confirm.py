@@ -81,7 +81,7 @@ class TypedConfirm(Question):
 
     def __init__(self, state: ViewState, question: str, word: str) -> None:
         """`word` is what has to be typed."""
-        super().__init__(state, question, f"Type “{word}” and press enter, or esc to go back.")
+        super().__init__(state, question, f'Type "{word}" and press enter, or esc to go back.')
         self._word = word
 
     def answer(self) -> ComposeResult:

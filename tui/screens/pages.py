@@ -137,7 +137,7 @@ class HelpScreen(PageScreen):
     def body(self) -> ComposeResult:
         """One page, as large as the screen."""
         with Vertical(classes="body"):
-            yield Page(lambda _: f"Keys of the view “{self._view}”", self._text, id="help")
+            yield Page(lambda _: f"Keys of the {self._view} view", self._text, id="help")
 
     def _text(self, state: ViewState, columns: int) -> list[Line]:
         lines: list[Line] = []

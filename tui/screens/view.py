@@ -23,6 +23,17 @@ if TYPE_CHECKING:
     from evolve.model import Candidate
     from tui.widgets.rowlist import RowList
 
+# Classes of the screen by its size in columns and rows; the stylesheets say what goes first.
+WIDTHS = [(0, "-thin"), (40, "-narrow"), (80, "-medium"), (120, "-wide")]
+HEIGHTS = [(0, "-flat"), (10, "-low"), (16, "-short"), (24, "-tall"), (36, "-high")]
+
+
+def size_classes(columns: int, rows: int) -> list[str]:
+    """The class of a width and the one of a height: those of the largest breakpoints that fit."""
+    width = [name for least, name in WIDTHS if columns >= least][-1]
+    height = [name for least, name in HEIGHTS if rows >= least][-1]
+    return [width, height]
+
 
 def bindings(view: str) -> list[BindingType]:
     """Textual's bindings for the keys of a view. ctrl+c wins over everything, also over an input."""
@@ -62,7 +73,11 @@ class ViewScreen(Screen[None], inherit_bindings=False):
         yield Pane(KeyLine(self.VIEW), id="keys")
 
     def on_mount(self) -> None:
-        """Panes paint themselves as soon as they know their size."""
+        """Panes paint themselves as soon as they know their size.
+
+        Textual sets these classes too, but after a first layout that would be painted for nothing.
+        """
+        self.add_class(*size_classes(*self.app.size))
         self.show(self._shown)
 
     def on_screen_resume(self) -> None:

@@ -28,6 +28,7 @@ from tui.widgets.ink import (
     pack,
     row,
     rule,
+    times,
     width,
 )
 from tui.widgets.tables import event_row, time_of_day, words
@@ -88,11 +89,13 @@ def facts_line(state: ViewState, columns: int, rows: int) -> list[Line]:
     if snapshot is None or snapshot.run is None:
         return []
     sigma = snapshot.run.sigma
+    stops = words(state, snapshot.stop_rules).removesuffix(", whichever comes first")
+    calls = f" in {times(snapshot.llm_calls, 'call')}" if snapshot.llm_calls else ""
     parts = [
         Part(0, "REHEARSAL, not a result" if snapshot.rehearsal else "", Ink.WARN),
-        Part(1, f"stops: {words(state, snapshot.stop_rules)}" if snapshot.stop_rules else ""),
+        Part(1, f"stops: {stops}" if stops else ""),
         Part(2, f"noise {state.glyphs.sigma} {sigma:.4f}" if sigma is not None else ""),
-        Part(3, f"${snapshot.dollars:.2f} in {snapshot.llm_calls} calls"),
+        Part(3, f"${snapshot.dollars:.2f}{calls}"),
         Part(4, words(state, snapshot.sandbox), Ink.WARN if snapshot.sandbox == "process" else Ink.PLAIN),
     ]  # fmt: skip
     dimmed = [p if p.ink is not Ink.PLAIN else Part(p.rank, p.text, Ink.DIM) for p in parts]

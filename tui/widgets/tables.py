@@ -98,7 +98,7 @@ def top_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
     """`*#17  0.9712 ±0.0021 2x relu2 for silu`, for the population pane of the first view."""
     sign, ink = mark(state, candidate)
     score = pad(bpb(candidate.mean), 7)
-    error = pad(_spread(state, candidate), 8)
+    error = pad(_spread(state, candidate), 9)
     runs = pad(f"{len(candidate.scores)}{state.glyphs.times}", 4)
     spans: list[Span] = [(f" {sign}", ink), (pad(candidate.label, 5), Ink.PLAIN)]
     spans += [(score, Ink.BOLD), (error, Ink.DIM), (runs, Ink.DIM)]
@@ -112,7 +112,7 @@ def top_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
 
 def candidate_header(state: ViewState, columns: int) -> Line:
     """The column heads of the population view."""
-    text = f"   {pad('id', 6)}{pad('val_bpb', 8)}{pad('spread', 9)}{pad('runs', 5)}"
+    text = f"   {pad('id', 6)}{pad('val_bpb', 8)}{pad('spread', 10)}{pad('runs', 5)}"
     if columns >= 80:
         text += f"{pad('kids', 5)}{pad('gen', 4)}{pad('made by', 8)}"
     if columns >= 120:
@@ -128,7 +128,7 @@ def candidate_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
         (f" {sign} ", sign_ink),
         (pad(candidate.label, 6), Ink.PLAIN),
         (pad(bpb(candidate.mean), 8), Ink.BOLD if candidate.alive else Ink.PLAIN),
-        (pad(_spread(state, candidate), 9), Ink.DIM),
+        (pad(_spread(state, candidate), 10), Ink.DIM),
         (pad(str(len(candidate.scores)), 5), Ink.DIM),
     ]
     if columns >= 80:

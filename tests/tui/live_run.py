@@ -1,0 +1,156 @@
+"""A run that is written by a real journal, lock and progress file, without training anything.
+
+`python -m tests.tui.live_run DIR live|idle SECONDS` keeps one going for a while, as an engine would: two lines of
+progress a second, a verdict every few seconds, every command answered.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from evolve.journal import Journal
+from evolve.lock import EngineLock
+from evolve.model import CandidateState, CommandState, Operator, Purpose, Verdict
+from evolve.places import EXPERIMENTS, JOURNAL, LOCK, state_folder
+from evolve.propose.operators import Proposal
+from harness.rundir import PROGRESS
+from harness.spec import CurvePoint, Outcome, Progress, Result
+
+SETTINGS = {
+    "profile": "cpu",
+    "population": {"size": 8},
+    "stop": {"candidates": 12, "hours": 0.5, "dollars": 0.0, "target_bpb": 0.0, "plateau": 0},
+}
+
+
+def loss_at(fraction: float) -> float:
+    """A loss in nats that falls as losses do."""
+    return 3.1 + 5.9 * math.exp(-9 * fraction)
+
+
+class LiveRun:
+    """Writes what an engine would write. Use as a context manager."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.state = state_folder(workspace)
+        self.journal = Journal.open(self.state / JOURNAL)
+        self._lock = EngineLock(self.state / LOCK)
+
+    def __enter__(self) -> Self:
+        self._lock.__enter__()
+        self.journal.create_run(
+            name="nov21", branch="main", base_commit="0" * 40, settings=SETTINGS, fingerprint={}
+        )
+        self.journal.set_meta("sandbox", "bubblewrap")
+        self.add("baseline", Operator.SEED, ())
+        self.train(1, Purpose.BASELINE, 1.0)
+        self.finish(2.2, CandidateState.JUDGED)
+        self.journal.crown_baseline(1)
+        self.journal.set_sigma(0.004)
+        self._lock.beat("writes a child of #1")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.__exit__(kind, error, trace)
+        self.journal.close()
+
+    def add(
+        self, title: str, operator: Operator = Operator.TUNE, parents: tuple[int, ...] = (1,)
+    ) -> int:
+        """Queue a child."""
+        number = self.journal.next_candidate_id()
+        proposal = Proposal(
+            source=f"# {number}\n",
+            operator=operator,
+            proposer="builtin",
+            parents=parents,
+            title=title,
+            hypothesis="A larger step early on should pay.",
+            category="optimizer",
+            changes=("MATRIX_LR: 0.04 -> 0.05",),
+        )
+        return self.journal.add_candidate(
+            number, proposal, commit=f"{number:040x}", code_hash=f"{number:064x}"
+        )
+
+    def train(self, number: int, purpose: Purpose = Purpose.SCREEN, fraction: float = 0.0) -> None:
+        """Start a training, as far as `fraction` of its budget."""
+        experiment = self.journal.start_experiment(number, purpose, seed=7)
+        self._folder = self.state / EXPERIMENTS / self.journal.directory(experiment.id)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._write(Progress("starting", time.time()))
+        self.advance(fraction)
+
+    def _write(self, progress: Progress) -> None:
+        with (self._folder / PROGRESS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(progress.to_json()) + "\n")
+
+    def advance(self, fraction: float) -> None:
+        """The training in the slot is at this fraction of its budget."""
+        self._write(
+            Progress(
+                "training", time.time(), fraction, int(400_000 * fraction), 20 * fraction,
+                int(195 * fraction), loss_at(fraction), 20_000.0,
+            )
+        )  # fmt: skip
+
+    def finish(self, val_bpb: float, state: CandidateState) -> None:
+        """The training in the slot ends with a score."""
+        running = self.journal.running_experiment()
+        assert running is not None
+        curve = tuple(CurvePoint(i / 100, i / 5, i * 4000, loss_at(i / 100)) for i in range(101))
+        result = Result(
+            Outcome.OK, "The budget was spent and the score is in.", val_bpb, seed=7,
+            train_seconds=20.0, total_seconds=22.0, train_tokens=400_000,
+            tokens_per_second=20_000.0, curve=curve, log_tail="step 0 loss 9.0",
+        )  # fmt: skip
+        self.journal.finish_experiment(running.id, result, state)
+
+    def answer(self, words: str = "Done.") -> None:
+        """Answer every command that waits; pausing and resuming are obeyed."""
+        for command in self.journal.pending_commands():
+            state = {"pause": "paused", "resume": "running"}.get(command.verb)
+            if state is not None:
+                self.journal.set_run_state(state, f"{command.verb} by {command.who}")
+            self.journal.answer_command(command.id, CommandState.DONE, words)
+
+    def keep_going(self, seconds: float) -> None:
+        """Be an engine for a while: twenty seconds a training."""
+        end, number, ticks = time.monotonic() + seconds, 0, 0
+        while time.monotonic() < end:
+            if ticks % 40 == 0:
+                if number:
+                    self.finish(2.2 - ticks / 4000, CandidateState.JUDGED)
+                    self.journal.judge(number, Verdict.KEPT, "within 2 sigma of main", alive=True)
+                number = self.add(f"larger matrix learning rate, try {ticks // 40}")
+                self.train(number)
+            ticks += 1
+            self.advance(ticks % 40 / 40)
+            self.answer()
+            self._lock.beat("the queue is full")
+            time.sleep(0.5)
+
+    def keep_still(self, seconds: float) -> None:
+        """Be a paused engine for a while: it lives, and nothing happens."""
+        self.journal.set_run_state("paused", "Paused.")
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._lock.beat("waits to be resumed")
+            time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    with LiveRun(Path(sys.argv[1])) as run:
+        act = {"live": run.keep_going, "idle": run.keep_still}[sys.argv[2]]
+        act(float(sys.argv[3]))
