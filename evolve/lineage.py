@@ -1,39 +1,30 @@
 """Git as the lineage: candidates are commits, the population has worktrees, the ratchet moves one branch.
 
 The journal is the authority; refs and worktrees are projections that can be repaired from it. This module never
-rewrites or loses a person's commit, never touches a checkout with changes, and never passes text that a model
-wrote as an option, a ref or a path: all names are made from our own counters.
+rewrites or loses a commit, never touches a checkout with changes, and never passes text that a model wrote as
+an option, a ref or a path.
 """
 
 from __future__ import annotations
 
 import ast
-import contextlib
 import os
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
-import git
-from git.exc import GitCommandError, InvalidGitRepositoryError, NoSuchPathError
-
+from evolve.branch import Branch, changes, few, unfinished
+from evolve.gitrun import GitRunner, check_oid
 from evolve.model import EvolveError
+from evolve.places import STATE, WORKTREES
+from evolve.text import check_run_name, one_line, paragraphs
+from evolve.trees import Trees
+from evolve.worktrees import Worktrees
 
-NOTHING = "0" * 40  # the value of a ref that must not exist yet
-RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 SCRIPTS = ("trainer/train.py", "train.py")  # where `script = "auto"` looks
-BUSY = (
-    "MERGE_HEAD",
-    "CHERRY_PICK_HEAD",
-    "REVERT_HEAD",
-    "rebase-merge",
-    "rebase-apply",
-    "BISECT_LOG",
-)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_ABSENT = "0" * 40  # the value of a ref that must not exist yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,72 +41,69 @@ class Lineage:
     """The git side of one run in one workspace. Not thread-safe: one per engine."""
 
     def __init__(self, workspace: Path, script: str, branch: str, run: str) -> None:
-        """`script` and `branch` may be "auto". Raises EvolveError outside a git repository."""
-        if not RUN_NAME.fullmatch(run):
-            raise EvolveError(
-                f"“{run}” cannot name a run; use up to 40 lower-case letters, digits, '.', '_' and '-'."
-            )
+        """`script` and `branch` may be "auto". Raises EvolveError where there is no repository, no commit, no
+        such branch or no script."""
+        self.run = check_run_name(run)
         self.workspace = workspace.resolve()
-        self.run = run
-        self._git = _repository(self.workspace)
-        self.branch = self._branch(branch)
-        self.script = self._script(script)
-        self._worktrees = self.workspace / ".autoresearch" / "worktrees"
+        self._git = _open(self.workspace)
+        self._branch = Branch(self._git, self._choose_branch(branch))
+        self.branch = self._branch.name
+        self.script = self._choose_script(script)
+        self._trees = Trees(self._git)
+        self._worktrees = Worktrees(self._git, self.workspace / STATE / WORKTREES)
+        self.source = lru_cache(maxsize=128)(self._source)
 
-    # ---- looking ---------------------------------------------------------------------------------------
+    # ---- looking -------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Refuse a workspace in which a run could go wrong; one sentence each."""
+        if operation := unfinished(self._git):
+            raise EvolveError(
+                f"A {operation} is in progress in this repository; finish or abort it first."
+            )
         if self._head_branch() is None:
             raise EvolveError(
                 "Your checkout is on no branch (detached HEAD); `git switch main`, or make a branch for it, "
                 "then run again."
             )
-        if busy := self._busy():
+        elsewhere = self._branch.checkout()
+        if elsewhere not in (None, self.workspace):
             raise EvolveError(
-                f"A {busy} is in progress in this repository; finish or abort it first."
+                f"{self.branch} is checked out in {elsewhere}, where it would change under other hands; run there, "
+                "or name another branch in [workspace] branch."
             )
-        if dirty := self._dirty():
+        if dirty := changes(self._git):
             raise EvolveError(
-                f"Your checkout has uncommitted changes ({_few(dirty)}); commit or stash them first, because "
+                f"Your checkout has uncommitted changes ({few(dirty)}); commit or stash them first, because "
                 "candidates start from commits only."
             )
-        _, source = self.head()
-        try:
-            ast.parse(source)
-        except (SyntaxError, ValueError) as error:
-            line = getattr(error, "lineno", None)
-            raise EvolveError(
-                f"{self.script} on {self.branch} does not parse"
-                f"{f' (line {line})' if line else ''}: {getattr(error, 'msg', error)}. Mend and commit it first."
-            ) from None
+        self._check_script()
 
     def head(self) -> tuple[str, str]:
         """The tip of the branch and the text of the script there."""
-        commit = self._run("rev-parse", "--verify", f"refs/heads/{self.branch}^{{commit}}")
+        commit = self._branch.tip()
         return commit, self.source(commit)
 
-    def source(self, commit: str) -> str:
-        """The script's text in a commit."""
+    def _source(self, commit: str) -> str:
+        """The script's text in a commit; `source` remembers the last ones."""
+        data = self._git.read("cat-file", "blob", f"{check_oid(commit)}:{self.script}")
         try:
-            data: bytes = self._git.cat_file(
-                "blob",
-                f"{_oid(commit)}:{self.script}",
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-            )
-        except GitCommandError:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
             raise EvolveError(
-                f"There is no {self.script} on {self.branch}; name your file in [workspace] script, or make a "
-                "workspace with `autoresearch init DIR`."
+                f"{self.script} in {commit[:7]} is no UTF-8 text; save it as UTF-8 and commit it."
             ) from None
-        return data.decode("utf-8", "replace")
 
     def diff(self, before: str, after: str) -> str:
         """A unified diff of the script between two commits."""
-        return self._run("diff", "--no-color", _oid(before), _oid(after), "--", self.script)
+        plain = ("--no-color", "--no-ext-diff", "--no-textconv")
+        return self._git.run("diff", *plain, check_oid(before), check_oid(after), "--", self.script)
 
-    # ---- candidates ------------------------------------------------------------------------------------
+    def common_ancestor(self, one: str, other: str) -> str | None:
+        """The nearest commit from which both descend, or None."""
+        return self._git.ask("merge-base", check_oid(one), check_oid(other))
+
+    # ---- candidates ----------------------------------------------------------------------------------------
 
     def commit(
         self,
@@ -129,303 +117,211 @@ class Lineage:
     ) -> str:
         """Make a commit whose tree is the first parent's with the script replaced; no ref moves.
 
-        `title`, `body` and trailer values are data: control characters go, and a body cannot pose as trailers,
-        because ours come last in a paragraph of their own.
+        `title`, `body` and trailer values are data: control characters go, and a body cannot pose as trailers.
         """
-        tree = self._tree_with(parents[0], source)
-        message = _message(f"#{number} {title}", body, trailers)
+        tree = self._trees.with_file(parents[0], self.script, source)
+        # Not "#17 …" at the start: an editor session of git would take that line for a comment.
+        message = _message(f"candidate #{number}: {title}", body, trailers)
         return self._commit_tree(tree, parents, message)
 
     def publish(self, number: int, commit: str) -> None:
         """Create the candidate's ref; an equal one is fine, another one there is an error."""
-        if self._ref_value(number) == commit:
-            return
-        self._update_ref(self._ref(number), commit, NOTHING)
+        try:
+            ref = f"{self._refs()}{int(number)}"
+            self._git.run("update-ref", ref, check_oid(commit), _ABSENT)
+        except EvolveError:
+            if self._published_as(number) != commit:
+                raise
 
     def sync(self, expected: dict[int, str]) -> None:
-        """Make the run's refs equal to the journal: missing or wrong ones are set, unknown ones removed."""
-        prefix = f"refs/autoresearch/{self.run}/"
-        listing = self._run("for-each-ref", "--format=%(refname) %(objectname)", prefix)
-        present = dict(line.split(" ") for line in listing.splitlines())
-        wanted = {self._ref(number): oid for number, oid in expected.items()}
-        lines = [f"update {ref} {oid}" for ref, oid in wanted.items() if present.get(ref) != oid]
-        lines += [f"delete {ref}" for ref in present if ref not in wanted]
-        if lines:
-            self._stdin("\n".join([*lines, ""]), "update-ref", "--stdin")
+        """Make the run's refs equal to the journal: missing and wrong ones are set.
 
-    # ---- worktrees -------------------------------------------------------------------------------------
+        What only git knows is kept under refs/autoresearch-lost, so that no commit can ever be collected.
+        """
+        present = self._published()
+        wanted = {f"{self._refs()}{int(n)}": check_oid(oid) for n, oid in expected.items()}
+        lines = []
+        for ref, oid in present.items():
+            if wanted.get(ref) != oid:
+                lines.append(
+                    f"update refs/autoresearch-lost/{self.run}/{ref.rpartition('/')[2]}-{oid[:12]} {oid}"
+                )
+            if ref not in wanted:
+                lines.append(f"delete {ref}")
+        lines += [f"update {ref} {oid}" for ref, oid in wanted.items() if present.get(ref) != oid]
+        if lines:
+            self._git.run("update-ref", "--stdin", feed="\n".join([*lines, ""]))
+
+    # ---- worktrees -----------------------------------------------------------------------------------------
 
     def worktree(self, number: int, commit: str) -> Path:
         """The candidate's worktree, made when it is missing."""
-        path = self._worktrees / str(int(number))
-        if not (path / ".git").exists():
-            shutil.rmtree(path, ignore_errors=True)
-            self._run("worktree", "prune")
-            self._worktrees.mkdir(parents=True, exist_ok=True)
-            self._run("worktree", "add", "--quiet", "--force", "--detach", str(path), _oid(commit))
-        return path
+        return self._worktrees.add(number, commit)
 
     def drop_worktree(self, number: int) -> None:
-        """Remove a candidate's worktree; its commit stays."""
-        path = self._worktrees / str(int(number))
-        if path.exists():
-            self._run("worktree", "remove", "--force", "--force", str(path))
+        """Remove a candidate's worktree; its commit stays, and so do changes of a person (moved aside)."""
+        self._worktrees.drop(number, self._published_as(number))
 
     def sync_worktrees(self, expected: dict[int, str]) -> None:
-        """Give exactly these candidates a worktree."""
-        if self._worktrees.is_dir():
-            for path in self._worktrees.iterdir():
-                if not path.name.isdigit() or int(path.name) not in expected:
-                    with contextlib.suppress(GitCommandError, EvolveError):
-                        self._run("worktree", "remove", "--force", "--force", str(path))
-                    shutil.rmtree(path, ignore_errors=True)
-        for number, commit in expected.items():
-            self.worktree(number, commit)
+        """Give exactly these candidates (number to commit) a worktree."""
+        self._worktrees.sync(expected, self._published_as)
 
-    # ---- the ratchet -----------------------------------------------------------------------------------
+    # ---- the ratchet ---------------------------------------------------------------------------------------
 
     def ratchet(self, commit: str, title: str, trailers: dict[str, str]) -> Ratchet:
         """Move the branch to a confirmed better candidate.
 
-        Fast-forward where the branch is an ancestor of the winner; else a merge commit with the branch and the
-        winner as parents, whose tree is the branch's own with the winner's script, so nothing that a person
-        committed is lost. A checkout that shows the branch follows when it is clean; otherwise this defers.
+        Fast-forward where the branch is an ancestor of the winner; else a merge commit of branch and winner,
+        whose tree is the branch's own with the winner's script: what a person committed stays in the history
+        and outside the script in the files. Only the merge carries `trailers`, because a fast-forward makes no
+        commit. A clean checkout follows; with anything in the way this defers and touches nothing.
         """
-        tip, source = self.head()
-        if self._is_ancestor(commit, tip) and source == self.source(commit):
+        tip = self._branch.tip()
+        if self._holds(tip, commit):
             return Ratchet(False, tip, "unchanged")
-        holder = self._checkout_of_branch()
-        if holder is not None and (obstacle := self._obstacle(holder)):
-            return Ratchet(
-                False,
-                tip,
-                "deferred",
-                f"{self.branch} waits for {title.split(' ')[0]}: {obstacle}. It moves once that is settled.",
-            )
-        if self._is_ancestor(tip, commit):
-            target, kind = commit, "fast-forward"
-        else:
-            message = _message(f"Ratchet {self.branch} to {title}", "", trailers)
-            target = self._commit_tree(
-                self._tree_with(tip, self.source(commit)), [tip, commit], message
-            )
+        if obstacle := self._branch.obstacle():
+            return self._deferred(tip, title, obstacle)
+        kind: Literal["fast-forward", "merge"] = "fast-forward"
+        target = check_oid(commit)
+        if self._git.ask("merge-base", "--is-ancestor", tip, commit) is None:
             kind = "merge"
-        self._move(target, tip, holder)
-        return Ratchet(True, target, "merge" if kind == "merge" else "fast-forward")
+            tree = self._trees.with_file(tip, self.script, self.source(commit))
+            message = _message(f"Ratchet {self.branch} to {title}", "", trailers)
+            target = self._commit_tree(tree, [tip, commit], message)
+        if obstacle := self._branch.move(target, tip):
+            return self._deferred(tip, title, obstacle)
+        return Ratchet(True, target, kind)
 
-    def _move(self, target: str, tip: str, holder: Path | None) -> None:
-        if holder is None:
-            self._update_ref(f"refs/heads/{self.branch}", target, tip)
-            return
-        # `merge --ff-only` moves ref, index and files together and refuses to overwrite anything.
-        with git.Repo(holder) as checkout:
-            try:
-                checkout.git.merge("--ff-only", "--quiet", _oid(target))
-            except GitCommandError as error:
-                raise EvolveError(
-                    f"{self.branch} could not be moved in {holder}: {_said(error)}."
-                ) from None
+    def _deferred(self, tip: str, title: str, obstacle: str) -> Ratchet:
+        which = title.split(" ")[0]
+        reason = f"{self.branch} waits for {which}: {obstacle.rstrip('.')}. It moves once that is settled."
+        return Ratchet(False, tip, "deferred", reason)
 
-    def _obstacle(self, holder: Path) -> str:
-        with git.Repo(holder) as checkout:
-            if busy := _busy_in(Path(checkout.git_dir)):
-                return f"a {busy} is in progress in {holder}"
-            changed = checkout.git.status("--porcelain", "--untracked-files=no").splitlines()
-        return f"{holder} has uncommitted changes ({_few(changed)})" if changed else ""
+    def _holds(self, tip: str, commit: str) -> bool:
+        """Was `commit` the last candidate to which the branch was moved?
 
-    def _checkout_of_branch(self) -> Path | None:
-        """The worktree that has the branch checked out, if any."""
-        path: Path | None = None
-        for line in self._run("worktree", "list", "--porcelain").splitlines():
-            if line.startswith("worktree "):
-                path = Path(line.removeprefix("worktree "))
-            elif line == f"branch refs/heads/{self.branch}":
-                return path
-        return None
+        What a person committed on top since is their word, and is not undone by moving there again.
+        """
+        ours = set(self._published().values())
+        history = self._git.run("rev-list", "--first-parent", "--parents", "--max-count=10000", tip)
+        for line in history.splitlines():
+            own, *parents = line.split(" ")
+            held = own if own in ours else next((p for p in parents[1:] if p in ours), None)
+            if held is not None:
+                return held == commit
+        return False
 
-    # ---- plumbing --------------------------------------------------------------------------------------
-
-    def _run(self, *argv: str) -> str:
-        try:
-            return str(self._git.execute(["git", *argv]))
-        except GitCommandError as error:
-            raise EvolveError(f"git {argv[0]} failed: {_said(error)}.") from None
-
-    def _stdin(self, text: str, *argv: str) -> str:
-        done = subprocess.run(
-            ["git", "-c", "core.fsync=all", *argv],
-            cwd=self.workspace,
-            input=text.encode(),
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode:
-            raise EvolveError(
-                f"git {argv[0]} failed: {done.stderr.decode(errors='replace').strip()}."
-            )
-        return done.stdout.decode().strip()
-
-    def _tree_with(self, base: str, source: str) -> str:
-        """The tree of `base` with the script's blob replaced, level by level; modes are kept."""
-        blob = self._stdin(source, "hash-object", "-w", "--stdin")
-        return self._replace(f"{_oid(base)}^{{tree}}", self.script.split("/"), blob)
-
-    def _replace(self, tree: str, path: list[str], blob: str) -> str:
-        entries = []
-        for line in self._run("ls-tree", "-z", tree).split("\0"):
-            if not line:
-                continue
-            meta, name = line.split("\t", 1)
-            mode, kind, oid = meta.split(" ")
-            if name == path[0]:
-                oid = blob if len(path) == 1 else self._replace(oid, path[1:], blob)
-            entries.append(f"{mode} {kind} {oid}\t{name}")
-        return self._stdin("\0".join([*entries, ""]), "mktree", "-z")
+    # ---- private -------------------------------------------------------------------------------------------
 
     def _commit_tree(self, tree: str, parents: list[str], message: str) -> str:
-        argv = ["commit-tree", tree]
-        for parent in dict.fromkeys(parents):
-            argv += ["-p", _oid(parent)]
-        return self._stdin(message, *self._identity(), *argv)
+        argv = [part for parent in dict.fromkeys(parents) for part in ("-p", check_oid(parent))]
+        commit = self._git.run("commit-tree", *argv, tree, feed=message, env=self._identity)
+        self._trees.remember(commit, tree)
+        return commit
 
-    def _identity(self) -> list[str]:
-        """The person's own identity, or a neutral one where git knows none."""
-        known = subprocess.run(
-            ["git", "var", "GIT_COMMITTER_IDENT"],
-            cwd=self.workspace,
-            capture_output=True,
-            check=False,
-        )
-        if known.returncode == 0:
-            return []
-        return ["-c", "user.name=autoresearch", "-c", "user.email=autoresearch@localhost"]
+    @cached_property
+    def _identity(self) -> dict[str, str]:
+        """A neutral identity for where git was told none; the person's own wins, from wherever it comes."""
+        if self._git.ask("config", "user.name") and self._git.ask("config", "user.email"):
+            return {}
+        neutral = {"NAME": "autoresearch", "EMAIL": "autoresearch@localhost"}
+        names = [(role, part) for role in ("AUTHOR", "COMMITTER") for part in neutral]
+        wanted = {f"GIT_{role}_{part}": neutral[part] for role, part in names}
+        return {name: value for name, value in wanted.items() if name not in os.environ}
 
-    def _ref(self, number: int) -> str:
-        return f"refs/autoresearch/{self.run}/{int(number)}"
+    def _refs(self) -> str:
+        return f"refs/autoresearch/{self.run}/"
 
-    def _ref_value(self, number: int) -> str:
-        return self._run("for-each-ref", "--format=%(objectname)", self._ref(number))
+    def _published(self) -> dict[str, str]:
+        listing = self._git.run("for-each-ref", "--format=%(refname) %(objectname)", self._refs())
+        return dict(line.split(" ") for line in listing.splitlines())
 
-    def _update_ref(self, ref: str, new: str, old: str) -> None:
-        self._stdin("", "update-ref", ref, _oid(new), _oid(old))
+    def _published_as(self, number: int) -> str | None:
+        return self._git.ask("rev-parse", "--verify", "--quiet", f"{self._refs()}{int(number)}")
 
-    def _is_ancestor(self, older: str, younger: str) -> bool:
-        done = subprocess.run(
-            ["git", "merge-base", "--is-ancestor", _oid(older), _oid(younger)],
-            cwd=self.workspace,
-            capture_output=True,
-            check=False,
-        )
-        return done.returncode == 0
+    def _head_branch(self) -> str | None:
+        return self._git.ask("symbolic-ref", "--quiet", "--short", "HEAD")
 
-    def _branch(self, wanted: str) -> str:
-        names = self._git.for_each_ref("--format=%(refname:short)", "refs/heads").splitlines()
-        if wanted == "auto":
-            current = self._head_branch()
-            wanted = "main" if "main" in names or current is None else current
-        if not names:
+    def _choose_branch(self, wanted: str) -> str:
+        names = self._git.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
+        listed = names.splitlines()
+        if not listed:
             raise EvolveError(
                 "This repository has no commit yet; commit your train.py first, because candidates are commits "
                 "on top of it."
             )
-        if wanted not in names:
+        if wanted == "auto":
+            wanted = "main" if "main" in listed else self._head_branch() or "main"
+        if wanted not in listed:
             raise EvolveError(
-                f"There is no branch “{wanted}”; [workspace] branch names what the best moves."
+                f"There is no branch “{wanted}”; [workspace] branch names the one that the best moves."
             )
         return wanted
 
-    def _script(self, wanted: str) -> str:
-        if wanted != "auto":
-            return wanted
-        listed = self._run(
-            "ls-tree", "-r", "--name-only", f"refs/heads/{self.branch}", "--", *SCRIPTS
-        )
-        found = [name for name in SCRIPTS if name in listed.splitlines()]
-        if not found:
+    def _choose_script(self, wanted: str) -> str:
+        places = SCRIPTS if wanted == "auto" else (wanted,)
+        tree = f"refs/heads/{self.branch}"
+        listed = self._git.run("ls-tree", "-r", "-z", "--name-only", tree).split("\0")
+        found = [name for name in places if name in listed]
+        if found:
+            return found[0]
+        here = [name for name in places if (self.workspace / name).is_file()]
+        if here:
             raise EvolveError(
-                f"There is no train.py on {self.branch} (looked for {' and '.join(SCRIPTS)}); commit one, name "
-                "it in [workspace] script, or make a workspace with `autoresearch init DIR`."
+                f"{here[0]} is not committed on {self.branch}; `git add {here[0]}` and commit it."
             )
-        return found[0]
-
-    def _head_branch(self) -> str | None:
-        done = subprocess.run(
-            ["git", "symbolic-ref", "--quiet", "--short", "HEAD"],
-            cwd=self.workspace,
-            capture_output=True,
-            text=True,
-            check=False,
+        raise EvolveError(
+            f"There is no train.py on {self.branch} (looked for {' and '.join(places)}); commit one, name it in "
+            "[workspace] script, or make a workspace with `autoresearch init DIR`."
         )
-        return done.stdout.strip() or None
 
-    def _busy(self) -> str:
-        return _busy_in(Path(self._run("rev-parse", "--absolute-git-dir")))
+    def _check_script(self) -> None:
+        tip, source = self.head()
+        mode = self._git.run("ls-tree", tip, "--", self.script).split(" ")[0]
+        if not mode.startswith("100"):
+            raise EvolveError(f"{self.script} is no ordinary file in git; commit the file itself.")
+        try:
+            ast.parse(source)
+        except SyntaxError as error:
+            line = f" (line {error.lineno})" if error.lineno else ""
+            raise EvolveError(
+                f"{self.script} on {self.branch} does not parse{line}: {error.msg}. Mend and commit it first."
+            ) from None
+        except (ValueError, RecursionError) as error:
+            raise EvolveError(
+                f"{self.script} on {self.branch} does not parse: {error}. Mend and commit it first."
+            ) from None
 
-    def _dirty(self) -> list[str]:
-        return self._run("status", "--porcelain", "--untracked-files=no").splitlines()
 
-
-def _repository(workspace: Path) -> git.Git:
-    """A command runner for the repository whose top level is `workspace`."""
-    if workspace.exists() and workspace.stat().st_uid not in (os.getuid(), 0):
-        raise EvolveError(f"{workspace} belongs to another user; work in a copy of your own.")
-    try:
-        with git.Repo(workspace, search_parent_directories=True) as repo:
-            top = Path(str(repo.working_tree_dir or workspace)).resolve()
-    except (InvalidGitRepositoryError, NoSuchPathError):
+def _open(workspace: Path) -> GitRunner:
+    """A runner for the repository whose top level is `workspace`."""
+    if not workspace.is_dir():
+        raise EvolveError(f"There is no folder {workspace}; check its name.")
+    git = GitRunner(workspace)
+    if git.ask("rev-parse", "--git-dir") is None:
+        try:
+            git.run("rev-parse", "--git-dir")
+        except EvolveError as error:
+            if "not a git repository" not in str(error):
+                raise
         raise EvolveError(
             f"{workspace} is no git repository; `git init` and commit your train.py there, or make a fresh "
             "workspace with `autoresearch init DIR`."
-        ) from None
+        )
+    if git.run("rev-parse", "--is-inside-work-tree") != "true":
+        raise EvolveError(f"{workspace} has no checkout (a bare repository); run in a clone of it.")
+    top = Path(git.run("rev-parse", "--show-toplevel")).resolve()
     if top != workspace:
         raise EvolveError(
             f"{workspace} is inside the repository {top}; run autoresearch there (-C {top})."
         )
-    return git.Git(workspace)
-
-
-def _busy_in(git_dir: Path) -> str:
-    words = {
-        "MERGE_HEAD": "merge",
-        "CHERRY_PICK_HEAD": "cherry-pick",
-        "REVERT_HEAD": "revert",
-        "BISECT_LOG": "bisect",
-    }
-    for name in BUSY:
-        if (git_dir / name).exists():
-            return words.get(name, "rebase")
-    return ""
+    return git
 
 
 def _message(title: str, body: str, trailers: dict[str, str]) -> str:
     """Title, body and trailers; the final newline matters, without it git does not see the trailers."""
-    parts = [" ".join(_CONTROL.sub(" ", title).split())]
-    if text := _CONTROL.sub(" ", body).strip():
-        parts.append(text)
-    lines = [
-        f"{key}: {' '.join(_CONTROL.sub(' ', value).split())}"
-        for key, value in trailers.items()
-        if value
-    ]
-    if lines:
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"
-
-
-def _oid(value: str) -> str:
-    """A full object id and nothing else: what reaches git can be no option and no expression."""
-    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", value):
-        raise EvolveError(f"“{value[:60]}” is no commit id.")
-    return value
-
-
-def _few(status: list[str]) -> str:
-    names = [line[3:] for line in status[:3]]
-    return ", ".join(names) + (f" and {len(status) - 3} more" if len(status) > 3 else "")
-
-
-def _said(error: GitCommandError) -> str:
-    """What git itself said, in one line."""
-    text = re.sub(r"^\s*stderr: '|'\s*$", "", str(error.stderr or error)).strip()
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].removeprefix("fatal: ").rstrip(".") if lines else "no reason given"
+    # Indented, no line of the body can be taken for a trailer or for the end of the message.
+    text = re.sub(r"(?m)^(?=---|[\w-]+\s*:|\(cherry picked)", " ", paragraphs(body))
+    lines = [f"{key}: {one_line(value)}" for key, value in trailers.items() if value]
+    parts = [one_line(title, 100), text, "\n".join(lines)]
+    return "\n\n".join(part for part in parts if part) + "\n"

@@ -89,8 +89,8 @@ def test_the_newest_run_is_the_current_one_and_counts_from_1(tmp_path: Path) -> 
         assert not any("idea 2" in text for text in texts(journal))
         with pytest.raises(UsageError, match="“try” here already"):
             begin(journal, "try")
-        for name in ("../x", "-x", "", "a" * 41, "x.lock"):
-            with pytest.raises(UsageError, match="cannot be the name of a run"):
+        for name in ("../x", "-x", "", "a" * 41, "x.lock", "a..b", "a b", "x."):
+            with pytest.raises(UsageError, match="cannot name a run"):
                 begin(journal, name)
 
 
