@@ -7,7 +7,7 @@ import unicodedata
 
 from evolve.model import UsageError
 
-_RUN_NAME = re.compile(r"(?!.*\.lock$)[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
+_RUN_NAME = re.compile(r"(?!.*\.lock$)[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 
 
 def one_line(text: str, width: int | None = None) -> str:
@@ -25,9 +25,10 @@ def paragraphs(text: str) -> str:
 def check_run_name(name: str) -> str:
     """Return `name`, which becomes part of git refs; raises UsageError when it cannot."""
     if len(name) > 40 or not _RUN_NAME.fullmatch(name):
+        # Lower case, because refs are files, and some file systems take Mar8 and mar8 for the same.
         raise UsageError(
-            f"“{one_line(name, 60)}” cannot name a run; use up to 40 letters, digits, '-', '_' or '.', beginning "
-            "with a letter or a digit."
+            f"“{one_line(name, 60)}” cannot name a run; use up to 40 lower-case letters, digits, '-', '_' "
+            "or '.', beginning with a letter or a digit."
         )
     return name
 

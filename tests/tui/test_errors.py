@@ -109,7 +109,7 @@ CASES = (
     Case("a script that does not parse", script("def f(:\n"), RUN, 1, ("train.py", "line 1")),
     Case("changes not committed", lambda f: (f / "train.py").write_text("x = 1\n"), RUN, 1, ("train.py", "commit")),
     Case("detached checkout", lambda f: git(f, "checkout", "-q", "--detach"), RUN, 1, ("branch",)),
-    Case("no name for a run", nothing, (*RUN, "--name", "My Run"), 1, ("My Run", "lower-case")),
+    Case("no name for a run", nothing, (*RUN, "--name", "My Run"), 2, ("My Run", "lower-case")),
     Case("data folder without text", without_text, (*RUN, "--set", "data.source=corpus"), 1, ("corpus",)),
     Case("data folder that is not there", nothing, (*RUN, "--set", "data.source=/no/where"), 1, ("/no/where",)),
     Case("status without a run", nothing, ("status",), 3, ("autoresearch run",)),
