@@ -1,0 +1,308 @@
+"""Sources of text: which documents a data set is made of, in which order, and which of them validate.
+
+Three sources: the ancestor's shards from the Hugging Face hub, the text of this Python installation, and any
+folder or file of the user's. A source only reads; it yields documents as strings, never tokens, and no
+document (by content) is ever on both sides of the split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sysconfig
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Protocol
+
+from harness import climbmix
+from harness.places import cache_dir
+from harness.spec import HarnessError
+from harness.textfiles import SUFFIXES, read_documents, read_parquet, text_bytes
+
+Report = Callable[[str, float], None]  # a message for a person, and the fraction done of this stage
+Documents = Callable[[], Iterator[str]]
+LongDocuments = Literal["crop", "split"]
+
+PYTHON_SUFFIXES = (".py", ".md", ".rst", ".txt")
+PYTHON_FILE_BYTES = (200, 1_000_000)  # below: boilerplate; above: generated tables
+VALIDATION_SHARE = 0.02  # of the text, when nothing pins the validation documents …
+VALIDATION_SHARE_MAX = 0.10  # … or more, up to this, when the evaluation asks for it
+BYTES_PER_TOKEN = 5  # upper bound for the tokenizers trained here (3.8 at a vocabulary of 8192)
+
+
+class Corpus(Protocol):
+    """Text, split in two. Both iterators may be started again and give the same documents each time."""
+
+    @property
+    def name(self) -> str:
+        """`climbmix`, `local` or the base name of the path, for a person."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What the documents are a function of: JSON, the same wherever the text is the same."""
+        ...
+
+    @property
+    def long_documents(self) -> LongDocuments:
+        """What packing does with a document longer than a row."""
+        ...
+
+    @property
+    def approximate_bytes(self) -> int:
+        """About how much training text there is, for progress and for estimates of disk space."""
+        ...
+
+    def train_documents(self) -> Iterator[str]:
+        """Yield training documents, each once."""
+        ...
+
+    def val_documents(self) -> Iterator[str]:
+        """Yield validation documents, each once."""
+        ...
+
+
+def choose_source(*, shards: int, gpu: bool) -> str:
+    """What `auto` means here: `climbmix` or `local`. Takes at most about five seconds.
+
+    climbmix when its shards are on disk already, or when this is a GPU machine and the hub answers.
+    """
+    if not climbmix.missing_shards(cache_dir() / "shards", shards):
+        return "climbmix"
+    return "climbmix" if gpu and climbmix.hub_answers() else "local"
+
+
+def open_source(
+    source: str, *, shards: int, local_mb: int, eval_tokens: int, report: Report
+) -> Corpus:
+    """Open `climbmix` (downloading what is missing), `local`, or a path.
+
+    `shards` bounds the training shards of climbmix and of a folder in its format; `local_mb` bounds `local`;
+    `eval_tokens` is what the validation text should suffice for. Raises HarnessError when there is no text.
+    """
+    if source == "climbmix":
+        folder = cache_dir() / "shards"
+        names = [*climbmix.train_shards(shards), climbmix.VALIDATION_SHARD]
+        digests = climbmix.download_shards(names, folder, report)
+        files = [folder / name for name in names]
+        return PinnedCorpus(
+            "climbmix", tuple(files[:-1]), files[-1], tuple(digests[n] for n in names)
+        )
+    if source == "local":
+        report("Looking for text in this Python installation", 0.0)
+        return _open_local(local_mb * 1_000_000, eval_tokens)
+    return _open_path(Path(source).expanduser().absolute(), shards, eval_tokens, report)
+
+
+@dataclass(frozen=True)
+class PinnedCorpus:
+    """Parquet shards with one of them set aside for validation, as the ancestor has it."""
+
+    name: str
+    train_files: tuple[Path, ...]
+    val_file: Path
+    digests: tuple[str, ...]  # SHA-256 of the files, training first, in order
+    # The ancestor's rows: only the beginning of a document longer than a row is used.
+    long_documents: LongDocuments = "crop"
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """Hashes of the shards in reading order."""
+        return {"train": list(self.digests[:-1]), "validation": self.digests[-1]}
+
+    @property
+    def approximate_bytes(self) -> int:
+        """Bytes of the training text before compression."""
+        return sum(text_bytes(file) for file in self.train_files)
+
+    def val_documents(self) -> Iterator[str]:
+        """Documents of the pinned shard."""
+        return _unique(read_parquet(self.val_file), set())
+
+    def train_documents(self) -> Iterator[str]:
+        """Documents of the other shards that are not in the pinned one."""
+        seen = {_digest(text) for text in read_parquet(self.val_file)}
+        return _unique((text for file in self.train_files for text in read_parquet(file)), seen)
+
+
+@dataclass(frozen=True)
+class SplitCorpus:
+    """Documents without a given split: those with the smallest content hashes validate.
+
+    So the split depends on nothing but the text, identical documents fall on one side, and a document that is
+    added elsewhere does not move the others to and fro.
+    """
+
+    name: str
+    documents: Documents
+    identity: dict[str, object]
+    approximate_bytes: int
+    eval_tokens: int
+    long_documents: LongDocuments = field(default="split")
+
+    @cached_property
+    def _threshold(self) -> int:
+        """The largest content hash that still validates; takes one pass over the documents."""
+        sizes: dict[int, int] = {}
+        for text in self.documents():
+            sizes[_digest(text)] = len(text)  # near enough to bytes to share out
+        total = sum(sizes.values())
+        target = min(
+            max(VALIDATION_SHARE * total, self.eval_tokens * BYTES_PER_TOKEN),
+            VALIDATION_SHARE_MAX * total,
+        )
+        taken = 0
+        for digest in sorted(sizes):
+            taken += sizes[digest]
+            if taken >= target:
+                return digest
+        return -1
+
+    def val_documents(self) -> Iterator[str]:
+        """Documents at or below the threshold."""
+        limit = self._threshold
+        return _unique((text for text in self.documents() if _digest(text) <= limit), set())
+
+    def train_documents(self) -> Iterator[str]:
+        """Documents above the threshold."""
+        limit = self._threshold
+        return _unique((text for text in self.documents() if _digest(text) > limit), set())
+
+
+# ---- private ---------------------------------------------------------------------------------------------
+
+
+def _open_path(path: Path, shards: int, eval_tokens: int, report: Report) -> Corpus:
+    files = _files_of(path)
+    base = path if path.is_dir() else path.parent
+    val_file = base / climbmix.VALIDATION_SHARD
+    report(f"Reading {path}", 0.0)
+    if val_file in files:
+        train = tuple(f for f in files if f.suffix == ".parquet" and f != val_file)[:shards]
+        if not train:
+            raise HarnessError(
+                f"{path} holds the validation shard {val_file.name} but no training shard; add one."
+            )
+        return PinnedCorpus(path.name, train, val_file, _hash_files((*train, val_file), report))
+    size = sum(text_bytes(file) for file in files)
+    if not size:
+        raise HarnessError(f"{path} holds no text: its files are empty.")
+    return SplitCorpus(
+        name=path.name,
+        documents=lambda: (text for file in files for text in read_documents(file)),
+        identity={"files": list(_hash_files(files, report))},
+        approximate_bytes=size,
+        eval_tokens=eval_tokens,
+    )
+
+
+def _files_of(path: Path) -> tuple[Path, ...]:
+    """The files of text under `path`, sorted by their relative path; hidden ones are left out."""
+    wanted = ", ".join(SUFFIXES)
+    if not path.exists():
+        raise HarnessError(
+            f"There is no {path}; give --source a folder or file that holds {wanted}."
+        )
+    if path.is_file():
+        if path.suffix not in SUFFIXES:
+            raise HarnessError(f"{path} is not a kind of text known here; use one of {wanted}.")
+        return (path,)
+    found = [
+        file
+        for file in sorted(_walk(path), key=lambda file: file.relative_to(path).as_posix())
+        if file.suffix in SUFFIXES
+    ]
+    if not found:
+        raise HarnessError(f"{path} holds no text: none of its files ends in {wanted}.")
+    return tuple(found)
+
+
+def _walk(root: Path, skip: frozenset[str] = frozenset()) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if name not in skip and name[0] != "."]
+        yield from (Path(folder, name) for name in names if name[0] != ".")
+
+
+def _open_local(limit: int, eval_tokens: int) -> Corpus:
+    """Take files of the standard library and of site-packages, in an order that only their names decide."""
+    chosen: list[Path] = []
+    digest = hashlib.sha256()
+    taken = 0
+    for file in _python_files():
+        text = _python_text(file)
+        if text is None:
+            continue
+        chosen.append(file)
+        digest.update(hashlib.sha256(text.encode()).digest())
+        taken += len(text)
+        if taken >= limit:
+            break
+    if not chosen:
+        raise HarnessError(
+            "This Python installation holds no sources; use --source with a folder of text."
+        )
+    return SplitCorpus(
+        name="local",
+        documents=lambda: (text for file in chosen if (text := _python_text(file)) is not None),
+        identity={"files": len(chosen), "sha256": digest.hexdigest()},
+        approximate_bytes=taken,
+        eval_tokens=eval_tokens,
+    )
+
+
+def _python_files() -> list[Path]:
+    """All sources and docs, ordered by a hash of the relative path.
+
+    Ordering by hash is a shuffle that stays put: a package that comes or goes moves no other file.
+    """
+    packages = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
+    library = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")} - packages
+    foreign = frozenset({"site-packages", "dist-packages", "__pycache__"})
+    found: dict[str, Path] = {}
+    for root in sorted(library):
+        found |= {file.relative_to(root).as_posix(): file for file in _walk(root, foreign)}
+    for root in sorted(packages):
+        for file in _walk(root, frozenset({"__pycache__"})):
+            found[f"site-packages/{file.relative_to(root).as_posix()}"] = file
+    texts = {name: file for name, file in found.items() if file.suffix in PYTHON_SUFFIXES}
+    return [texts[name] for name in sorted(texts, key=_name_hash)]
+
+
+def _name_hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+
+
+def _python_text(file: Path) -> str | None:
+    """The text of a source file, or None when it is too small, too large or not UTF-8 text."""
+    smallest, largest = PYTHON_FILE_BYTES
+    try:
+        if not smallest <= file.stat().st_size <= largest:
+            return None
+        text = file.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None  # a broken link, a file of another user, a test of encodings
+    return None if "\0" in text else text
+
+
+def _digest(text: str) -> int:
+    """64 bits of a content hash."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _unique(texts: Iterator[str], seen: set[int]) -> Iterator[str]:
+    for text in texts:
+        digest = _digest(text)
+        if digest not in seen:
+            seen.add(digest)
+            yield text
+
+
+def _hash_files(files: tuple[Path, ...], report: Report) -> tuple[str, ...]:
+    digests: list[str] = []
+    for number, file in enumerate(files):
+        report(f"Reading {file.name}", number / len(files))
+        with file.open("rb") as content:
+            digests.append(hashlib.file_digest(content, "sha256").hexdigest())
+    return tuple(digests)

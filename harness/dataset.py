@@ -1,0 +1,284 @@
+"""The data set folder: found by a key of everything that shapes it, or built once and for all.
+
+A folder appears under its name only when it is whole, and is never changed afterwards; its manifest holds the
+hash of every file. Building takes minutes and memory, so it happens before a search, never during a training.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.building import fill, sha256_of, stage, write_file
+from harness.corpus import Corpus, choose_source, open_source
+from harness.places import cache_dir, is_full
+from harness.spec import HarnessError
+
+RECIPE = 1  # part of every key: raise it when the same configuration begins to give other bytes
+MANIFEST = "manifest.json"
+SMALLEST_VOCABULARY, LARGEST_VOCABULARY = 257, 65_536  # all bytes and BOS; what uint16 can count
+SHARD_BYTES = (
+    340_000_000  # one of climbmix, with the rows made from it: for the message of a full disk
+)
+
+Report = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """What a data set is to be made of."""
+
+    source: str = "auto"  # "auto", "climbmix", "local", or a path
+    shards: int = 10  # training shards of climbmix, or of a folder in its format, at most
+    sequence_length: int = 2048  # T
+    vocabulary: int = 8192  # V, with BOS
+    eval_tokens: int = 20_971_520  # validation tokens to keep, at most
+    local_mb: int = 400  # text of the source `local`, at most
+    tokenizer_mb: int = 20  # text that the tokenizer is trained on, at most
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A finished folder. `train()` and `val()` map its rows; nothing is read before."""
+
+    path: Path
+    source: str  # "climbmix", "local", or the base name of the path
+    vocabulary: int
+    sequence_length: int
+    train_rows: int
+    val_rows: int
+    train_tokens: int  # targets: train_rows * sequence_length
+    bos_id: int
+    manifest: dict[str, Any]
+    manifest_sha256: str
+
+    def train(self) -> npt.NDArray[np.uint16]:
+        """Training rows, uint16 [train_rows, T + 1], mapped read-only."""
+        return self._rows("train.bin", self.train_rows)
+
+    def val(self) -> npt.NDArray[np.uint16]:
+        """Validation rows, uint16 [val_rows, T + 1], mapped read-only. Never for a candidate's eyes."""
+        return self._rows("val.bin", self.val_rows)
+
+    def _rows(self, name: str, count: int) -> npt.NDArray[np.uint16]:
+        shape = (count, self.sequence_length + 1)
+        return np.memmap(self.path / name, dtype=np.uint16, mode="r", shape=shape)
+
+
+def prepare_dataset(cfg: DataConfig, progress: Report) -> Dataset:
+    """Find the data set of `cfg`, or build it; `progress(message, fraction)` is told how far it is, 0…1.
+
+    May be killed at any time and run twice at once: a second process waits for the first. A damaged folder is
+    built anew. Raises HarnessError when there is no text, too little of it, no network, or a full disk.
+    """
+    _check(cfg)
+    folder = cache_dir() / "datasets"
+    corpus: Corpus | None = None
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        corpus = _open(cfg, stage(progress, 0.0, 0.3))
+        recipe = _recipe(cfg, corpus)
+        key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+        with _exclusive(folder, key, progress):
+            found = _find(folder / key)
+            return found or _build(cfg, corpus, recipe, folder / key, progress)
+    except OSError as error:
+        raise _explained(error, cfg, corpus, folder) from error
+
+
+def load_dataset(path: Path) -> Dataset:
+    """Open a finished folder; checks the manifest, every file's size, and the hash of the small files.
+
+    Raises HarnessError that says what to do when there is none or it is damaged.
+    """
+    try:
+        text = (path / MANIFEST).read_bytes()
+        manifest = json.loads(text)
+        files: dict[str, dict[str, Any]] = manifest["files"]
+        damage = next(
+            (why for name, facts in files.items() if (why := _damage(path, name, facts))), ""
+        )
+        dataset = Dataset(
+            path=path,
+            source=manifest["source"],
+            vocabulary=manifest["vocabulary"],
+            sequence_length=manifest["sequence_length"],
+            train_rows=manifest["train_rows"],
+            val_rows=manifest["val_rows"],
+            train_tokens=manifest["train_rows"] * manifest["sequence_length"],
+            bos_id=manifest["bos_id"],
+            manifest=manifest,
+            manifest_sha256=hashlib.sha256(text).hexdigest(),
+        )
+    except FileNotFoundError as error:
+        raise HarnessError(
+            f"There is no data set in {path}; make one with `autoresearch prepare`."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"{MANIFEST} cannot be read") from error
+    if damage:
+        raise _damaged(path, damage)
+    return dataset
+
+
+# ---- private: opening ------------------------------------------------------------------------------------
+
+
+def _check(cfg: DataConfig) -> None:
+    if not SMALLEST_VOCABULARY <= cfg.vocabulary <= LARGEST_VOCABULARY:
+        raise HarnessError(
+            f"A vocabulary of {cfg.vocabulary:,} cannot be made; set [data] vocabulary to "
+            f"{SMALLEST_VOCABULARY}…{LARGEST_VOCABULARY:,}."
+        )
+
+
+def _open(cfg: DataConfig, report: Report) -> Corpus:
+    source = cfg.source
+    if source == "auto":
+        from harness.device import detect
+
+        source = choose_source(shards=cfg.shards, gpu=bool(detect().gpus))
+    return open_source(
+        source,
+        shards=cfg.shards,
+        local_mb=cfg.local_mb,
+        eval_tokens=cfg.eval_tokens,
+        report=report,
+    )
+
+
+def _recipe(cfg: DataConfig, corpus: Corpus) -> dict[str, Any]:
+    """Everything that shapes the folder; machine and time do not."""
+    return {
+        "recipe": RECIPE,
+        "tokenizers": version("tokenizers"),
+        "source": corpus.name,
+        "identity": corpus.identity,
+        "long_documents": corpus.long_documents,
+        "sequence_length": cfg.sequence_length,
+        "vocabulary": cfg.vocabulary,
+        "eval_tokens": cfg.eval_tokens,
+        "tokenizer_mb": cfg.tokenizer_mb,
+    }
+
+
+def _find(path: Path) -> Dataset | None:
+    """The folder if it is whole; a damaged one is removed."""
+    if not path.exists():
+        return None
+    try:
+        return load_dataset(path)
+    except HarnessError:
+        doomed = path.with_name(f".{path.name}.tmp")
+        path.replace(doomed)  # at once out of sight; who has it mapped keeps it
+        shutil.rmtree(doomed)
+        return None
+
+
+def _damage(path: Path, name: str, facts: dict[str, Any]) -> str:
+    """What is wrong with a file of the folder, or an empty string."""
+    file = path / name
+    if not file.is_file():
+        return f"{name} is missing"
+    if file.stat().st_size != facts["bytes"]:
+        return f"{name} has {file.stat().st_size:,} bytes instead of {facts['bytes']:,}"
+    # Rows are checked by size alone: hashing gigabytes at the start of every training would cost seconds.
+    if file.suffix != ".bin" and sha256_of(file) != facts["sha256"]:
+        return f"{name} has been changed"
+    return ""
+
+
+def _damaged(path: Path, what: str) -> HarnessError:
+    return HarnessError(
+        f"The data set {path} is damaged: {what}. Run `autoresearch prepare`, which makes it anew."
+    )
+
+
+# ---- private: building -----------------------------------------------------------------------------------
+
+
+def _build(
+    cfg: DataConfig, corpus: Corpus, recipe: dict[str, Any], path: Path, progress: Report
+) -> Dataset:
+    """Build into a hidden sibling and rename it; on any fault the sibling is removed."""
+    unnamed = path.with_name(f".{path.name}.tmp")
+    unnamed.mkdir(mode=0o700)
+    try:
+        facts = fill(
+            unnamed,
+            corpus,
+            sequence_length=cfg.sequence_length,
+            vocabulary=cfg.vocabulary,
+            eval_tokens=cfg.eval_tokens,
+            tokenizer_mb=cfg.tokenizer_mb,
+            progress=stage(progress, 0.3, 1.0),
+        )
+        manifest = json.dumps({**recipe, **facts}, indent=1) + "\n"
+        write_file(unnamed / MANIFEST, manifest.encode())
+        _sync_folder(unnamed)
+        unnamed.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        if unnamed.exists():
+            shutil.rmtree(unnamed)
+    progress("The data set is ready", 1.0)
+    return load_dataset(path)
+
+
+def _explained(
+    error: OSError, cfg: DataConfig, corpus: Corpus | None, folder: Path
+) -> HarnessError:
+    if not is_full(error):
+        return HarnessError(
+            f"Cannot read or write {error.filename or folder}: {error.strerror or error}."
+        )
+    # Two bytes a token of at least two and a half characters.
+    needed = int(corpus.approximate_bytes * 0.8) if corpus else cfg.shards * SHARD_BYTES
+    free = shutil.disk_usage(folder).free
+    return HarnessError(
+        f"The disk of {folder} is full: about {_mb(needed)} are needed and {_mb(free)} are free; free some space, "
+        "point AUTORESEARCH_CACHE at another disk, or lower [data] shards or local_mb."
+    )
+
+
+def _mb(count: int) -> str:
+    return f"{max(1, count // 1_000_000):,} MB"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames within `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _exclusive(folder: Path, key: str, progress: Report) -> Iterator[None]:
+    """Let one process at a time build `key`; what a killed one left of it is removed.
+
+    The system lets go of the lock when its process ends, however it ends.
+    """
+    with (folder / f".{key}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("Another process prepares this data set; waiting for it", 0.3)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        leftover = folder / f".{key}.tmp"
+        if leftover.exists():
+            shutil.rmtree(leftover)
+        yield

@@ -1,0 +1,37 @@
+"""Where the harness keeps what outlives a run: downloads, data sets, compile caches.
+
+The folder is private to the user. Nothing in here is ever needed to read a run's history, so all of it may be
+deleted at any time; it must never hold the only copy of anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from harness.spec import HarnessError
+
+CACHE_VARIABLE = "AUTORESEARCH_CACHE"
+
+
+def cache_dir() -> Path:
+    """Return the cache folder, `$AUTORESEARCH_CACHE` or `~/.cache/autoresearch`, made (0700) if need be.
+
+    Raises HarnessError when it cannot be made.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    folder = Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "autoresearch"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HarnessError(
+            f"Cannot make the cache folder {folder} ({error.strerror}); "
+            f"set {CACHE_VARIABLE} to a folder that you may write."
+        ) from error
+    return folder.absolute()
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a write failed because the disk, the quota or the largest allowed file size is reached."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
