@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import ast
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from evolve.propose.lessons import FAILURES, Lessons, direction_of, number
-from evolve.propose.moves import Kind, classify, classify_known, steps
-from evolve.propose.spans import Code, Edit
+from evolve.propose.moves import INLINE_KINDS, Kind, classify, classify_known, steps
+from evolve.propose.presets import Setting, out_of_force
+from evolve.propose.spans import Code, Edit, parsed
 
 INLINE = 0.3  # weight of a literal inside a function, against a constant at the top
 
@@ -29,6 +32,7 @@ class Knob:
     start: int  # bytes
     end: int
     weight: float  # how promising it is before anything is known
+    inline: bool = False  # inside a function
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,10 @@ class Turn:
         return f"{self.knob.name}: {self.knob.text} -> {self.text}"
 
 
-def find_knobs(source: str) -> list[Knob]:
-    """All knobs of a source in the order of the file. Raises SyntaxError."""
-    code = Code(source)
+@lru_cache(maxsize=32)
+def find_knobs(source: str) -> tuple[Knob, ...]:
+    """All knobs of a source: constants and defaults, then literals in functions. Raises SyntaxError."""
+    code = parsed(source)
     knobs: list[Knob] = []
     for statement in code.tree.body:
         for name, value in _named(statement):
@@ -52,34 +57,60 @@ def find_knobs(source: str) -> list[Knob]:
                 knobs += _literals(code, name, value)
         if isinstance(statement, ast.ClassDef):
             knobs += _defaults(code, statement)
+    passed = _passed(code)
     for function in code.find(ast.FunctionDef):
-        knobs += _inline(code, function)
+        knobs += _inline(code, function, passed.get(function.name, set()))
     seen: dict[str, Knob] = {}
     for knob in knobs:
         seen.setdefault(knob.name, knob)  # a name that is assigned twice counts once
-    return list(seen.values())
+    return tuple(seen.values())
 
 
-def turn(source: str, rng: random.Random, lessons: Lessons, count: int = 1) -> list[Turn]:
+def turn(
+    source: str,
+    rng: random.Random,
+    lessons: Lessons,
+    count: int = 1,
+    setting: Setting = Setting(),  # noqa: B008 - frozen
+) -> list[Turn]:
     """Choose `count` different knobs and a step for each; fewer when there are not so many."""
-    knobs = find_knobs(source)
+    knobs = in_force(source, setting)
     values = {knob.name: knob.text for knob in knobs}
-    weights = [knob.weight * _promise(knob, lessons) for knob in knobs]
+    weights = [knob.weight * _promise(knob, lessons) * _price(knob, setting) for knob in knobs]
     turns: list[Turn] = []
-    while len(turns) < count and any(weights):
+    chosen = 0
+    while chosen < count and any(weights):
         index = rng.choices(range(len(knobs)), weights)[0]
         weights[index] = 0.0
         knob = knobs[index]
         text = _step(knob, values, rng, lessons)
-        if text is not None:
+        if text is not None and all(knob.name != turn.knob.name for turn in turns):
+            chosen += 1
             turns.append(Turn(knob, text))
             turns += _companions(knob, text, knobs, turns)
     return turns
 
 
+def in_force(source: str, setting: Setting) -> list[Knob]:
+    """The knobs that can matter where the child is trained."""
+    code = parsed(source)
+    absent = out_of_force(code.tree, setting.memory)
+    read = {n.id for n in code.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    knobs = [
+        knob
+        for knob in find_knobs(source)
+        if not knob.name.startswith(absent)
+        and (knob.inline or re.split(r"[.\[]", knob.name)[0] in read)
+    ]
+    patterns = [knob.text.strip("\"'") for knob in knobs if knob.kind.name == "pattern"]
+    if patterns and set("".join(patterns)) == {"L"}:  # no short window is in use
+        knobs = [k for k in knobs if "WINDOW" not in k.name or k.kind.name == "pattern"]
+    return knobs
+
+
 def apply_turns(source: str, turns: Sequence[Turn]) -> str | None:
     """The source with the knobs turned; None when that does not parse or does not read back as meant."""
-    code = Code(source)
+    code = parsed(source)
     outcome = code.apply([Edit(t.knob.start, t.knob.end, t.text) for t in turns])
     if outcome is None:
         return None
@@ -131,7 +162,7 @@ def _defaults(code: Code, definition: ast.ClassDef) -> list[Knob]:
     return knobs
 
 
-def _inline(code: Code, function: ast.FunctionDef) -> list[Knob]:
+def _inline(code: Code, function: ast.FunctionDef, passed: set[str]) -> list[Knob]:
     """Named literals inside a function: defaults that no caller overrides, and arguments passed by name.
 
     Much of the ancestor's gain came from such ones (the weight decay of single groups, the rotary base). Only
@@ -139,12 +170,6 @@ def _inline(code: Code, function: ast.FunctionDef) -> list[Knob]:
     """
     found: list[tuple[str, ast.expr]] = []
     arguments = function.args.args[len(function.args.args) - len(function.args.defaults) :]
-    passed = {
-        keyword.arg
-        for call in code.find(ast.Call)
-        for keyword in call.keywords
-        if code.text(call.func).rpartition(".")[2] == function.name
-    }
     for argument, default in zip(arguments, function.args.defaults, strict=True):
         if argument.arg not in passed:
             found.append((argument.arg, default))
@@ -156,17 +181,30 @@ def _inline(code: Code, function: ast.FunctionDef) -> list[Knob]:
     for name, value in found:
         text = code.text(value)
         kind = classify_known(name, text) if _is_literal(value) else None
-        if kind:
+        if kind and kind.name in INLINE_KINDS:
             counts[name] = counts.get(name, 0) + 1
             label = f"{function.name}.{name}#{counts[name]}"
-            knobs.append(Knob(label, text, kind, *code.span(value), INLINE * kind.weight))
+            knobs.append(Knob(label, text, kind, *code.span(value), INLINE * kind.weight, True))
     return knobs
+
+
+def _passed(code: Code) -> dict[str, set[str]]:
+    """Function's name -> arguments that some caller passes by name."""
+    passed: dict[str, set[str]] = {}
+    for call in code.find(ast.Call):
+        function = call.func
+        if isinstance(function, (ast.Name, ast.Attribute)):
+            name = function.id if isinstance(function, ast.Name) else function.attr
+            passed.setdefault(name, set()).update(k.arg for k in call.keywords if k.arg)
+    return passed
 
 
 def _literals(code: Code, name: str, value: ast.expr) -> list[Knob]:
     """The literals inside a constant's value, each under its own name."""
     if isinstance(value, (ast.Tuple, ast.List)):
         items = [(f"{name}[{index}]", item) for index, item in enumerate(value.elts)]
+        if any(isinstance(item, (ast.Tuple, ast.List)) for item in value.elts):
+            return []  # a table of coefficients
     elif isinstance(value, ast.Dict):
         items = [
             (f"{name}[{key.value!s}]", item)
@@ -199,6 +237,11 @@ def _promise(knob: Knob, lessons: Lessons) -> float:
         return 2.5
     failures = lessons.failures(knob.name)
     return 0.1 if failures >= FAILURES else 1 / (1 + failures)
+
+
+def _price(knob: Knob, setting: Setting) -> float:
+    """When only tokens count, a larger model wins without paying for its time: that teaches little."""
+    return 0.3 if setting.counts_tokens and knob.kind.category == "size" else 1.0
 
 
 def _step(knob: Knob, values: dict[str, str], rng: random.Random, lessons: Lessons) -> str | None:
@@ -239,12 +282,14 @@ def _companions(knob: Knob, text: str, knobs: list[Knob], turns: list[Turn]) -> 
     """A smaller batch needs fewer rows at once, or it no longer divides into them."""
     if knob.kind.name != "batch" or direction_of(knob.text, text) >= 0:
         return []
-    scope = knob.name.rpartition(".")[0]
+    batch, scope = number(text) or 0.0, knob.name.rpartition(".")[0]
     for other in knobs:
-        if other.kind.name == "rows" and other.name.rpartition(".")[0] == scope:
-            if any(turn.knob.name == other.name for turn in turns):
-                return []
-            halves = steps(other.kind, other.name, other.text, {}, random.Random(0))  # noqa: S311
-            smaller = [half for half in halves if direction_of(other.text, half) < 0]
-            return [Turn(other, smaller[0])] if smaller else []
+        if other.kind.name != "rows" or other.name.rpartition(".")[0] != scope:
+            continue
+        rows = number(other.text) or 0.0
+        counted_in_tokens = rows > 1024
+        if (counted_in_tokens and rows <= batch) or any(t.knob.name == other.name for t in turns):
+            return []
+        halves = steps(other.kind, other.name, other.text, {}, random.Random(0))  # noqa: S311
+        return [Turn(other, half) for half in halves if direction_of(other.text, half) < 0][:1]
     return []

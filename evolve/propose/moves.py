@@ -31,33 +31,47 @@ class Kind:
 _RULES: tuple[tuple[str, str, str, float], ...] = (
     (
         r"SEED|VOCAB|SEQ(UENCE)?_LEN|PEAK|FLOPS|EVAL|LOG_|PRINT|VERSION|WORKER|IGNORE|BUDGET|THREAD|MEMORY"
-        r"|VRAM|_[GM]I?B\b|EPS\b|DTYPE|BACKEND|_EVERY|COMPILE|COEFF",
+        r"|VRAM|_[GM]I?B\b|EPS\b|DTYPE|BACKEND|COMPILE|COEFF|POLAR|(LOG|SAVE)_EVERY",
         "fixed",
         "other",
         0.0,
     ),
     (r"WARMUP|WARM_UP", "fraction", "schedule", 0.15),
-    (r"WARMDOWN|COOLDOWN|DECAY_(RATIO|FRAC)", "fraction", "schedule", 3.0),
+    (r"WARMDOWN|COOLDOWN|DECAY_(RATIO|FRAC)", "phase", "schedule", 3.0),
     (r"(FINAL|MIN|END).*(LR|FRAC|RATIO)", "fraction", "schedule", 1.5),
-    (r"WEIGHT_DECAY|(\b|_)WD(\b|_)", "decay", "regularisation", 2.0),
-    (r"(\b|_)LR(\b|_)|LEARNING_RATE", "rate", "optimizer", 3.0),
-    (r"BETA|MOMENTUM", "momentum", "optimizer", 1.2),
-    (r"PATTERN", "pattern", "attention", 1.5),
-    (r"HEAD_DIM", "power", "size", 0.5),
-    (r"(\b|_)N?_?(KV_)?HEADS?(\b|_)", "heads", "size", 0.3),
+    (r"RAMP", "phase", "schedule", 0.8),
+    (r"_DECAY\b|WEIGHT_DECAY|(\b|_)WD(\b|_)", "decay", "regularisation", 1.0),
+    (r"(MATRIX|MUON)_LR\b", "rate", "optimizer", 3.0),
+    (r"(SCALAR|RESID|NORM|BIAS)\w*_LR\b", "rate", "optimizer", 0.7),
+    (r"(\b|_)LR(\b|_)|LEARNING_RATE", "rate", "optimizer", 2.0),
+    (r"BETA|MOMENTUM", "momentum", "optimizer", 1.0),
+    (r"PATTERN|WINDOWS\b", "pattern", "attention", 1.5),
+    (r"HEAD_DIM", "head_dim", "size", 0.5),
+    (r"(\b|_)(N|NUM)_?(KV_)?HEADS?\b|(\b|_)HEADS\b", "heads", "size", 0.3),
     (r"DEPTH|N_?LAYERS?|(\b|_)LAYERS", "count", "size", 1.5),
     (r"ASPECT", "size", "size", 1.0),
     (r"WIDTH|MODEL_DIM|D_MODEL|N_EMBD|(\b|_)DIM\b", "width", "size", 1.5),
-    (r"TOTAL_BATCH|BATCH_TOKENS|TOKENS_PER_STEP|STEP_TOKENS", "batch", "optimizer", 1.5),
-    (r"BATCH|(\b|_)ROWS", "rows", "systems", 0.3),
+    (r"STD\b", "gain", "init", 0.4),
+    (r"INIT", "gain", "init", 1.0),
+    (r"BIGRAM|BUCKET|TABLE|CHANNELS", "power", "architecture", 0.6),
+    (r"MICRO|DEVICE_BATCH|(\b|_)ROWS", "rows", "systems", 0.15),
+    (
+        r"TOTAL_BATCH|BATCH_TOKENS|(\b|_)BATCH\b|TOKENS_PER_STEP|STEP_TOKENS",
+        "batch",
+        "optimizer",
+        2.0,
+    ),
+    (r"BATCH", "rows", "systems", 0.3),
     (r"ROPE|ROTARY|THETA|\bBASE\b", "angle", "attention", 1.0),
     (r"WINDOW", "power", "attention", 0.8),
-    (r"BIGRAM|BUCKET|TABLE", "power", "architecture", 0.8),
     (r"NS_STEPS|ITERATIONS", "count", "optimizer", 0.4),
+    (r"_EVERY\b", "count", "architecture", 0.8),
+    (r"MLP_RATIO|EXPANSION|MLP_MULT", "count", "size", 1.0),
     (r"SOFTCAP|CLIP|\bCAP\b", "gain", "regularisation", 0.5),
-    (r"INIT|STD", "gain", "init", 1.5),
-    (r"GAIN|SCALE|LAMBDA|MULT|EXPANSION", "gain", "architecture", 1.2),
+    (r"GAIN|SCALE|LAMBDA|MULT", "gain", "architecture", 1.2),
 )
+# Kinds that a literal inside a function may have; there a `dim=-1` is no width.
+INLINE_KINDS = frozenset({"fraction", "phase", "decay", "rate", "momentum", "angle", "gain"})
 _BY_TYPE = {
     "bool": Kind("switch", "architecture", 0.8),
     "float": Kind("gain", "other", 0.7),
@@ -82,7 +96,7 @@ def classify_known(name: str, text: str) -> Kind | None:
         return None
     if value_type == "str":
         return found if set(_unquoted(text)) <= set("SL") and _unquoted(text) else None
-    if value_type == "int" and found.name in {"fraction", "momentum", "decay"}:
+    if value_type == "int" and found.name in {"fraction", "phase", "momentum", "decay"}:
         return Kind("size", found.category, found.weight)  # counted in steps, say
     return found
 
@@ -110,10 +124,12 @@ def steps(
     values = _STEPS[kind.name](value, rng)
     if kind.name == "width":
         values = _divisible(value, _unit(name, value, siblings))
+    if kind.name == "head_dim":
+        values = [v for v in values if _width(name, siblings) % v == 0]
     if kind.name == "heads":
         values = _divisors(value, name, siblings)
-    literals = [_literal(text, new) for new in values]
-    return list(dict.fromkeys(literal for literal in literals if literal != text))
+    literals = [literal(text, new) for new in values]
+    return list(dict.fromkeys(new for new in literals if new != text))
 
 
 # ---- steps by kind -------------------------------------------------------------------------------------
@@ -143,6 +159,11 @@ def _fraction(value: float, rng: random.Random) -> list[float]:
     sizes = [rng.uniform(0.02, 0.2) for _ in range(3)]
     moved = [value + s for s in sizes] + [value - s for s in sizes] + [value / 2]
     return [min(1.0, max(0.0, round(v * 50) / 50)) for v in moved]
+
+
+def _phase(value: float, rng: random.Random) -> list[float]:
+    """A part of the budget that something is divided by: it never becomes nothing."""
+    return [max(0.02, share) for share in _fraction(value, rng)]
 
 
 def _momentum(value: float, rng: random.Random) -> list[float]:
@@ -180,6 +201,7 @@ _STEPS: dict[str, Callable[[float, random.Random], list[float]]] = {
     "rate": _rate,
     "decay": _decay,
     "fraction": _fraction,
+    "phase": _phase,
     "momentum": _momentum,
     "gain": _gain,
     "count": _count,
@@ -187,6 +209,7 @@ _STEPS: dict[str, Callable[[float, random.Random], list[float]]] = {
     "width": _size,
     "heads": _count,
     "power": _power,
+    "head_dim": _power,
     "batch": _power,
     "rows": _power,
     "angle": _angle,
@@ -220,26 +243,25 @@ def _divisible(value: float, unit: int) -> list[float]:
 
 def _divisors(value: float, name: str, siblings: dict[str, str]) -> list[float]:
     """Other numbers of heads that divide the width; none when the width is not in sight."""
+    width = _width(name, siblings)
+    near = (value / 2, value - 1, value + 1, value * 2)
+    return [h for h in near if width and h >= 1 and width % (2 * h) == 0]
+
+
+def _width(name: str, siblings: dict[str, str]) -> float:
+    """The width that stands beside `name` (in the same row, or at the top); 0 when there is none."""
     scope = name.rpartition(".")[0]
     for sibling, text in siblings.items():
-        width = number(text)
-        if (
-            sibling.rpartition(".")[0] == scope
-            and width
-            and re.search("WIDTH|DIM|EMBD", sibling.upper())
-        ):
-            return [
-                h
-                for h in (value / 2, value - 1, value + 1, value * 2)
-                if h >= 1 and width % (2 * h) == 0
-            ]
-    return []
+        about_width = re.search(r"WIDTH|N_EMBD|MODEL_DIM|(?<!HEAD_)DIM\b", sibling.upper())
+        if about_width and sibling.rpartition(".")[0] == scope:
+            return number(text) or 0.0
+    return 0.0
 
 
 # ---- literals ------------------------------------------------------------------------------------------
 
 
-def _literal(old: str, value: float) -> str:
+def literal(old: str, value: float) -> str:
     """`value` written in the manner of `old`: an integer, a power of two, or two digits of a fraction."""
     base, power, _ = old.partition("**")
     if power and value > 0 and math.log(value, float(base)).is_integer():
@@ -247,7 +269,8 @@ def _literal(old: str, value: float) -> str:
     if _type_of(old) == "int":
         return f"{round(value):_}" if "_" in old else str(round(value))
     for digits in (2, 3, 4):
-        text = repr(float(f"{value:.{digits}g}"))
+        rounded = float(f"{value:.{digits}g}")
+        text = f"{rounded:_}" if "_" in old else repr(rounded)
         if float(text) != number(old):
             return text
     return old

@@ -6,8 +6,10 @@ Pure text and trees. It decides nothing about what is worth changing.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -28,11 +30,14 @@ class Code:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.tree = ast.parse(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # an odd escape in a string is no fault
+            self.tree = ast.parse(source)
         self._bytes = source.encode()
         self._starts = [0]
         for line in self._bytes.splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))
+        self.nodes, self._parents = _survey(self.tree)
 
     def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
         """Byte offsets of a node; a decorated definition begins at its first decorator."""
@@ -67,6 +72,12 @@ class Code:
         end = len(self._bytes) if newline < 0 else newline
         return Edit(end, end, "\n" + _indent(text, self.indent(node)).rstrip("\n"))
 
+    def delete(self, node: ast.stmt) -> Edit:
+        """An edit that removes the lines of a statement that shares them with no other."""
+        start, end = self.span(node)
+        newline = self._bytes.find(b"\n", end)
+        return Edit(start - node.col_offset, len(self._bytes) if newline < 0 else newline + 1, "")
+
     def indent(self, node: ast.stmt) -> str:
         """The blanks in front of a statement."""
         return " " * node.col_offset
@@ -82,23 +93,39 @@ class Code:
             text = text[: edit.start] + edit.text.encode() + text[edit.end :]
         outcome = text.decode()
         try:
-            ast.parse(outcome)
+            parsed(outcome)
         except SyntaxError:
             return None
         return outcome
 
     def find(self, kind: type[_Node], where: ast.AST | None = None) -> Iterator[_Node]:
         """All nodes of one kind below `where` (default: everywhere), in the order of the source."""
-        found = [node for node in ast.walk(where or self.tree) if isinstance(node, kind)]
-        yield from sorted(found, key=_position)
+        nodes = self.nodes if where is None else sorted(ast.walk(where), key=_position)
+        return (node for node in nodes if isinstance(node, kind))
 
-    def statement_of(self, expression: ast.AST) -> ast.stmt | None:
+    def statement_of(self, node: ast.AST) -> ast.stmt | None:
         """The innermost statement that contains a node."""
-        best: ast.stmt | None = None
-        for statement in self.find(ast.stmt):
-            if any(child is expression for child in ast.walk(statement)):
-                best = statement
-        return best
+        current: ast.AST | None = node
+        while current is not None and not isinstance(current, ast.stmt):
+            current = self._parents.get(id(current))
+        return current
+
+
+@lru_cache(maxsize=6)
+def parsed(source: str) -> Code:
+    """The parsed source, kept for the next question about it; nobody changes its tree. Raises SyntaxError."""
+    return Code(source)
+
+
+def _survey(tree: ast.Module) -> tuple[list[ast.AST], dict[int, ast.AST]]:
+    """All nodes in the order of the source, and each one's parent by its id."""
+    nodes: list[ast.AST] = [tree]
+    parents: dict[int, ast.AST] = {}
+    for node in nodes:  # grows while it is read
+        for child in ast.iter_child_nodes(node):
+            parents[id(child)] = node
+            nodes.append(child)
+    return sorted(nodes, key=_position), parents
 
 
 def _position(node: ast.AST) -> tuple[int, int]:

@@ -7,21 +7,15 @@ accidents, not a wall: the wall is the harness, which gives a candidate no netwo
 from __future__ import annotations
 
 import ast
-import builtins
 import hashlib
-import json
 import re
-import shutil
-import subprocess
-import symtable
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
+from evolve.propose.lint import lint, ruff_executable
 from evolve.propose.policy import (
     ALLOWED_MODULES,
     ALLOWED_OF,
@@ -35,9 +29,8 @@ from evolve.propose.policy import (
     MAX_LITERAL,
     REQUIRED_CALLS,
 )
+from evolve.propose.spans import parsed
 
-LINT_RULES = "E9,F63,F7,F82"  # syntax, nonsense comparisons, misplaced statements, undefined names
-_LINT_SECONDS = 20.0
 _SEEDING = frozenset({"manual_seed", "manual_seed_all", "seed"})
 _BLOCKS = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
@@ -68,13 +61,17 @@ def vet(source: str, parent_sources: Sequence[str] = ()) -> list[Problem]:
     return [problem for problem in _examine(source) if problem.what not in inherited]
 
 
+@lru_cache(maxsize=64)
 def normalise(source: str) -> str:
     """The code without comments, docstrings, layout and seeds: what makes two versions the same experiment.
 
     Seeds belong to the harness, so another literal in `manual_seed(…)` or a constant named SEED is no new idea.
     Raises SyntaxError.
     """
-    return ast.unparse(_Normaliser().visit(_parse(source)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # an odd escape in a string is no fault
+        tree = ast.parse(source)
+    return ast.unparse(_Normaliser().visit(tree))
 
 
 def code_hash(source: str) -> str:
@@ -89,18 +86,6 @@ def similarity(a: str, b: str) -> float:
     return 2 * (left & right).total() / total if total else 1.0
 
 
-@lru_cache(maxsize=1)
-def ruff_executable() -> str | None:
-    """Where ruff is, beside this interpreter or on the path; None when it is not installed."""
-    beside = Path(sys.executable).with_name("ruff")
-    return str(beside) if beside.is_file() else shutil.which("ruff")
-
-
-def linter() -> str:
-    """Which linter vets proposals here: `ruff` or `compile` (Python's own compiler and symbol table)."""
-    return "ruff" if ruff_executable() else "compile"
-
-
 # ---- examination ---------------------------------------------------------------------------------------
 
 
@@ -110,7 +95,7 @@ def _examine(source: str) -> tuple[Problem, ...]:
     if size:
         return size
     try:
-        tree = _parse(source)
+        code = parsed(source)
         normalise(source)
     except SyntaxError as error:
         return (Problem("syntax", f"it is not valid Python: {error.msg}", error.lineno or 0),)
@@ -118,20 +103,12 @@ def _examine(source: str) -> tuple[Problem, ...]:
         # A NUL byte, or nesting beyond Python's depth.
         return (Problem("syntax", f"Python cannot parse it: {error}"),)
     return (
-        *_imports(tree),
-        *_calls(tree),
-        *_literals(tree),
-        *_contract(tree),
-        *lint(source, ruff_executable()),
+        *_imports(code.nodes),
+        *_calls(code.nodes),
+        *_literals(code.nodes),
+        *_contract(code.nodes),
+        *(Problem("lint", what, line) for what, line in lint(source, ruff_executable())),
     )
-
-
-def _parse(source: str) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", SyntaxWarning
-        )  # an odd escape in a comment string is no fault
-        return ast.parse(source)
 
 
 def _size(source: str) -> Iterator[Problem]:
@@ -142,8 +119,8 @@ def _size(source: str) -> Iterator[Problem]:
         yield Problem("size", f"it has {lines:,} lines, more than {MAX_LINES:,}")
 
 
-def _imports(tree: ast.Module) -> Iterator[Problem]:
-    for node in ast.walk(tree):
+def _imports(nodes: Sequence[ast.AST]) -> Iterator[Problem]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _import(alias.name, node.lineno)
@@ -177,9 +154,9 @@ def _member(module: str, name: str, line: int) -> Iterator[Problem]:
         yield Problem("call", f"it uses {dotted}, which a candidate may not", line)
 
 
-def _calls(tree: ast.Module) -> Iterator[Problem]:
-    modules = _module_names(tree)
-    for node in ast.walk(tree):
+def _calls(nodes: Sequence[ast.AST]) -> Iterator[Problem]:
+    modules = _module_names(nodes)
+    for node in nodes:
         if isinstance(node, ast.Attribute):
             if node.attr in FORBIDDEN_ATTRIBUTES:
                 yield Problem("call", f"it touches {node.attr}", node.lineno)
@@ -205,10 +182,10 @@ def _call(node: ast.Call) -> Iterator[Problem]:
             yield Problem("call", "it reads the validation rows itself", node.lineno)
 
 
-def _module_names(tree: ast.Module) -> dict[str, str]:
+def _module_names(nodes: Sequence[ast.AST]) -> dict[str, str]:
     """Local name -> module, for `import x.y as z` and for submodules of torch."""
     names: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.asname:
@@ -233,9 +210,9 @@ def _called(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else ""
 
 
-def _literals(tree: ast.Module) -> Iterator[Problem]:
+def _literals(nodes: Sequence[ast.AST]) -> Iterator[Problem]:
     """Weights or text smuggled in as a literal: nothing that a training script needs is that long."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes)):
             if len(node.value) > MAX_LITERAL:
                 yield Problem(
@@ -251,76 +228,18 @@ def _literals(tree: ast.Module) -> Iterator[Problem]:
             )
 
 
-def _contract(tree: ast.Module) -> Iterator[Problem]:
+def _contract(nodes: Sequence[ast.AST]) -> Iterator[Problem]:
     imported = any(
         (isinstance(node, ast.ImportFrom) and node.module == "prepare")
         or (isinstance(node, ast.Import) and any(a.name == "prepare" for a in node.names))
-        for node in ast.walk(tree)
+        for node in nodes
     )
     if not imported:
         yield Problem("contract", "it does not import from prepare")
-    called = {_called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    called = {_called(node) for node in nodes if isinstance(node, ast.Call)}
     for name in REQUIRED_CALLS:
         if name not in called:
             yield Problem("contract", f"it never calls {name}")
-
-
-# ---- lint ----------------------------------------------------------------------------------------------
-
-
-def lint(source: str, ruff: str | None) -> tuple[Problem, ...]:
-    """Undefined names and other certain errors, by the ruff at that path, or by Python's own compiler."""
-    return _ruff(ruff, source) if ruff else tuple(_compile(source))
-
-
-def _ruff(ruff: str, source: str) -> tuple[Problem, ...]:
-    command = [ruff, "check", "--isolated", "--no-cache", "--quiet", "--select", LINT_RULES]
-    command += ["--output-format", "json", "--stdin-filename", "train.py", "-"]
-    answer = subprocess.run(
-        command, input=source, capture_output=True, text=True, timeout=_LINT_SECONDS, check=False
-    )
-    if not answer.stdout.strip():
-        return ()
-    return tuple(
-        Problem("lint", f"{found['message']} ({found['code']})", found["location"]["row"])
-        for found in json.loads(answer.stdout)
-    )
-
-
-def _compile(source: str) -> Iterator[Problem]:
-    """What the compiler refuses, and names that are read and bound nowhere."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
-            compile(source, "train.py", "exec")
-    except SyntaxError as error:
-        yield Problem("lint", error.msg, error.lineno or 0)
-        return
-    tree = _parse(source)
-    if any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in ast.walk(tree)):
-        return  # what a star brings cannot be known
-    top = symtable.symtable(source, "train.py", "exec")
-    bound = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported()}
-    bound |= _declared_global(top) | set(dir(builtins)) | {"__file__", "__name__"}
-    lines = {n.id: n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name)}
-    for name in sorted(_global_reads(top) - bound):
-        yield Problem("lint", f"Undefined name `{name}`", lines.get(name, 0))
-
-
-def _declared_global(table: symtable.SymbolTable) -> set[str]:
-    names = {
-        s.get_name() for s in table.get_symbols() if s.is_declared_global() and s.is_assigned()
-    }
-    return names.union(*(_declared_global(child) for child in table.get_children()))
-
-
-def _global_reads(table: symtable.SymbolTable) -> set[str]:
-    here = {
-        s.get_name()
-        for s in table.get_symbols()
-        if s.is_referenced() and (s.is_global() or table.get_type() == "module")
-    }
-    return here.union(*(_global_reads(child) for child in table.get_children()))
 
 
 # ---- normal form ---------------------------------------------------------------------------------------
