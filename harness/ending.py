@@ -17,7 +17,7 @@ _OUT_OF_MEMORY = re.compile(
     r"|can't allocate memory|not enough memory|DefaultCPUAllocator",
 )
 _NOT_FINITE = re.compile(
-    r"\bFAIL\s*$|FloatingPointError|\bloss (?:is|became) (?:nan|inf)", re.I | re.M
+    r"FAIL\s*$|FloatingPointError|\bloss (?:is|became) (?:nan|inf)", re.I | re.M
 )
 _TAIL = 2000  # characters of the log that may explain an exit
 

@@ -35,7 +35,6 @@ _ESCAPES = re.compile(
     "|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c\n]{0,4096}(?:\x1b\\\\|\x9c)?"  # DCS, SOS, PM, APC
     "|\x1b[ -/]*[0-~]"  # the rest of two and three characters
 )
-_OVERWRITTEN = re.compile("[^\n]*\r(?=[^\n])")
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
@@ -47,8 +46,16 @@ def clean(text: str) -> str:
 
     Lines that a carriage return overwrote are left out, as a terminal would show it. Newlines and tabs stay.
     """
-    text = _ESCAPES.sub("", text).replace("\r\n", "\n")
-    return _INVISIBLE.sub("", _OVERWRITTEN.sub("", text))
+    text = _ESCAPES.sub("", text)
+    if "\r" in text:
+        text = "\n".join(map(_last_state, text.split("\n")))
+    return _INVISIBLE.sub("", text)
+
+
+def _last_state(line: str) -> str:
+    """What a terminal shows of a line that carriage returns overwrote."""
+    line = line.rstrip("\r")
+    return line[line.rfind("\r") + 1 :]
 
 
 class BoundedLog:
@@ -85,8 +92,9 @@ class BoundedLog:
             text = text[room:]
         if not text:
             return
+        self._dropped += max(0, len(text) - LOG_TAIL)
         self._tail.append(text[-LOG_TAIL:])
-        self._tail_size += len(text)
+        self._tail_size += len(self._tail[-1])
         while self._tail_size - len(self._tail[0]) >= LOG_TAIL:
             lost = self._tail.popleft()
             self._tail_size -= len(lost)

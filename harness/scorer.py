@@ -244,6 +244,10 @@ def main(argv: list[str]) -> None:
 
 
 def _evaluate(job: dict[str, Any], guest: socket.socket, control: socket.socket) -> None:
+    """The runner's first word, at the first batch or later, means: load; BEGIN: the weights are committed."""
+    word = control.recv(wire.WORD_LIMIT)
+    if not word:
+        return
     import torch  # while the candidate trains
 
     if job["threads"]:
@@ -252,8 +256,9 @@ def _evaluate(job: dict[str, Any], guest: socket.socket, control: socket.socket)
         Path(job["rows"]), np.uint16, mode="r", shape=(job["stored"], job["length"] + 1)
     )[: job["count"]]
     byte_table = np.load(job["byte_table"])
-    if not control.recv(1):
-        return
+    while word != wire.BEGIN:
+        if not (word := control.recv(wire.WORD_LIMIT)):
+            return
     start = time.monotonic()
     try:
         scorer = Scorer(Judge(rows, byte_table, job["device"]), job, guest)

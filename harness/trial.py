@@ -89,8 +89,8 @@ class Trial:
         self.observed = Observed()
         self._crew, self._spec, self._directory, self._log = crew, spec, directory, log
         self._ending: tuple[float, Verdict | None] | None = None  # when it is killed, and why
-        self._told = self._flushed = self._sampled = 0.0
-        self._told_phase = ""
+        self._told = Progress("starting", 0.0)  # what was reported last, without its time
+        self._told_at = self._flushed = self._sampled = 0.0
 
     def watch(
         self, on_progress: Callable[[Progress], None], cancelled: Callable[[], str | None]
@@ -200,16 +200,23 @@ class Trial:
         for report in reports:
             event = report.pop("event")
             if event == "spent":
+                if self.observed.spent.first is None:
+                    self._tell_scorer(
+                        wire.PREPARE
+                    )  # not before: a script that cannot start costs nothing
                 self.observed.spent = Spent(**report)
             elif event == "committed":
                 self.observed.weights_sha256 = report["sha256"]
-                with contextlib.suppress(BrokenPipeError):  # its death is seen elsewhere
-                    self._crew.scorer_control.send(b"!")  # begin: from now on it may use the GPU
+                self._tell_scorer(wire.BEGIN)
             elif event == "refused":
                 self._refuse(Outcome.INVALID, self._why_refused(report))
             else:
                 self._refuse(Outcome.INVALID, f"It broke the rules: {report['reason']}.")
         return open_
+
+    def _tell_scorer(self, word: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # its death is seen elsewhere
+            self._crew.scorer_control.send(word)
 
     def _hear_scorer(self) -> bool:
         reports, open_ = _hear(self._crew.scorer_control)
@@ -244,15 +251,12 @@ class Trial:
     # ---- what goes out -----------------------------------------------------------------------------------
 
     def _tell(self, on_progress: Callable[[Progress], None]) -> None:
-        """Report progress: at once when the phase changes, else twice a second at most."""
+        """Report a change: at once when it is the phase, else twice a second at most."""
         observed, now = self.observed, time.monotonic()
-        if observed.phase == self._told_phase and now - self._told < TELL_EVERY:
+        if observed.phase == self._told.phase and now - self._told_at < TELL_EVERY:
             return
-        self._told, self._told_phase = now, observed.phase
         spent = observed.spent
-        progress = Progress(
-            observed.phase, time.time(), spent.fraction, spent.tokens, spent.seconds
-        )
+        progress = Progress(observed.phase, 0.0, spent.fraction, spent.tokens, spent.seconds)
         if step := observed.step:
             loss = step.loss if step.loss is not None and math.isfinite(step.loss) else None
             progress = replace(
@@ -262,7 +266,9 @@ class Trial:
                 tokens_per_second=step.tokens_per_second,
                 mfu_percent=step.mfu_percent,
             )
-        on_progress(progress)
+        if progress != self._told:
+            self._told, self._told_at = progress, now
+            on_progress(replace(progress, time=time.time()))
 
     def _last_words(self) -> None:
         """The script is dead: end its descendants, empty the pipe, and hear the trusted side out."""

@@ -21,6 +21,8 @@ from typing import Any
 MESSAGE = struct.Struct("<IIIIQ")
 REPORT_LIMIT = 1 << 16  # bytes of one trusted report
 MAX_DESCRIPTORS = 2  # in one message
+PREPARE, BEGIN = b"prepare", b"begin"  # what the runner tells the scorer
+WORD_LIMIT = 16  # bytes of such a word
 F_SEAL_FUTURE_WRITE = 0x10  # Linux 5.1; Python 3.11 has no name for it
 
 # Nobody can change the size (a shrunk file would end the trusted reader with SIGBUS).

@@ -25,7 +25,8 @@ if "AUTORESEARCH_METER" not in os.environ:
 
 MAX_SEQ_LEN = int(os.environ["AUTORESEARCH_SEQUENCE_LENGTH"])  # context length
 # Seconds of training; under a budget of tokens, the wall limit. `loader.progress` knows the real share.
-TIME_BUDGET = int(float(os.environ["AUTORESEARCH_TIME_BUDGET"]))
+TIME_BUDGET = float(os.environ["AUTORESEARCH_TIME_BUDGET"])
+TIME_BUDGET = int(TIME_BUDGET) if TIME_BUDGET.is_integer() else TIME_BUDGET
 EVAL_TOKENS = int(os.environ["AUTORESEARCH_EVAL_TOKENS"])
 VOCAB_SIZE = int(os.environ["AUTORESEARCH_VOCABULARY"])
 TOKENIZER_DIR = DATA_DIR = CACHE_DIR = os.environ["AUTORESEARCH_DATA"]

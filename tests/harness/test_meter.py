@@ -1,0 +1,260 @@
+"""The meter: what counts as spent, in which order rows come, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import numpy as np
+import pytest
+
+from harness import meter, wire
+from harness.meter import WARMUP_BATCHES, BudgetClock, Meter, RowOrder
+from harness.spec import Budget
+from harness.wire import Op, Refusal
+
+SECONDS = Budget("seconds", 100, setup_limit=30, overrun=0.03)
+TOKENS = Budget("tokens", 1000)
+ROWS = np.arange(20 * 9, dtype=np.uint16).reshape(20, 9)  # 20 rows of T = 8
+
+
+def serve(clock: BudgetClock, batches: int, start: float = 0.0, tokens: int = 64) -> None:
+    for number in range(batches):
+        clock.served(start + number, tokens)
+
+
+def test_the_clock_of_seconds_starts_at_the_17th_batch() -> None:
+    clock = BudgetClock(SECONDS)
+    serve(clock, WARMUP_BATCHES)
+    assert clock.seconds(29) == 0
+    clock.served(20, 64)
+    assert clock.seconds(50) == 30
+    assert clock.tokens_before == WARMUP_BATCHES * 64
+
+
+def test_a_slow_start_starts_the_clock_all_the_same() -> None:
+    clock = BudgetClock(SECONDS)
+    serve(clock, 3)
+    assert clock.seconds(30) == 0
+    assert clock.seconds(40) == 10  # 30 s after the first batch
+    clock.served(45, 64)
+    assert clock.tokens_before == 3 * 64
+
+
+def test_seconds_end_at_the_budget_and_for_scripts_with_their_own_clock_at_the_overrun() -> None:
+    clock = BudgetClock(SECONDS)
+    serve(clock, WARMUP_BATCHES + 1)
+    start = float(WARMUP_BATCHES)
+    assert not clock.spent(start + 99.9, 64)
+    assert clock.spent(start + 100, 64)
+    assert clock.fraction(start + 50) == 0.5
+    assert not clock.spent(start + 102.9, 64, overtime=True)
+    assert clock.spent(start + 103, 64, overtime=True)
+
+
+def test_weights_may_come_until_the_overrun_and_a_moment_for_handing_them_over() -> None:
+    clock = BudgetClock(SECONDS)
+    serve(clock, WARMUP_BATCHES + 1)
+    start = float(WARMUP_BATCHES)
+    assert not clock.late(start + 103 + meter.COMMIT_GRACE, 10)
+    assert clock.late(start + 104 + meter.COMMIT_GRACE, 10)
+    assert not clock.late(start + 104 + meter.COMMIT_GRACE, 2 * meter.COMMIT_RATE)
+
+
+def test_tokens_are_never_exceeded_and_take_no_notice_of_time() -> None:
+    clock = BudgetClock(TOKENS)
+    clock.served(0, 600)
+    assert not clock.spent(9999, 400)
+    assert clock.spent(0, 401)
+    assert clock.spent(0, 401, overtime=True)
+    assert not clock.late(9999, 10)
+    assert clock.fraction(5) == 0.6
+    assert clock.seconds(5) == 5
+
+
+def test_the_clock_stands_still_after_the_commit() -> None:
+    clock = BudgetClock(TOKENS)
+    clock.served(0, 10)
+    clock.end = 7
+    assert clock.seconds(100) == 7
+    assert clock.spent(8, 10)
+
+
+def test_rows_come_once_an_epoch_in_an_order_that_the_seed_fixes() -> None:
+    order, same, other = RowOrder(20, 1), RowOrder(20, 1), RowOrder(20, 2)
+    first = order.take(20)
+    assert sorted(first) == list(range(20))
+    assert list(same.take(20)) == list(first)
+    assert list(other.take(20)) != list(first)
+    second = order.take(20)
+    assert order.epoch == 2
+    assert sorted(second) == list(range(20))
+    assert list(second) != list(first)
+
+
+def test_a_batch_may_reach_over_the_end_of_an_epoch() -> None:
+    order = RowOrder(20, 1)
+    order.take(15)
+    batch = order.take(30)
+    assert len(batch) == 30
+    assert order.epoch == 3
+
+
+@contextmanager
+def serving(budget: Budget) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A real meter over real sockets, in a thread of its own."""
+    guest, guest_theirs = wire.pair()
+    control, control_theirs = wire.pair()
+    with guest, guest_theirs, control_theirs:
+        guest.settimeout(10)
+        control.settimeout(10)
+        server = Meter(ROWS, 1, budget, guest_theirs, control_theirs)
+
+        def until_hung_up() -> None:
+            with suppress(wire.PeerGone):
+                server.serve()
+
+        thread = threading.Thread(target=until_hung_up)
+        thread.start()
+        try:
+            yield guest, control
+        finally:
+            control.close()
+            thread.join(10)
+            assert not thread.is_alive(), "the meter must end when the runner hangs up"
+
+
+def open_ring(guest: socket.socket, batch: int, length: int) -> tuple[int, np.ndarray]:
+    wire.send(guest, Op.OPEN, batch, length)
+    answer = wire.recv(guest)
+    assert answer.op == Op.RING
+    (descriptor,) = answer.descriptors
+    memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size, prot=mmap.PROT_READ)
+    os.close(descriptor)
+    return answer.a, np.frombuffer(memory, np.uint16).reshape(answer.b, batch, length + 1)
+
+
+def batch(guest: socket.socket, number: int, slots: np.ndarray) -> np.ndarray | None:
+    wire.send(guest, Op.NEXT, number)
+    answer = wire.recv(guest)
+    return None if answer.op == Op.END else slots[answer.a].copy()
+
+
+def weights(data: bytes, seals: int = wire.IMMUTABLE) -> int:
+    import fcntl
+
+    descriptor = os.memfd_create("weights", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(descriptor, data)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    return descriptor
+
+
+def commit(guest: socket.socket, data: bytes, seals: int = wire.IMMUTABLE) -> wire.Message:
+    descriptor = weights(data, seals)
+    wire.send(guest, Op.COMMIT, descriptors=[descriptor])
+    os.close(descriptor)
+    return wire.recv(guest)
+
+
+def reports(control: socket.socket, event: str) -> dict[str, object]:
+    while (report := wire.hear(control)) is not None:
+        if report["event"] == event:
+            return report
+    raise AssertionError
+
+
+def test_it_serves_the_rows_in_order_and_ends_at_the_budget() -> None:
+    with serving(Budget("tokens", 100)) as (guest, control):
+        number, slots = open_ring(guest, 4, 8)
+        expected = RowOrder(20, 1)
+        for _ in range(3):  # 3 x 4 x 8 = 96 tokens
+            found = batch(guest, number, slots)
+            assert found is not None
+            assert found.tolist() == ROWS[expected.take(4)].tolist()
+        assert batch(guest, number, slots) is None
+        spent = reports(control, "spent")
+        assert spent["tokens"] <= 96
+
+
+def test_a_shorter_sequence_gets_the_start_of_each_row() -> None:
+    with serving(TOKENS) as (guest, _):
+        number, slots = open_ring(guest, 2, 3)
+        found = batch(guest, number, slots)
+        assert found is not None
+        assert found.tolist() == ROWS[RowOrder(20, 1).take(2), :4].tolist()
+
+
+@pytest.mark.parametrize(
+    ("size", "length", "why"),
+    [(4, 9, Refusal.SHAPE), (0, 8, Refusal.SHAPE), (2**31, 8, Refusal.SIZE)],
+)
+def test_it_refuses_impossible_batches(size: int, length: int, why: Refusal) -> None:
+    with serving(TOKENS) as (guest, _):
+        wire.send(guest, Op.OPEN, size, length)
+        answer = wire.recv(guest)
+        assert (answer.op, answer.a) == (Op.REFUSED, why)
+
+
+def test_a_commit_is_hashed_and_ends_the_training() -> None:
+    import hashlib
+
+    with serving(TOKENS) as (guest, control):
+        number, slots = open_ring(guest, 4, 8)
+        assert batch(guest, number, slots) is not None
+        assert commit(guest, b"the weights").op == Op.COMMITTED
+        assert batch(guest, number, slots) is None
+        report = reports(control, "committed")
+        assert report["sha256"] == hashlib.sha256(b"the weights").hexdigest()
+
+
+def test_weights_that_could_still_change_are_refused() -> None:
+    import fcntl
+
+    with serving(TOKENS) as (guest, control):
+        answer = commit(guest, b"weights", fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        assert (answer.op, answer.a) == (Op.REFUSED, Refusal.SEAL)
+        assert reports(control, "refused")["refusal"] == "SEAL"
+
+
+def test_weights_after_the_deadline_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter, "COMMIT_GRACE", 0.0)
+    with serving(Budget("seconds", 0.01, setup_limit=0.0)) as (guest, control):
+        number, slots = open_ring(guest, 1, 8)
+        while batch(guest, number, slots) is not None:
+            pass
+        threading.Event().wait(0.05)  # train on, on a batch that was kept
+        assert commit(guest, b"weights").a == Refusal.LATE
+        assert reports(control, "refused")["seconds"] > 0.01
+
+
+@pytest.mark.parametrize("junk", [b"?", b"x" * 24])
+def test_whatever_is_no_message_ends_the_conversation(junk: bytes) -> None:
+    with serving(TOKENS) as (guest, control):
+        guest.send(junk)
+        assert "meter" in str(reports(control, "violation")["reason"])
+
+
+def test_a_busy_candidate_does_not_flood_the_runner() -> None:
+    with serving(Budget("tokens", 1e9)) as (guest, control):
+        number, slots = open_ring(guest, 1, 8)
+        for _ in range(500):
+            assert batch(guest, number, slots) is not None
+        control.setblocking(False)
+        heard = 0
+        while wire.hear(control):
+            heard += 1
+        assert heard < 100
+
+
+def test_reports_are_plain_numbers() -> None:
+    with serving(TOKENS) as (guest, control):
+        number, slots = open_ring(guest, 1, 8)
+        batch(guest, number, slots)
+        report = reports(control, "spent")
+        assert json.loads(json.dumps(report)) == report
+        assert report["first"] is not None
