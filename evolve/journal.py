@@ -29,6 +29,7 @@ from evolve.reader import Reader, Tally
 from evolve.rows import as_json
 from evolve.spending import Spending
 from evolve.text import check_run_name, one_line
+from evolve.toml_text import is_live
 from evolve.writer import IllegalMove
 from harness.spec import CurvePoint, Outcome, Result
 
@@ -113,6 +114,13 @@ class Journal(Spending):
             )
             text = f"{key}: {old} → {new} ({who}), from #{first} on."
             self._event("setting", text, data={"key": key, "old": old, "new": new, "who": who})
+
+    def note_settings(self, now: Mapping[str, str], who: str) -> None:
+        """Record what differs between `now` (dotted key to TOML) and what was in force; for a resumed run."""
+        before = self.settings_in_force()
+        for key, value in now.items():
+            if is_live(key) and before.get(key, "") != value:
+                self.change_setting(key, before.get(key, ""), value, who)
 
     def record_event(
         self,
@@ -313,6 +321,11 @@ class Journal(Spending):
                 f"{command.who} asked to {command.verb}: {refused}{answer}",
                 data={"command": number, "verb": command.verb, "state": str(state)},
             )
+
+    def refuse_pending(self, answer: str) -> None:
+        """Refuse every request that an earlier engine never answered, so that none surprises the next one."""
+        for command in self.pending_commands():
+            self.answer_command(command.id, CommandState.REFUSED, answer)
 
     # ---- private -------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from evolve.places import SETTINGS_FILE
 from evolve.sections import Price, Settings
-from evolve.toml_text import LIVE, literal
+from evolve.toml_text import is_live, literal
 
 FROZEN = (
     "profile",
@@ -80,11 +80,6 @@ def field_of(key: str) -> FieldInfo | None:
     if not name:
         return None if inner(part) else part
     return inner(part).get(name)
-
-
-def is_live(key: str) -> bool:
-    """May it change while an engine runs?"""
-    return key.partition(".")[0] in LIVE
 
 
 # ---- sentences -------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from evolve.model import (
     UsageError,
     Verdict,
 )
-from evolve.toml_text import LIVE, flat
+from evolve.toml_text import flat, is_live
 from harness.spec import CurvePoint
 
 
@@ -123,7 +123,7 @@ class Reader:
 
     def live_settings(self) -> dict[str, str]:
         """Those of `settings_in_force` that may change while the engine runs."""
-        return {k: v for k, v in self.settings_in_force().items() if k.partition(".")[0] in LIVE}
+        return {k: v for k, v in self.settings_in_force().items() if is_live(k)}
 
     def meta(self, key: str) -> str:
         """A fact about the engine, `""` when it was never told."""

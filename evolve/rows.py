@@ -35,6 +35,11 @@ CALL = """SELECT id, time, model, operator, status, input_tokens, output_tokens,
 RUN = """SELECT id, name, created, state, reason, branch, base_commit, settings, fingerprint, incumbent, sigma,
     dollars, finished FROM run"""
 
+_OPERATORS = {str(word): word for word in Operator}
+_STATES = {str(word): word for word in CandidateState}
+_VERDICTS: dict[str | None, Verdict | None] = {None: None, **{str(word): word for word in Verdict}}
+_OUTCOMES: dict[str | None, Outcome | None] = {None: None, **{str(word): word for word in Outcome}}
+
 
 def run(row: sqlite3.Row) -> Run:
     """A row with the columns of `RUN`."""
@@ -45,17 +50,18 @@ def run(row: sqlite3.Row) -> Run:
 
 
 def candidate(row: sqlite3.Row) -> Candidate:
-    """A row with the columns of `CANDIDATE`."""
+    """A row with the columns of `CANDIDATE`. Read by the ten thousand, so it looks words up instead of parsing."""
     given = dict(row)
     given["commit"] = given.pop("commit_oid")
-    given["operator"] = Operator(row["operator"])
-    given["state"] = CandidateState(row["state"])
-    given["verdict"] = None if row["verdict"] is None else Verdict(row["verdict"])
-    given["outcome"] = None if row["outcome"] is None else Outcome(row["outcome"])
+    given["operator"] = _OPERATORS[row["operator"]]
+    given["state"] = _STATES[row["state"]]
+    given["verdict"] = _VERDICTS[row["verdict"]]
+    given["outcome"] = _OUTCOMES[row["outcome"]]
     for name in ("parents", "changes", "scores"):
-        given[name] = tuple(json.loads(row[name]))
+        text = row[name]
+        given[name] = () if text == "[]" else tuple(json.loads(text))
     for name in ("alive", "provisional", "pinned", "banned"):
-        given[name] = bool(row[name])
+        given[name] = row[name] == 1
     return Candidate(**given)
 
 

@@ -17,12 +17,12 @@ import tomli_w
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from evolve.keys import FROZEN, Described, field_of, frozen, is_live, reference, unfit, unknown
+from evolve.keys import FROZEN, Described, field_of, frozen, reference, unfit, unknown
 from evolve.model import EvolveError, UsageError
 from evolve.places import LIVE_FILE, SETTINGS_FILE, state_folder
 from evolve.profiles import PROFILES
 from evolve.sections import Settings
-from evolve.toml_text import LIVE, flat
+from evolve.toml_text import LIVE, flat, is_live
 
 __all__ = [
     "FROZEN",

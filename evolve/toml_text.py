@@ -18,6 +18,11 @@ LIVE = (
 )  # sections that may change while an engine runs
 
 
+def is_live(key: str) -> bool:
+    """May the setting of this dotted key change while an engine runs?"""
+    return key.partition(".")[0] in LIVE
+
+
 def flat(nested: Mapping[str, Any]) -> dict[str, str]:
     """Nested settings as `{"population.size": "8"}`; values are TOML literals.
 

@@ -340,6 +340,30 @@ def test_settings_in_force_are_those_of_the_start_with_every_change(tmp_path: Pa
         assert texts(journal)[-1] == "population.size: 6 → 12 (ann), from #2 on."
 
 
+def test_a_resumed_run_notes_what_was_changed_meanwhile(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        begin(journal)
+        now = journal.settings_in_force() | {"stop.candidates": "20", "budget.kind": '"seconds"'}
+        journal.note_settings(now, "the command line")
+        journal.note_settings(now, "the command line")
+        assert journal.settings_in_force()["stop.candidates"] == "20"
+        assert journal.settings_in_force()["budget.kind"] == '"tokens"'
+        assert texts(journal)[1:] == ["stop.candidates: 12 → 20 (the command line), from #1 on."]
+
+
+def test_requests_to_an_engine_that_is_gone_are_refused(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        begin(journal)
+        with sqlite3.connect(journal.path) as db:
+            db.execute(
+                "INSERT INTO command (time, who, verb, args) VALUES (0, 'ann', 'stop', '{}')"
+            )
+        db.close()
+        journal.refuse_pending("That engine has ended; ask again.")
+        assert journal.pending_commands() == ()
+        assert journal.command(1).state is CommandState.REFUSED
+
+
 def test_a_request_is_answered_once_and_told(tmp_path: Path) -> None:
     with open_journal(tmp_path) as journal:
         begin(journal)
