@@ -96,9 +96,11 @@ class Engine:
         ]
         training = asyncio.create_task(self._train())
         try:
-            done, _ = await asyncio.wait({training, *helpers}, return_when=asyncio.FIRST_EXCEPTION)
-            for task in done:
-                task.result()
+            waiting = {training, *helpers}
+            while training in waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # a fault of any loop ends the run
             state = "finished" if not self._interrupted else "stopped"
             context.journal.set_run_state(
                 "stopped" if context.stop_reason and "topped by" in context.stop_reason else state,
