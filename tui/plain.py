@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from evolve.view import EngineView, RunningView, Snapshot
 
 REHEARSAL = (
-    "REHEARSAL: a small model on a CPU, to see that everything works. Its scores are no results; "
-    "a GPU gives real ones, an API key better ideas."
+    "REHEARSAL: a small model on a CPU shows that everything works; its scores are no results.\n"
+    "A GPU gives real ones, an API key better ideas."
 )
 KEPT = (Verdict.BASELINE, Verdict.PROMOTED, Verdict.KEPT)
 _LABEL = 12  # width of the first column of `status`
@@ -97,7 +97,7 @@ def status(snapshot: Snapshot) -> str:
         return "No run here yet."
     rows = [
         ("Run", f"{one_line(run.name)}, {run.state}: {one_line(run.reason)}"),
-        ("Engine", _engine(snapshot.engine)),
+        ("Engine", _engine(snapshot.engine, run.state)),
         ("Incumbent", _incumbent(snapshot)),
         ("Training", _training(snapshot.running)),
         ("Queue", _queue(snapshot.queue)),
@@ -135,12 +135,14 @@ def watch_key(snapshot: Snapshot) -> tuple[object, ...]:
     )
 
 
-def _engine(engine: EngineView) -> str:
+def _engine(engine: EngineView, run_state: str) -> str:
     heard = (
         ""
         if engine.heartbeat_age is None
         else f", last heard from {duration(engine.heartbeat_age)} ago"
     )
+    if engine.state == "none" and run_state == "finished":
+        return "not running; a later stop rule goes on (`autoresearch run --max N`), --name NAME starts anew"
     if engine.state == "none":
         return "not running; `autoresearch run` goes on from here"
     if engine.state == "dead":

@@ -1,0 +1,172 @@
+"""`autoresearch run` with a real engine: in the background, in this process, interrupted, and taken up again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tui.pty_harness import Terminal
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+# It takes one batch and rests until it is stopped: these tests are about the engine's life, not about scores.
+SCRIPT = """import signal
+
+from prepare import TIME_BUDGET, MAX_SEQ_LEN, Tokenizer, evaluate_bpb, make_dataloader
+
+next(iter(make_dataloader(Tokenizer.from_directory(), 1, MAX_SEQ_LEN, "train")))
+signal.pause()
+"""
+# A data set that is made in about a second.
+SMALL = (
+    "data.local_mb=1",
+    "data.vocabulary=300",
+    "data.sequence_length=64",
+    "data.eval_tokens=1024",
+)
+
+
+def line(folder: Path, *argv: str, values: tuple[str, ...] = SMALL) -> list[str]:
+    sets = [word for value in values for word in ("--set", value)] if argv[0] == "run" else []
+    return [sys.executable, "-m", "tui", "-C", str(folder), *argv, *sets]
+
+
+def autoresearch(
+    folder: Path, *argv: str, **more: tuple[str, ...]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        line(folder, *argv, **more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def git(folder: Path, *argv: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(folder), *argv], capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A workspace whose engine is ended whatever the test did."""
+    workspace = tmp_path / "work"
+    workspace.mkdir()
+    git(workspace, "init", "-q", "-b", "main")
+    (workspace / "train.py").write_text(SCRIPT)
+    git(workspace, "add", "train.py")
+    git(workspace, "commit", "-qm", "start")
+    yield workspace
+    autoresearch(workspace, "stop", "--now")
+
+
+def ended(folder: Path) -> str:
+    """Wait until the engine has ended; the story that it leaves."""
+    return autoresearch(folder, "logs", "-f").stdout
+
+
+def test_a_life_in_the_background(folder: Path) -> None:
+    started = autoresearch(folder, "run", "--detach")
+    assert started.returncode == 0, started.stderr
+    for words in (
+        "REHEARSAL",
+        "Budget",
+        "Data",
+        "Sandbox",
+        "Proposer",
+        "Ends after  12 candidates",
+    ):
+        assert words in started.stdout  # shown beforehand
+    assert "runs in the background" in started.stdout
+    assert "Engine      running" in autoresearch(folder, "status").stdout
+
+    second = autoresearch(folder, "run", "--headless")
+    assert second.returncode == 1
+    assert "already" in second.stderr
+    assert second.stderr.count("\n") == 1
+
+    assert autoresearch(folder, "train", values=()).returncode == 1  # the slot is taken
+    assert autoresearch(folder, "set", "population.size", "3").stdout.startswith(
+        "population.size = 3"
+    )
+    refused = autoresearch(folder, "set", "budget.tokens", "5")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "compar" in refused.stderr
+
+    assert autoresearch(folder, "stop", "--now").returncode == 0
+    assert "Stopped by" in ended(folder).splitlines()[-1]
+    assert "stopped: Stopped by" in autoresearch(folder, "status").stdout
+
+
+def test_an_interrupted_run_goes_on(folder: Path) -> None:
+    before = git(folder, "rev-parse", "main")
+    running = subprocess.Popen(
+        line(folder, "run", "--headless"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    assert any("#1 trains" in row for row in iter(running.stdout.readline, ""))
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert said.splitlines()[-1] == "autoresearch: Stopped; `autoresearch run` goes on from here."
+    assert "Traceback" not in said
+    assert (git(folder, "rev-parse", "main"), git(folder, "status", "--porcelain", "-uno")) == (
+        before,
+        "",
+    )
+
+    changed = autoresearch(folder, "run", "--headless", values=(*SMALL, "budget.tokens=4096"))
+    assert changed.returncode == 1
+    assert "budget" in changed.stderr
+    assert changed.stderr.count("\n") == 1
+
+    again = autoresearch(folder, "run", "--detach")
+    assert again.returncode == 0, again.stderr
+    assert "goes on after 1 candidate" in again.stdout
+    story = autoresearch(folder, "logs").stdout
+    assert story.count("begins at") == 1
+    assert "Resumed:" in story
+
+
+def test_a_reader_that_leaves_does_not_end_the_run(folder: Path) -> None:
+    running = subprocess.Popen(
+        line(folder, "run", "--headless"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    assert running.stderr is not None
+    assert any("Started:" in row for row in iter(running.stdout.readline, ""))
+    running.stdout.close()
+    assert autoresearch(folder, "pause").returncode == 0
+    assert any("goes on in silence" in row for row in iter(running.stderr.readline, ""))
+    assert "Engine      paused" in autoresearch(folder, "status").stdout
+    assert autoresearch(folder, "stop", "--now").returncode == 0
+    assert running.wait(30) == 0
+    running.stderr.close()
+
+
+def test_in_a_terminal_the_engine_goes_on_without_the_app(folder: Path) -> None:
+    with Terminal(
+        line(folder, "run"),
+        columns=100,
+        rows=30,
+        env={"AUTORESEARCH_CACHE": os.environ["AUTORESEARCH_CACHE"]},
+    ) as terminal:
+        terminal.expect(b"Ends after", 30)
+        terminal.expect(b"detach", 30)
+        terminal.type(b"q")
+        assert terminal.wait() == 0
+    assert "Engine      running" in autoresearch(folder, "status").stdout
