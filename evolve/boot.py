@@ -69,6 +69,7 @@ def boot(
     with ExitStack() as stack:
         lock = stack.enter_context(EngineLock(state / LOCK))
         journal = stack.enter_context(Journal.open(state / JOURNAL))
+        journal.refuse_pending("That engine has ended; ask again.")
         tell = _teller(journal, on_event)
         resumed = _resumable(journal, name)
         dataset = _dataset(settings, journal, resumed, tell)
@@ -93,6 +94,8 @@ def boot(
         )
         if resumed is None:
             _seed(context)
+        else:
+            journal.note_settings(config.flatten(settings), "the start")
         _repair(context)
         refresh_noise(context)
         journal.set_meta("sandbox", level)

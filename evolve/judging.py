@@ -78,6 +78,8 @@ class Judge:
         else:
             self._context.journal.finish_experiment(experiment.id, result, CandidateState.CONTENDER)
         refresh_noise(self._context)
+        if self._deferred:
+            self.move_main()  # what was in the way may be gone
 
     def move_main(self) -> None:
         """Let main follow the incumbent; a dirty checkout only defers that."""
