@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.spec import ExperimentSpec
+from harness.spec import ExperimentSpec, HarnessError
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -26,12 +26,13 @@ _SMI_PATIENCE = 20.0  # seconds; a driver that wakes up takes a few
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU, in the order of the PCI bus."""
+    """One GPU that we may use."""
 
-    index: int
+    index: int  # the driver's number, in the order of the PCI bus
     name: str
     memory_mb: int
     driver: str
+    uuid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,12 @@ class Telemetry:
 
 
 def detect() -> Machine:
-    """Look at this machine; without a driver there are no GPUs."""
+    """Look at this machine; without a driver there are no GPUs.
+
+    `cuda:N` is `gpus[N]`: the GPUs that CUDA_VISIBLE_DEVICES leaves us, in its order.
+    """
     return Machine(
-        gpus=_gpus(),
+        gpus=_visible(_gpus()),
         cpus=len(os.sched_getaffinity(0)),
         cpu=_cpu_name(),
         memory_mb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
@@ -68,7 +72,7 @@ def detect() -> Machine:
 
 
 def telemetry(index: int) -> Telemetry | None:
-    """Load, memory, temperature, power and clock of GPU `index`; None without NVML or such a GPU."""
+    """Load, memory, temperature, power and clock of a GPU by the driver's number; None without NVML or it."""
     nvml = _nvml()
     if nvml is None:
         return None
@@ -98,7 +102,7 @@ def telemetry(index: int) -> Telemetry | None:
 
 
 def busy(index: int) -> list[str]:
-    """The processes that compute on GPU `index` now, in words; empty when nobody does or none can tell."""
+    """Who computes on a GPU (the driver's number) now, in words; empty when nobody does or none can tell."""
     nvml = _nvml()
     if nvml is None:
         return []
@@ -125,17 +129,41 @@ def fingerprint(spec: ExperimentSpec, dataset: Dataset) -> dict[str, str]:
         "sandbox": spec.sandbox,
         "harness": _version("autoresearch"),
     }
-    if spec.device != "cpu" and (index := gpu_index(spec.device)) < len(machine.gpus):
-        gpu = machine.gpus[index]
+    if gpu := gpu_of(spec.device, machine):
         facts |= {"device": gpu.name, "driver": gpu.driver}
     elif spec.limits.threads:
         facts["threads"] = str(spec.limits.threads)
     return facts
 
 
-def gpu_index(device: str) -> int:
-    """N of `cuda:N`."""
-    return int(device.partition(":")[2] or 0)
+def gpu_of(device: str, machine: Machine) -> Gpu | None:
+    """The GPU that `cuda:N` means, or None for the CPU. Raises HarnessError when there is no such GPU."""
+    if device == "cpu":
+        return None
+    number = int(device.partition(":")[2] or 0)
+    if number >= len(machine.gpus):
+        raise HarnessError(
+            f"There is no {device} here ({len(machine.gpus)} GPUs are visible); choose another [device], "
+            "or see `autoresearch doctor`."
+        )
+    return machine.gpus[number]
+
+
+def _visible(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+    """What CUDA_VISIBLE_DEVICES leaves of them: numbers or UUIDs, up to the first that does not exist."""
+    wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if wanted is None:
+        return gpus
+    found: list[Gpu] = []
+    for word in wanted.split(","):
+        name = word.strip()
+        match = [
+            gpu for gpu in gpus if name == str(gpu.index) or name and gpu.uuid.startswith(name)
+        ]
+        if len(match) != 1:
+            break  # as CUDA does
+        found += match
+    return tuple(found)
 
 
 def _gpus() -> tuple[Gpu, ...]:
@@ -148,7 +176,8 @@ def _gpus() -> tuple[Gpu, ...]:
         for index in range(nvml.nvmlDeviceGetCount()):
             gpu = nvml.nvmlDeviceGetHandleByIndex(index)
             memory = nvml.nvmlDeviceGetMemoryInfo(gpu).total >> 20
-            found.append(Gpu(index, str(nvml.nvmlDeviceGetName(gpu)), memory, driver))
+            name, uuid = str(nvml.nvmlDeviceGetName(gpu)), str(nvml.nvmlDeviceGetUUID(gpu))
+            found.append(Gpu(index, name, memory, driver, uuid))
     except nvml.NVMLError:
         return ()
     return tuple(found)
@@ -173,7 +202,11 @@ def _gpus_by_tool() -> tuple[Gpu, ...]:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ()
-    query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    query = [
+        tool,
+        "--query-gpu=name,memory.total,driver_version,uuid",
+        "--format=csv,noheader,nounits",
+    ]
     try:
         done = subprocess.run(
             query, capture_output=True, text=True, timeout=_SMI_PATIENCE, check=True
@@ -182,9 +215,9 @@ def _gpus_by_tool() -> tuple[Gpu, ...]:
         return ()
     rows = [line.split(", ") for line in done.stdout.splitlines()]
     return tuple(
-        Gpu(index, row[0], int(row[1]) if row[1].isdigit() else 0, row[2])
+        Gpu(index, row[0], int(row[1]) if row[1].isdigit() else 0, row[2], row[3])
         for index, row in enumerate(rows)
-        if len(row) == 3
+        if len(row) == 4
     )
 
 

@@ -47,8 +47,8 @@ def run(
     """
     _check(spec)
     dataset = load_dataset(Path(spec.dataset))
-    if spec.device != "cpu":
-        _wait_for_idle(device.gpu_index(spec.device))
+    if gpu := device.gpu_of(spec.device, device.detect()):
+        _wait_for_idle(gpu)
     directory.mkdir(parents=True, exist_ok=True)
     on_progress(Progress("starting", time.time()))
     kills = _kernel_kills()
@@ -83,13 +83,13 @@ def _check(spec: ExperimentSpec) -> None:
         raise HarnessError(f"A budget of {spec.budget.amount:g} {spec.budget.kind} trains nothing.")
 
 
-def _wait_for_idle(index: int) -> None:
+def _wait_for_idle(gpu: device.Gpu) -> None:
     """Two trainings on one GPU would disturb each other's clock. Raises HarnessError naming who is there."""
     deadline = time.monotonic() + IDLE_PATIENCE
-    while others := device.busy(index):
+    while others := device.busy(gpu.index):
         if time.monotonic() > deadline:
             raise HarnessError(
-                f"GPU {index} is in use by {', '.join(others)}; end that first, or choose another device."
+                f"GPU {gpu.index} is in use by {', '.join(others)}; end that first, or choose another device."
             )
         select.select([], [], [], IDLE_POLL)  # the driver announces nothing
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import process, sandbox, wire
-from harness.device import gpu_index
+from harness.device import detect, gpu_of
 from harness.places import cache_dir
 from harness.sandbox import BUBBLEWRAP, Mount
 from harness.spec import ExperimentSpec, HarnessError
@@ -63,8 +63,9 @@ def launch(spec: ExperimentSpec, dataset: Dataset, directory: Path) -> Iterator[
         folders.fill(spec, dataset)
         log = stack.enter_context((directory / TRUSTED_LOG).open("wb"))
         # The trusted children first, so that the candidate never waits for its data.
-        meter = _trusted(stack, "meter", _meter_job(spec, dataset), log.fileno())
-        scorer = _trusted(stack, "scorer", _scorer_job(spec, dataset), log.fileno())
+        gpu = _gpu_environment(spec)
+        meter = _trusted(stack, "meter", _meter_job(spec, dataset), log.fileno(), gpu)
+        scorer = _trusted(stack, "scorer", _scorer_job(spec, dataset), log.fileno(), gpu)
         output, output_end = _pipe(stack)
         status, status_end = _pipe(stack)
         fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, process.PIPE_SIZE)
@@ -135,7 +136,9 @@ class _Trusted:
     guest: socket.socket  # the candidate's end
 
 
-def _trusted(stack: contextlib.ExitStack, name: str, job: dict[str, Any], log: int) -> _Trusted:
+def _trusted(
+    stack: contextlib.ExitStack, name: str, job: dict[str, Any], log: int, env: dict[str, str]
+) -> _Trusted:
     """Start the meter or the scorer with its end of two lines."""
     control, control_theirs = wire.pair()
     guest, guest_theirs = wire.pair()
@@ -144,7 +147,7 @@ def _trusted(stack: contextlib.ExitStack, name: str, job: dict[str, Any], log: i
     with control_theirs, guest_theirs:
         descriptors = {"control": control_theirs.fileno(), "guest": guest_theirs.fileno()}
         text = json.dumps(job | descriptors)
-        child = process.spawn_trusted(f"harness.{name}", text, descriptors.values(), log)
+        child = process.spawn_trusted(f"harness.{name}", text, descriptors.values(), log, env)
     stack.callback(child.close)
     control.setblocking(False)
     return _Trusted(child, control, guest)
@@ -203,6 +206,7 @@ def _candidate(
     script = Mount(folders.job / spec.script, f"{sandbox.JOB}/{spec.script}")
     environment = {
         **process.machine_env(),
+        **_gpu_environment(spec),
         **_environment(spec, folders.job),
         **_facts(spec, dataset),
         "PYTHONPATH": guest.seen(spec.sandbox),
@@ -246,12 +250,17 @@ def _environment(spec: ExperimentSpec, job: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "PYTHONHASHSEED": str(spec.seed % 2**32),
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": "" if spec.device == "cpu" else str(gpu_index(spec.device)),
     }
     if spec.limits.threads:
         environment["OMP_NUM_THREADS"] = str(spec.limits.threads)
     return environment
+
+
+def _gpu_environment(spec: ExperimentSpec) -> dict[str, str]:
+    """The one GPU of the experiment, or none."""
+    gpu = gpu_of(spec.device, detect())
+    visible = "" if gpu is None else str(gpu.index)
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": visible}
 
 
 def _facts(spec: ExperimentSpec, dataset: Dataset) -> dict[str, str]:

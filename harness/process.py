@@ -190,10 +190,12 @@ class Supervised:
         os.close(self._pidfd)
 
 
-def spawn_trusted(module: str, job: str, descriptors: Iterable[int], output: int) -> Supervised:
+def spawn_trusted(
+    module: str, job: str, descriptors: Iterable[int], output: int, env: Mapping[str, str]
+) -> Supervised:
     """Start `python -m module job` with nothing inherited but the named descriptors."""
     root = Path(__file__).resolve().parent.parent
-    env = {"PYTHONPATH": str(root), "PATH": os.defpath, "HOME": "/nonexistent"} | machine_env()
+    env = {"PYTHONPATH": str(root), "PATH": os.defpath, **machine_env(), **env}
     argv = [sys.executable, "-P", "-m", module, job]
     return Supervised(argv, env=env, cwd=Path("/"), output=output, pass_fds=descriptors)
 

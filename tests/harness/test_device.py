@@ -8,9 +8,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from harness import device
 from harness.dataset import load_dataset
-from harness.spec import Budget, ExperimentSpec
+from harness.spec import Budget, ExperimentSpec, HarnessError
 
 
 def test_the_machine_is_detected() -> None:
@@ -31,21 +33,37 @@ def test_a_gpu_that_is_not_there_tells_nothing() -> None:
 def test_without_the_python_binding_nvidia_smi_is_asked(tmp_path: Path) -> None:
     (tmp_path / "pynvml.py").write_text("raise ImportError('not installed')")
     tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho 'NVIDIA H100, 81559, 570.1'\necho 'NVIDIA A2, [N/A], 570.1'\n")
-    tool.chmod(0o755)
-    code = "from harness.device import detect; print([(g.name, g.memory_mb, g.driver) for g in detect().gpus])"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(tmp_path), "PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
+    tool.write_text(
+        "#!/bin/sh\necho 'NVIDIA H100, 81559, 570.1, GPU-aa'\necho 'NVIDIA A2, [N/A], 570.1, GPU-bb'\n"
     )
-    assert done.stdout == "[('NVIDIA H100', 81559, '570.1'), ('NVIDIA A2', 0, '570.1')]\n"
+    tool.chmod(0o755)
+    code = "from harness.device import detect; print([(g.index, g.name, g.memory_mb) for g in detect().gpus])"
+
+    def detected(**environment: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONPATH": str(tmp_path), "PATH": str(tmp_path), **environment},
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+
+    both = "[(0, 'NVIDIA H100', 81559), (1, 'NVIDIA A2', 0)]"
+    assert detected() == both
+    # What the user keeps from us stays untouched.
+    assert detected(CUDA_VISIBLE_DEVICES="1") == "[(1, 'NVIDIA A2', 0)]"
+    assert detected(CUDA_VISIBLE_DEVICES="GPU-aa") == "[(0, 'NVIDIA H100', 81559)]"
+    assert detected(CUDA_VISIBLE_DEVICES="") == "[]"
+    assert detected(CUDA_VISIBLE_DEVICES="0,7") == "[(0, 'NVIDIA H100', 81559)]"
 
 
-def test_devices_are_numbered() -> None:
-    assert device.gpu_index("cuda") == 0
-    assert device.gpu_index("cuda:3") == 3
+def test_cuda_n_is_the_nth_gpu_that_is_visible() -> None:
+    gpus = tuple(device.Gpu(index, "H100", 1, "570", "") for index in (2, 5))
+    machine = replace(device.detect(), gpus=gpus)
+    assert device.gpu_of("cpu", machine) is None
+    assert device.gpu_of("cuda", machine) == gpus[0]
+    assert device.gpu_of("cuda:1", machine) == gpus[1]
+    with pytest.raises(HarnessError, match="no cuda:2 here"):
+        device.gpu_of("cuda:2", machine)
 
 
 def test_the_fingerprint_changes_with_what_makes_scores_incomparable(
