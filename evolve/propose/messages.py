@@ -1,0 +1,257 @@
+"""The wire to a language model: one streamed call of the Messages API, and a free question about the model.
+
+Together with `claude` the only code that reaches a language model. It speaks through the anthropic SDK, which is
+imported at the first call and never before, since that takes seconds. The key goes into the request's header and
+nowhere else: faults are put into words of our own, and none of the SDK's exceptions, which hold requests, gets out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from evolve.propose import pricing
+from evolve.propose.endpoint import (
+    LlmConfig,
+    asked_to_wait,
+    effective_status,
+    unavailable,
+    unreachable,
+)
+from evolve.propose.operators import ProposalFailed, ProposerUnavailable, Usage
+from evolve.propose.prompts import Block, Prompt
+
+if TYPE_CHECKING:
+    import ssl
+
+    from anthropic import AsyncAnthropic
+    from anthropic.types import Message
+
+PATIENCE = 20.0  # seconds that the SDK may wait inside a call; a longer `retry-after` ends the call instead
+QUICK = 5.0  # seconds for a question about the model
+CHARACTERS_PER_TOKEN = (
+    16  # an answer longer than this many for each token it may have is not read on
+)
+
+Fault = ProposerUnavailable | ProposalFailed
+
+
+@dataclass
+class Reply:
+    """An answer as it comes in."""
+
+    call: int  # its number in the ledger
+    text: list[str] = field(default_factory=list)
+    message: Message | None = None  # the SDK's snapshot, once the answer has begun
+    overlong: bool = False
+
+    @property
+    def whole(self) -> str:
+        """The text so far."""
+        return "".join(self.text)
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the model stopped; "" while it has not."""
+        return str(self.message.stop_reason or "") if self.message is not None else ""
+
+    @property
+    def usage(self) -> Usage:
+        """What has been consumed so far; the length of the text stands in for a count that has not come."""
+        if self.message is None:
+            return Usage()
+        said = self.message.usage
+        written = said.output_tokens or 0
+        if not self.stop_reason:
+            written = max(written, pricing.estimate_tokens(self.whole))
+        return Usage(
+            input_tokens=said.input_tokens or 0,
+            output_tokens=written,
+            cache_read_tokens=said.cache_read_input_tokens or 0,
+            cache_write_tokens=said.cache_creation_input_tokens or 0,
+        )
+
+    @property
+    def refused(self) -> str:
+        """The category under which a refusal falls."""
+        details = self.message.stop_details if self.message is not None else None
+        return str(details.category or "no category") if details is not None else "no category"
+
+
+class MessagesApi:
+    """One server and one model. Cheap to build: nothing is imported or opened before a call."""
+
+    def __init__(self, config: LlmConfig) -> None:
+        self._config = config
+        self._setbacks = 0  # passing faults in a row
+        self._effort: bool | None = None if config.extras else False  # None: not asked yet
+        self._tls: ssl.SSLContext | None = None  # costs 20 ms to make, so it is made once
+
+    async def request(self, prompt: Prompt) -> dict[str, Any]:
+        """The body of a request. Servers other than Anthropic's get plain strings and no extras.
+
+        Raises ProposerUnavailable without a key.
+        """
+        config = self._config
+        body: dict[str, Any] = {"model": config.model, "max_tokens": config.max_tokens}
+        body["system"] = self._content(prompt.system)
+        body["messages"] = [
+            {"role": message.role, "content": self._content(message.blocks)}
+            for message in prompt.messages
+        ]
+        if await self._has_effort():
+            body["output_config"] = {"effort": config.effort}
+        return body
+
+    async def receive(self, body: dict[str, Any], reply: Reply) -> Fault | None:
+        """Make the call and stream its answer into `reply`; returns what went wrong, if anything did."""
+        fault = await self._stream(body, reply)
+        if fault is None and not reply.stop_reason and not reply.overlong:
+            fault = self._unreachable("broke off its answer")
+        if fault is None:
+            self._setbacks = 0
+        return fault
+
+    async def check(self) -> str | None:
+        """Ask about credentials and model, free and without retries: what is wrong, in words, or None."""
+        sdk = await _module("anthropic")
+        try:
+            await self._look_up()
+        except sdk.APIStatusError as error:
+            status = error.status_code
+            passing = status in (408, 429) or status >= 500
+            unsupported = self._config.base_url and status not in (401, 402, 403)
+            return None if passing or unsupported else str(self._told(error))
+        except (sdk.APIConnectionError, TimeoutError):
+            return f"{self._config.place} cannot be reached. Check the network and llm.base_url."
+        except ProposerUnavailable as fault:
+            # The server asks for patience, which means that it is there; or there is no key.
+            return None if fault.retry_after is not None else str(fault)
+        except sdk.AnthropicError as error:
+            return f"{self._unreachable(f'answered a question about the model oddly: {error}')}"
+        return None
+
+    # ---- the call ------------------------------------------------------------------------------------------
+
+    async def _stream(self, body: dict[str, Any], reply: Reply) -> Fault | None:
+        sdk, http = await _module("anthropic"), await _module("httpx2")
+        try:
+            async with asyncio.timeout(self._config.timeout), await self._client() as client:
+                await self._read(client, body, reply)
+        except (ProposerUnavailable, ProposalFailed) as fault:
+            return fault
+        except sdk.APIStatusError as error:
+            return self._told(error)
+        except (TimeoutError, sdk.APITimeoutError):
+            return self._unreachable(f"did not answer within {self._config.timeout:g} s")
+        except (sdk.APIConnectionError, http.HTTPError):
+            begun = reply.message is not None
+            return self._unreachable("broke off its answer" if begun else "cannot be reached")
+        except (
+            # What a server that speaks the protocol badly makes the SDK raise.
+            *(sdk.AnthropicError, AssertionError, AttributeError, LookupError),
+            *(RuntimeError, TypeError, ValueError),
+        ) as error:
+            return self._unreachable(f"sent no proper stream of a message: {error}")
+        return None
+
+    async def _read(self, client: AsyncAnthropic, body: dict[str, Any], reply: Reply) -> None:
+        limit = self._config.max_tokens * CHARACTERS_PER_TOKEN
+        async with client.messages.stream(**body) as stream:
+            async for event in stream:
+                if event.type == "text":
+                    reply.text.append(event.text)
+                    limit -= len(event.text)
+                elif event.type == "message_start":
+                    reply.message = stream.current_message_snapshot
+                if limit < 0:
+                    reply.overlong = True
+                    return
+
+    async def _client(self) -> AsyncAnthropic:
+        """A client for one call: calls are minutes apart, and no socket is left open between them."""
+        sdk, config = await _module("anthropic"), self._config
+        if not (config.api_key or config.auth_token or config.base_url):
+            raise ProposerUnavailable(
+                f"There is no key: {config.key_name} is not set. Export it, then start the engine again."
+            )
+        if self._tls is None:
+            self._tls = (await _module("httpx2")).create_ssl_context()
+        # A server of one's own may want no key, and must never be given one that the SDK found elsewhere.
+        key = config.api_key or (None if config.auth_token else "none")
+        client: AsyncAnthropic = sdk.AsyncAnthropic(
+            api_key=key,
+            auth_token=None if key else config.auth_token,
+            base_url=config.base_url or None,
+            timeout=config.timeout,
+            max_retries=config.max_retries,
+            default_headers={"anthropic-version": config.api_version} if config.api_version else {},
+            http_client=sdk.DefaultAsyncHttpxClient(verify=self._tls),
+            middleware=[self._impatient],
+        )
+        return client
+
+    async def _impatient(self, request: Any, call_next: Any) -> Any:
+        """Middleware: where a server asks for a long wait, end the call; the SDK would sleep through it."""
+        response = await call_next(request)
+        wait = asked_to_wait(response.headers) if response.status_code >= 400 else None
+        if wait is not None and wait > PATIENCE:
+            await response.http_response.aclose()
+            raise unavailable(self._config, response.status_code, "", wait, 0)
+        return response
+
+    # ---- what the model can do -----------------------------------------------------------------------------
+
+    def _content(self, blocks: tuple[Block, ...]) -> str | list[dict[str, Any]]:
+        if not self._config.extras:
+            return "".join(block.text for block in blocks)
+        cache = {"cache_control": {"type": "ephemeral"}} if self._config.cache else {}
+        return [
+            {"type": "text", "text": block.text, **(cache if block.cached else {})}
+            for block in blocks
+        ]
+
+    async def _has_effort(self) -> bool:
+        """Whether the model takes an effort: some reject it. Unknown counts as yes, and is asked again."""
+        if self._effort is None:
+            sdk = await _module("anthropic")
+            try:
+                await self._look_up()
+            except (sdk.AnthropicError, ProposerUnavailable, TimeoutError):
+                return True  # the call itself will tell
+        return self._effort is not False
+
+    async def _look_up(self) -> None:
+        """Ask the server what the model can do, without retries."""
+        async with asyncio.timeout(QUICK), await self._client() as client:
+            quick = client.with_options(max_retries=0, timeout=QUICK)
+            known = (await quick.models.retrieve(self._config.model)).to_dict()
+        capabilities = known.get("capabilities")
+        effort = capabilities.get("effort") if isinstance(capabilities, dict) else None
+        if self._effort is None:
+            self._effort = not isinstance(effort, dict) or effort.get("supported") is not False
+
+    # ---- words ---------------------------------------------------------------------------------------------
+
+    def _told(self, error: Any) -> Fault:
+        """What an anthropic.APIStatusError means."""
+        status = effective_status(error.status_code, error.type)
+        if status == 413:
+            return ProposalFailed(f"The request was too large for {self._config.place}.")
+        said = str(error.api_message or "")
+        wait = asked_to_wait(error.response.headers)
+        fault = unavailable(self._config, status, said, wait, self._setbacks)
+        self._setbacks += fault.retry_after is not None
+        return fault
+
+    def _unreachable(self, what: str) -> ProposerUnavailable:
+        fault = unreachable(self._config, what, self._setbacks)
+        self._setbacks += 1
+        return fault
+
+
+async def _module(name: str) -> Any:
+    """Import off the event loop: the SDK takes seconds the first time."""
+    return await asyncio.to_thread(importlib.import_module, name)
