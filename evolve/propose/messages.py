@@ -49,8 +49,8 @@ class Reply:
 
     @property
     def whole(self) -> str:
-        """The text so far."""
-        return "".join(self.text)
+        """The text so far; half a surrogate pair, which no database takes, is replaced."""
+        return "".join(self.text).encode("utf-8", "replace").decode()
 
     @property
     def stop_reason(self) -> str:

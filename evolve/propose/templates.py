@@ -21,8 +21,8 @@ asked for one child at a time, and your child is trained exactly as you write it
   only torch, numpy and harmless parts of the standard library. It reads and writes no file and starts no process.
 - `loader = make_dataloader(tokenizer, B, T, "train")` yields `(inputs, targets, epoch)`: two integer tensors of shape
   [B, T] on the device, and the pass over the data. `for x, y, epoch in loader:` ends when the budget is spent.
-- `loader.progress` is the share of the budget that is spent, from 0 to 1. Schedules follow it, never a clock. The
-  first few batches, in which compilation happens, are free.
+- `loader.progress` is the share of the budget that is spent, from 0 to 1. Schedules follow it, never a clock.
+  Compilation during the first few batches costs nothing of it.
 - `evaluate_bpb(model, tokenizer, batch_size)` is called once, at the end, with the model in evaluation mode. It
   freezes the weights; a separate, trusted process computes the score from the logits of `model(x)`, a float tensor
   [B, T, vocabulary]. Position t may depend on tokens up to t only.

@@ -266,6 +266,12 @@ async def test_a_hostile_title_becomes_plain_text(bench: Bench) -> None:
     assert child.category == "other"
 
 
+async def test_text_that_no_database_takes_is_mended_before_it_is_stored(bench: Bench) -> None:
+    bench.plan += [Answer(f"Title: half \ud800 a pair\x00\n{EDIT}")]
+    assert (await bench.proposer().propose(brief())).title == "half ? a pair"
+    assert bench.only_call()["status"] == "answered"
+
+
 # ---- one correction ----------------------------------------------------------------------------------------
 
 
