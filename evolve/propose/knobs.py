@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import random
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,9 +58,9 @@ def find_knobs(source: str) -> tuple[Knob, ...]:
                 knobs += _literals(code, name, value)
         if isinstance(statement, ast.ClassDef):
             knobs += _defaults(code, statement)
-    passed = _passed(code)
+    passed, calls = _passed(code), _calls_by_function(code)
     for function in code.find(ast.FunctionDef):
-        knobs += _inline(code, function, passed.get(function.name, set()))
+        knobs += _inline(code, function, passed.get(function.name, set()), calls[id(function)])
     seen: dict[str, Knob] = {}
     for knob in knobs:
         seen.setdefault(knob.name, knob)  # a name that is assigned twice counts once
@@ -109,15 +110,9 @@ def in_force(source: str, setting: Setting) -> list[Knob]:
 
 
 def apply_turns(source: str, turns: Sequence[Turn]) -> str | None:
-    """The source with the knobs turned; None when that does not parse or does not read back as meant."""
+    """The source with the knobs turned, everything else untouched; None when that does not parse."""
     code = parsed(source)
-    outcome = code.apply([Edit(t.knob.start, t.knob.end, t.text) for t in turns])
-    if outcome is None:
-        return None
-    after = {knob.name: knob.text for knob in find_knobs(outcome)}
-    if any(after.get(t.knob.name) != t.text for t in turns):
-        return None
-    return outcome
+    return code.apply([Edit(t.knob.start, t.knob.end, t.text) for t in turns])
 
 
 def category_of(turns: Sequence[Turn]) -> str:
@@ -162,7 +157,9 @@ def _defaults(code: Code, definition: ast.ClassDef) -> list[Knob]:
     return knobs
 
 
-def _inline(code: Code, function: ast.FunctionDef, passed: set[str]) -> list[Knob]:
+def _inline(
+    code: Code, function: ast.FunctionDef, passed: set[str], calls: list[ast.Call]
+) -> list[Knob]:
     """Named literals inside a function: defaults that no caller overrides, and arguments passed by name.
 
     Much of the ancestor's gain came from such ones (the weight decay of single groups, the rotary base). Only
@@ -173,19 +170,30 @@ def _inline(code: Code, function: ast.FunctionDef, passed: set[str]) -> list[Kno
     for argument, default in zip(arguments, function.args.defaults, strict=True):
         if argument.arg not in passed:
             found.append((argument.arg, default))
-    for statement in function.body:
-        for call in code.find(ast.Call, statement):
-            found += [(k.arg, k.value) for k in call.keywords if k.arg]
+    for call in calls:
+        found += [(k.arg, k.value) for k in call.keywords if k.arg]
     knobs: list[Knob] = []
     counts: dict[str, int] = {}
     for name, value in found:
+        if not _is_literal(value):
+            continue
         text = code.text(value)
-        kind = classify_known(name, text) if _is_literal(value) else None
+        kind = classify_known(name, text)
         if kind and kind.name in INLINE_KINDS:
             counts[name] = counts.get(name, 0) + 1
             label = f"{function.name}.{name}#{counts[name]}"
             knobs.append(Knob(label, text, kind, *code.span(value), INLINE * kind.weight, True))
     return knobs
+
+
+def _calls_by_function(code: Code) -> defaultdict[int, list[ast.Call]]:
+    """The calls inside each function (by its id), in the order of the file."""
+    calls: defaultdict[int, list[ast.Call]] = defaultdict(list)
+    for call in code.find(ast.Call):
+        function = code.function_of(call)
+        if function is not None:
+            calls[id(function)].append(call)
+    return calls
 
 
 def _passed(code: Code) -> dict[str, set[str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from evolve.propose import patterns_model as model
 from evolve.propose import patterns_training as training
@@ -33,15 +34,20 @@ class Pattern:
 
     def apply(self, source: str) -> str | None:
         """The changed source; None when the pattern does not fit it or the outcome would not parse."""
-        code = parsed(source)
-        edits = self.edits(code)
-        outcome = code.apply(edits) if edits else None
-        return None if outcome == source else outcome
+        return _apply(self, source)
 
     @property
     def title(self) -> str:
         """`activation: relu2 -> silu`, which is also its line among a proposal's changes."""
         return f"{self.name}: {self.old} -> {self.new}"
+
+
+@lru_cache(maxsize=64)
+def _apply(pattern: Pattern, source: str) -> str | None:
+    code = parsed(source)
+    edits = pattern.edits(code)
+    outcome = code.apply(edits) if edits else None
+    return None if outcome == source else outcome
 
 
 def choose_patterns(rng: random.Random, lessons: Lessons) -> list[Pattern]:

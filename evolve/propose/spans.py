@@ -9,7 +9,7 @@ import ast
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -37,7 +37,19 @@ class Code:
         self._starts = [0]
         for line in self._bytes.splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))
-        self.nodes, self._parents = _survey(self.tree)
+
+    @cached_property
+    def _surveyed(self) -> tuple[list[ast.AST], dict[int, ast.AST]]:
+        return _survey(self.tree)
+
+    @property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes in the order of the source."""
+        return self._surveyed[0]
+
+    @property
+    def _parents(self) -> dict[int, ast.AST]:
+        return self._surveyed[1]
 
     def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
         """Byte offsets of a node; a decorated definition begins at its first decorator."""
@@ -100,13 +112,20 @@ class Code:
 
     def find(self, kind: type[_Node], where: ast.AST | None = None) -> Iterator[_Node]:
         """All nodes of one kind below `where` (default: everywhere), in the order of the source."""
-        nodes = self.nodes if where is None else sorted(ast.walk(where), key=_position)
+        nodes = self.nodes if where is None else _survey(where)[0]
         return (node for node in nodes if isinstance(node, kind))
 
     def statement_of(self, node: ast.AST) -> ast.stmt | None:
         """The innermost statement that contains a node."""
         current: ast.AST | None = node
         while current is not None and not isinstance(current, ast.stmt):
+            current = self._parents.get(id(current))
+        return current
+
+    def function_of(self, node: ast.AST) -> ast.FunctionDef | None:
+        """The innermost function that contains a node."""
+        current = self._parents.get(id(node))
+        while current is not None and not isinstance(current, ast.FunctionDef):
             current = self._parents.get(id(current))
         return current
 
@@ -117,21 +136,19 @@ def parsed(source: str) -> Code:
     return Code(source)
 
 
-def _survey(tree: ast.Module) -> tuple[list[ast.AST], dict[int, ast.AST]]:
-    """All nodes in the order of the source, and each one's parent by its id."""
-    nodes: list[ast.AST] = [tree]
+def _survey(tree: ast.AST) -> tuple[list[ast.AST], dict[int, ast.AST]]:
+    """All nodes from the outside in, as the source has them, and each one's parent by its id."""
+    nodes: list[ast.AST] = []
     parents: dict[int, ast.AST] = {}
-    for node in nodes:  # grows while it is read
-        for child in ast.iter_child_nodes(node):
+    open_ = [tree]
+    while open_:
+        node = open_.pop()
+        nodes.append(node)
+        children = list(ast.iter_child_nodes(node))
+        for child in reversed(children):
             parents[id(child)] = node
-            nodes.append(child)
-    return sorted(nodes, key=_position), parents
-
-
-def _position(node: ast.AST) -> tuple[int, int]:
-    if isinstance(node, (ast.expr, ast.stmt, ast.arg, ast.keyword, ast.excepthandler)):
-        return node.lineno, node.col_offset
-    return 0, 0
+            open_.append(child)
+    return nodes, parents
 
 
 def _indent(text: str, blanks: str) -> str:

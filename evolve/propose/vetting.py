@@ -71,7 +71,9 @@ def normalise(source: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # an odd escape in a string is no fault
         tree = ast.parse(source)
-    return ast.unparse(_Normaliser().visit(tree))
+    for node in ast.walk(tree):
+        _strip(node)
+    return ast.unparse(tree)
 
 
 def code_hash(source: str) -> str:
@@ -160,8 +162,7 @@ def _calls(nodes: Sequence[ast.AST]) -> Iterator[Problem]:
         if isinstance(node, ast.Attribute):
             if node.attr in FORBIDDEN_ATTRIBUTES:
                 yield Problem("call", f"it touches {node.attr}", node.lineno)
-            dotted = _dotted(node.value)
-            root, _, rest = dotted.partition(".")
+            root, _, rest = _dotted(node.value).partition(".")
             module = ".".join(filter(None, (modules.get(root, ""), rest)))
             if root in modules:
                 yield from _member(module, node.attr, node.lineno)
@@ -245,34 +246,28 @@ def _contract(nodes: Sequence[ast.AST]) -> Iterator[Problem]:
 # ---- normal form ---------------------------------------------------------------------------------------
 
 
-class _Normaliser(ast.NodeTransformer):
-    """Drops docstrings and other bare strings; sets every seed to 0."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        return None if _is_string(node) else self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
+def _strip(node: ast.AST) -> None:
+    """Drop docstrings and other bare strings from a block; set every seed to 0."""
+    if isinstance(node, (ast.Module, *_BLOCKS)):
+        body = [statement for statement in node.body if not _is_string(statement)]
+        if body or isinstance(node, ast.Module):
+            node.body = body
+        else:
+            node.body = [ast.Pass()]  # it held only a docstring, and must not end up empty
+    if isinstance(node, (ast.If, ast.For, ast.While, ast.Try)):
+        node.orelse = [statement for statement in node.orelse if not _is_string(statement)]
+    if isinstance(node, ast.Call):
         if _called(node) in _SEEDING:
             node.args = [_zero(argument) for argument in node.args]
         for keyword in node.keywords:
             if keyword.arg == "seed":
                 keyword.value = _zero(keyword.value)
-        return node
+    elif isinstance(node, ast.Assign) and all(map(_is_seed, node.targets)):
+        node.value = _zero(node.value)
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        self.generic_visit(node)
-        if all(isinstance(t, ast.Name) and t.id.upper().endswith("SEED") for t in node.targets):
-            node.value = _zero(node.value)
-        return node
 
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
-        if isinstance(node, _BLOCKS) and not node.body:
-            node.body = [ast.Pass()]  # it held only a docstring, and must not end up empty
-        if isinstance(node, ast.Try) and not node.handlers and not node.finalbody:
-            node.finalbody = [ast.Pass()]
-        return node
+def _is_seed(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name) and target.id.upper().endswith("SEED")
 
 
 def _is_string(node: ast.stmt) -> bool:
