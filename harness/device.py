@@ -158,7 +158,7 @@ def _visible(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
     for word in wanted.split(","):
         name = word.strip()
         match = [
-            gpu for gpu in gpus if name == str(gpu.index) or name and gpu.uuid.startswith(name)
+            gpu for gpu in gpus if name == str(gpu.index) or (name and gpu.uuid.startswith(name))
         ]
         if len(match) != 1:
             break  # as CUDA does

@@ -204,6 +204,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         spec = rundir.read_spec(directory)
         with rundir.hold(directory):
+            rundir.forget_result(directory)
             rundir.write_result(directory, _run_or_void(spec, directory, stop))
     except HarnessError as fault:
         print(fault, file=sys.stderr)
@@ -213,7 +214,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run_or_void(spec: ExperimentSpec, directory: Path, stop: Stop) -> Result:
     try:
-        return run(spec, directory, rundir.progress_writer(directory), stop.reason)
+        with rundir.progress_writer(directory) as on_progress:
+            return run(spec, directory, on_progress, stop.reason)
     except HarnessError as fault:
         return Result(Outcome.VOID, str(fault), seed=spec.seed, sandbox=spec.sandbox)
 

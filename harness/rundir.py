@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from harness.spec import ExperimentSpec, HarnessError, Progress, Result
 
@@ -60,6 +59,11 @@ def write_result(directory: Path, result: Result) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def forget_result(directory: Path) -> None:
+    """Remove what an earlier attempt left, so that nobody takes it for the outcome of this one."""
+    (directory / RESULT).unlink(missing_ok=True)
 
 
 def read_progress(directory: Path, offset: int = 0) -> tuple[list[Progress], int]:
@@ -125,17 +129,18 @@ def _lock(descriptor: int, directory: Path) -> None:
             os.sched_yield()
 
 
-def progress_writer(directory: Path) -> Callable[[Progress], None]:
-    """A callback that appends to progress.jsonl: every change of phase, else at most two lines a second."""
-    file: IO[str] = (directory / PROGRESS).open("a", encoding="utf-8", buffering=1)
+@contextmanager
+def progress_writer(directory: Path) -> Iterator[Callable[[Progress], None]]:
+    """A callback that writes progress.jsonl anew: every change of phase, else at most two lines a second."""
     written, phase = -1.0, ""
+    with (directory / PROGRESS).open("w", encoding="utf-8", buffering=1) as file:
 
-    def write(progress: Progress) -> None:
-        nonlocal written, phase
-        now = time.monotonic()
-        if progress.phase == phase and now - written < 1 / LINES_A_SECOND:
-            return
-        written, phase = now, progress.phase
-        file.write(json.dumps(progress.to_json()) + "\n")
+        def write(progress: Progress) -> None:
+            nonlocal written, phase
+            now = time.monotonic()
+            if progress.phase == phase and now - written < 1 / LINES_A_SECOND:
+                return
+            written, phase = now, progress.phase
+            file.write(json.dumps(progress.to_json()) + "\n")
 
-    return write
+        yield write
