@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,8 @@ def detach(workspace: Path, argv: Sequence[str] = (), *, patience: float = PATIE
     try:
         readable, _, _ = select.select([heard], [], [], patience)
         if not readable or os.read(heard, 1):
+            # The app may outlive its engine; a dead child that nobody waits for would look alive.
+            threading.Thread(target=os.waitpid, args=(pid, 0), daemon=True).start()
             return pid
     finally:
         os.close(heard)

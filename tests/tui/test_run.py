@@ -170,3 +170,49 @@ def test_in_a_terminal_the_engine_goes_on_without_the_app(folder: Path) -> None:
         terminal.type(b"q")
         assert terminal.wait() == 0
     assert "Engine      running" in autoresearch(folder, "status").stdout
+
+
+# ---- faults that need a machine of their own ------------------------------------------------------------------
+
+
+def on_a_full_disk(place: Path, size: str, argv: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command while `place` is a file system of `size`, in a mount namespace that ends with it."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody make a mount namespace")
+    place.mkdir(exist_ok=True)
+    script = f'mount -t tmpfs -o size={size} tmpfs "$0" && exec "$@"'
+    return subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script, str(place), *argv],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def last(ended: subprocess.CompletedProcess[str]) -> str:
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.stderr.splitlines()[-1]
+
+
+def test_a_full_disk_under_the_journal(folder: Path) -> None:
+    said = last(on_a_full_disk(folder / ".autoresearch", "64k", line(folder, "run", "--headless")))
+    assert said.startswith("autoresearch: The disk is full")
+    assert "free some space" in said
+    assert git(folder, "status", "--porcelain", "-uno") == ""
+
+
+def test_a_full_disk_under_the_data(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "autoresearch.toml").write_text("[data]\nlocal_mb = 1\n")
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
+    said = last(on_a_full_disk(cache, "300k", line(folder, "prepare", values=())))
+    assert "is full" in said
+    assert "free some space" in said
+
+
+def test_a_model_is_asked_for_without_a_key(folder: Path) -> None:
+    said = last(autoresearch(folder, "run", "--headless", values=(*SMALL, "llm.proposer=claude")))
+    assert "ANTHROPIC_API_KEY" in said

@@ -8,11 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -84,6 +82,8 @@ def _python() -> Finding:
 
 
 def _torch_and_gpu() -> Iterator[Finding]:
+    from importlib import metadata
+
     from harness.device import detect
 
     machine = detect()
@@ -117,6 +117,8 @@ def _torch_and_gpu() -> Iterator[Finding]:
 
 def _cuda() -> Finding:
     """Whether this torch can use the GPU; asked in a process of its own, torch takes long to import."""
+    import subprocess
+
     answer = subprocess.run(
         [sys.executable, "-c", CUDA_CHECK], capture_output=True, text=True, check=False, timeout=120
     )

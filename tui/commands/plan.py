@@ -111,6 +111,8 @@ def _proposer(settings: Settings) -> str:
     llm = settings.llm
     if llm.proposer == "builtin":
         return "built in"
+    if llm.proposer == "claude":
+        return llm.model
     if os.environ.get(llm.api_key_env) or os.environ.get(llm.auth_token_env) or llm.base_url:
         return f"{llm.model}, and the built-in one where it cannot answer"
     return f"built in (export {llm.api_key_env} to let a language model propose)"
