@@ -154,7 +154,7 @@ def _open(cfg: DataConfig, report: Report) -> Corpus:
         source,
         shards=cfg.shards,
         local_mb=cfg.local_mb,
-        eval_tokens=cfg.eval_tokens,
+        eval_tokens=max(cfg.eval_tokens, cfg.sequence_length),  # one row at least
         report=report,
     )
 
