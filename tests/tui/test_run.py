@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -216,3 +217,82 @@ def test_a_full_disk_under_the_data(
 def test_a_model_is_asked_for_without_a_key(folder: Path) -> None:
     said = last(autoresearch(folder, "run", "--headless", values=(*SMALL, "llm.proposer=claude")))
     assert "ANTHROPIC_API_KEY" in said
+
+
+# ---- one training, and looking at the machine ------------------------------------------------------------------
+
+TINY = """import torch
+
+from prepare import MAX_SEQ_LEN, Tokenizer, evaluate_bpb, make_dataloader
+
+torch.set_num_threads(1)
+tokenizer = Tokenizer.from_directory()
+model = torch.nn.Sequential(
+    torch.nn.Embedding(tokenizer.get_vocab_size(), 8),
+    torch.nn.Linear(8, tokenizer.get_vocab_size()),
+)
+for inputs, targets, epoch in make_dataloader(tokenizer, 4, MAX_SEQ_LEN, "train"):
+    pass
+print(f"val_bpb: {evaluate_bpb(model, tokenizer, 4):.6f}")
+"""
+TOML = """[budget]
+tokens = 2048
+[data]
+source = "local"
+local_mb = 1
+vocabulary = 300
+sequence_length = 64
+eval_tokens = 1024
+"""
+
+
+def test_one_training_is_scored_and_leaves_a_log(folder: Path) -> None:
+    (folder / "autoresearch.toml").write_text(TOML)
+    (folder / "mine.py").write_text(TINY)
+    trained = autoresearch(folder, "train", str(folder / "mine.py"), "--seed", "3", values=())
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    said = dict(row.split(":", 1) for row in trained.stdout.splitlines()[1:])
+    assert 5 < float(said["val_bpb"]) < 12  # an untrained model: about log2(300) bits a token
+    assert said["sandbox"].strip() in {"bubblewrap", "process"}
+    assert "val_bpb:" in Path(said["log"].strip()).read_text()
+    assert autoresearch(folder, "status").returncode == 3  # no run has begun
+
+
+def test_a_training_without_a_score_says_why(folder: Path) -> None:
+    (folder / "autoresearch.toml").write_text(TOML)
+    (folder / "mine.py").write_text("import prepare\nraise ValueError('too deep')\n")
+    trained = autoresearch(folder, "train", str(folder / "mine.py"), values=())
+    assert trained.returncode == 1
+    assert "crash:" in trained.stdout
+    assert "ValueError: too deep" in trained.stdout
+
+
+def test_data_is_prepared_and_described(folder: Path) -> None:
+    (folder / "autoresearch.toml").write_text(TOML)
+    prepared = autoresearch(folder, "prepare")
+    assert prepared.returncode == 0, prepared.stderr
+    assert "Ready: local text" in prepared.stdout
+    assert "64 tokens, vocabulary 300" in prepared.stdout
+    path = Path(prepared.stdout.split("Folder: ")[1].splitlines()[0])
+    assert (path / "manifest.json").is_file()
+
+
+def test_the_doctor_looks_at_everything_and_tells_no_secret(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-very-secret")
+    found = autoresearch(folder, "doctor", "--json")
+    findings = {finding["subject"]: finding for finding in json.loads(found.stdout)}
+    assert set(findings) >= {"Python", "torch", "GPU", "Sandbox", "Workspace", "Settings", "API key", "Data", "Disk", "Terminal"}  # fmt: skip
+    assert findings["Workspace"]["state"] == "ok"
+    assert "ANTHROPIC_API_KEY is set" in findings["API key"]["found"]
+    assert "very-secret" not in found.stdout + found.stderr
+    assert found.returncode == any(finding["state"] == "bad" for finding in findings.values())
+
+
+def test_the_doctor_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "autoresearch.toml").write_text("[population]\nsise = 3\n")
+    found = autoresearch(tmp_path, "doctor")
+    assert found.returncode == 1
+    assert "git init" in found.stdout
+    assert "population.size" in found.stdout
