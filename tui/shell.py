@@ -88,10 +88,6 @@ class AutoresearchApp(App[int], inherit_bindings=False):
         await self.switch_mode(LIVE)
         self.run_worker(self._follow(), name="follow", exclusive=True)
 
-    def on_unmount(self) -> None:
-        """Let the reading thread go."""
-        self._feed.close()
-
     # ---- looking ---------------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
@@ -105,8 +101,10 @@ class AutoresearchApp(App[int], inherit_bindings=False):
             state = with_reading(self.state, reading)
             if state is not self.state:
                 self.take(state)
+            # Not wait_for: before Python 3.12 it can swallow the cancellation that ends this loop.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK)
+                async with asyncio.timeout(TICK):
+                    await self._wake.wait()
             self._wake.clear()
 
     async def _in_feed(self, work: Callable[[], T]) -> T:

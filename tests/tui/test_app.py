@@ -77,10 +77,13 @@ async def opened(
     feed = Feed(lambda: playing, "tester")
     first = with_reading(ViewState(**state), feed.thread.submit(feed.look).result(5))
     app = AutoresearchApp(feed, first)
-    async with app.run_test(size=size) as pilot:
-        session = Session(app, playing, pilot)
-        await session.settled()
-        yield session
+    try:
+        async with app.run_test(size=size) as pilot:
+            session = Session(app, playing, pilot)
+            await session.settled()
+            yield session
+    finally:
+        feed.close()
 
 
 async def test_the_first_view_shows_what_matters():
@@ -114,7 +117,7 @@ async def test_a_filter_narrows_the_list_and_esc_clears_it():
         assert "candidates 6 of 35" in session.shows()
         await session.press("enter", "j")
         assert "filter: muon" in session.shows()
-        await session.press("escape")
+        await session.press("slash", *"!x", "escape")
         assert "candidates 35" in session.shows()
         await session.press("s")
         assert "by score" in session.shows()

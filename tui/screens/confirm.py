@@ -86,7 +86,7 @@ class TypedConfirm(Question):
 
     def answer(self) -> ComposeResult:
         """An input for the word."""
-        entry = Input(id="word")
+        entry = Input(id="word", max_length=40)
         entry.cursor_blink = False
         yield entry
 

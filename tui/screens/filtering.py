@@ -10,6 +10,8 @@ from tui.screens.view import ListScreen
 from tui.state import ViewState
 from tui.widgets.ink import plain
 
+LONGEST = 200  # characters of a filter
+
 
 class FilteredScreen(ListScreen):
     """A list view with a filter. Esc first closes the input, then clears the filter."""
@@ -23,12 +25,23 @@ class FilteredScreen(ListScreen):
         """For the title: `, filter: muon !oom`, or nothing."""
         return f", filter: {self.filter_text}" if self.filter_text else ""
 
-    def action_filter(self) -> None:
-        """Open the input; a second `/` types a slash into it."""
-        entry = Input(self.filter_text, placeholder="muon !oom bpb<0.98 gen>3", id="filter")
-        entry.cursor_blink = False
-        self.mount(entry, before="#notice")
+    async def action_filter(self) -> None:
+        """Open the input; a second `/` types a slash into it. It stays mounted, hidden when not in use."""
+        known = self.query("#filter").results(Input)
+        entry = next(known, None)
+        if entry is None:
+            hint = "muon !oom bpb<0.98 gen>3"
+            # The limit also keeps a pasted novel cheap: an input measures all its text at every key.
+            entry = Input(placeholder=hint, id="filter", max_length=LONGEST)
+            entry.cursor_blink = False
+            await self.mount(entry, before="#notice")
+        entry.value = self.filter_text
+        entry.display = True
         entry.focus()
+
+    def _close(self) -> None:
+        self.set_focus(None)
+        self.query_one("#filter").display = False
 
     @on(Input.Changed, "#filter")
     def _typed(self, event: Input.Changed) -> None:
@@ -36,15 +49,15 @@ class FilteredScreen(ListScreen):
         self.show(self.shown)
 
     @on(Input.Submitted, "#filter")
-    def _kept(self, event: Input.Submitted) -> None:
-        event.input.remove()
+    def _kept(self) -> None:
+        self._close()
 
     def on_key(self, event: Key) -> None:
         """Esc leaves the input and forgets the filter."""
-        if event.key == "escape" and (entry := self.query("#filter")):
+        if event.key == "escape" and isinstance(self.focused, Input):
             event.stop()
             event.prevent_default()
-            entry.remove()
+            self._close()
             self.action_back()
 
     def action_back(self) -> None:
