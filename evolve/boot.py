@@ -6,12 +6,14 @@ here. What an earlier engine left behind (refs, worktrees) is repaired from the 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evolve import settings as config
 from evolve.context import Context
@@ -23,6 +25,7 @@ from evolve.model import Event, EvolveError, NothingToDo, Operator, Run
 from evolve.noise import pooled
 from evolve.places import JOURNAL, LOCK, state_folder
 from evolve.propose.operators import Proposal, Proposer
+from evolve.propose.prompts import validate_template
 from evolve.propose.vetting import code_hash
 from evolve.settings import Settings
 from evolve.standing import refresh_noise
@@ -30,6 +33,9 @@ from evolve.stopping import in_words, reason_to_stop
 from harness import sandbox
 from harness.dataset import DataConfig, Dataset, prepare_dataset
 from harness.device import Machine, detect
+
+if TYPE_CHECKING:
+    from evolve.propose.claude import ClaudeProposer
 
 Tell = Callable[[], None]
 
@@ -73,7 +79,7 @@ def boot(
         tell = _teller(journal, on_event)
         resumed = _resumable(journal, name)
         dataset = _dataset(settings, journal, resumed, tell)
-        device = "cuda:0" if machine.gpus and settings.device.device != "cpu" else "cpu"
+        device = _device(settings, machine)
         fingerprint = _fingerprint(settings, machine, dataset, device, level)
         run = resumed or _new_run(journal, lineage, settings, name, fingerprint)
         _comparable(run, fingerprint, settings)
@@ -92,13 +98,14 @@ def boot(
             noise=pooled(()),
             started=time.time(),
         )
-        if resumed is None:
+        if not journal.candidates():
             _seed(context)
-        else:
+        if resumed is not None:
             journal.note_settings(config.flatten(settings), "the start")
         _repair(context)
         refresh_noise(context)
         journal.set_meta("sandbox", level)
+        _check_model(context)
         if reason := reason_to_stop(context):
             raise NothingToDo(
                 f"Nothing to do: {reason} Raise the stop rule (`autoresearch run --max N`) to go on, or start "
@@ -129,7 +136,7 @@ def sandbox_level(settings: Settings, *, allow_weak: bool) -> str:
     return level
 
 
-def language_model(context: Context) -> Proposer | None:
+def language_model(context: Context) -> ClaudeProposer | None:
     """Build the claude proposer when it is wanted and there are credentials."""
     llm = context.settings.llm
     if llm.proposer == "builtin":
@@ -222,9 +229,9 @@ def _fingerprint(
     """What two scores must share to be comparable."""
     budget = settings.budget
     amount = budget.seconds if budget.kind == "seconds" else budget.tokens
-    gpu = machine.gpus[0].name if device != "cpu" and machine.gpus else ""
+    gpu = None if device == "cpu" else machine.gpus[int(device.removeprefix("cuda:"))]
     return {
-        "device": gpu or "cpu",
+        "device": gpu.name if gpu else "cpu",
         "budget": f"{amount:g} {budget.kind}",
         "dataset": dataset.manifest_sha256,
         "eval_tokens": str(settings.data.eval_tokens),
@@ -261,9 +268,44 @@ def _new_run(
     )
 
 
+def _device(settings: Settings, machine: Machine) -> str:
+    """`cpu`, or the GPU that the settings name: the first one unless they say more."""
+    wanted = settings.device.device
+    if wanted == "cpu" or (wanted == "auto" and not machine.gpus):
+        return "cpu"
+    index = int(wanted.partition(":")[2] or 0)
+    if index >= len(machine.gpus):
+        raise EvolveError(
+            f"[device] device is {wanted}, but this machine shows {len(machine.gpus)} GPUs; see "
+            "`autoresearch doctor`, or set it to auto."
+        )
+    return f"cuda:{index}"
+
+
+def _check_model(context: Context) -> None:
+    """A wrong key or model is told before the first training, not after a night with another proposer."""
+    for name, template in context.settings.prompts.model_dump().items():
+        if template:
+            validate_template(Operator(name), template)
+    model = language_model(context)
+    if model is None:
+        return
+    fault = asyncio.run(model.check())
+    if fault is not None and (
+        fault.retry_after is None or context.settings.llm.proposer == "claude"
+    ):
+        sentence = f"{fault} Or let the built-in proposer work: `--set llm.proposer=builtin`."
+        context.journal.set_run_state("stopped", sentence)
+        raise EvolveError(sentence)
+    for note in (str(fault) if fault else "", model.price_note):
+        if note:
+            context.journal.record_event("llm", note)
+
+
 def _seed(context: Context) -> None:
-    """Candidate #1 is the script at the tip of the branch; its commit is the person's own."""
-    commit, source = context.lineage.head()
+    """Candidate #1 is the script where the run began; its commit is the person's own."""
+    commit = context.journal.run().base_commit
+    source = context.lineage.source(commit)
     proposal = Proposal(
         source=source,
         operator=Operator.SEED,

@@ -74,5 +74,7 @@ class Context:
             if budget.kind == "seconds"
             else f"{budget.tokens:,} tokens"
         )
-        name = next((gpu.name for gpu in self.machine.gpus), "") if self.device != "cpu" else ""
-        return f"{amount} on {name or 'a CPU'}"
+        if self.device == "cpu":
+            return f"{amount} on a CPU"
+        gpu = self.machine.gpus[int(self.device.partition(":")[2] or 0)]
+        return f"{amount} on {gpu.name} ({gpu.memory_mb / 1024:.0f} GiB)"

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 POLL = 0.25  # seconds between looks at commands and edited files
 BEAT = 2.0  # seconds between heartbeats
 GRACE = 20.0  # seconds that a training survives its engine, so that a restarted one can adopt it
+RETRY = 5.0  # seconds after which an idle slot asks again
 PATIENCE = 0.3  # seconds that an empty slot waits for the language model before the built-in proposer steps in
 
 OnEvent = Callable[[Event], None]
@@ -132,8 +133,8 @@ class Engine:
             assignment = None if context.paused else self._judge.next_assignment()
             if assignment is not None:
                 await self._experiment(assignment)
-            elif context.paused or not await self._supply():
-                await context.work_ready.wait()
+            elif not reason_to_stop(context) and (context.paused or not await self._supply()):
+                await self._rest()
 
     async def _supply(self) -> bool:
         """Nothing is ready: give the proposer a moment, then take a built-in child. True to look again."""
@@ -143,6 +144,11 @@ class Engine:
         if self._context.stopping or self._context.paused:
             return True
         return await self._nursery.urgent()
+
+    async def _rest(self) -> None:
+        """Wait for something to happen; out of ideas is a state that more tries may end."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._context.work_ready.wait(), RETRY)
 
     async def _experiment(self, assignment: Assignment) -> None:
         context = self._context

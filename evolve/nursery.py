@@ -73,7 +73,7 @@ class Nursery:
         async with self._emergency:
             if self._context.journal.queue():
                 return True
-            return await self._make(self._builtin)
+            return self._wanted() and await self._make(self._builtin)
 
     def _wanted(self) -> bool:
         context = self._context
@@ -180,7 +180,10 @@ class Nursery:
     def _adopt(self, proposal: Proposal) -> bool:
         """Vet, commit, journal, publish. False when the vetting found a fault."""
         context = self._context
-        problems = [str(problem) for problem in vet(proposal.source)]
+        parents = [
+            context.lineage.source(context.journal.candidate(p).commit) for p in proposal.parents
+        ]
+        problems = [str(problem) for problem in vet(proposal.source, parents)]
         digest = code_hash(proposal.source) if not problems else ""
         known = {c.code_hash: c for c in context.journal.candidates()}
         if digest and digest in known:

@@ -17,7 +17,8 @@ from evolve.reader import Reader
 from evolve.text import one_line
 
 HEADER = ("commit", "val_bpb", "memory_gb", "status", "description")
-_KEPT = (Verdict.BASELINE, Verdict.PROMOTED, Verdict.KEPT)
+# The ancestor keeps what its branch advanced to; a member of the population is not that.
+_KEPT = (Verdict.BASELINE, Verdict.PROMOTED)
 
 
 def write_results(path: Path, journal: Reader) -> None:

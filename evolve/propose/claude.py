@@ -77,8 +77,11 @@ class ClaudeProposer:
                 f"The edits did not fit, and the corrected ones neither: {error}."
             ) from None
 
-    async def check(self) -> str | None:
-        """Ask the server about credentials and model: what is wrong, in words, or None. Free, 5 seconds at most."""
+    async def check(self) -> ProposerUnavailable | None:
+        """Ask the server about credentials and model: what is wrong, or None. Free, 5 seconds at most.
+
+        Without a `retry_after` the fault stays until a person acts.
+        """
         return await self._api.check()
 
     async def _ask(self, operator: Operator, prompt: Prompt) -> Reply:

@@ -114,8 +114,11 @@ class MessagesApi:
             self._setbacks = 0
         return fault
 
-    async def check(self) -> str | None:
-        """Ask about credentials and model, free and without retries: what is wrong, in words, or None."""
+    async def check(self) -> ProposerUnavailable | None:
+        """Ask about credentials and model, free and without retries: what is wrong, or None.
+
+        A fault with `retry_after` may pass by itself; one without it needs a person.
+        """
         sdk = await _module("anthropic")
         try:
             await self._look_up()
@@ -123,14 +126,16 @@ class MessagesApi:
             status = error.status_code
             passing = status in (408, 429) or status >= 500
             unsupported = self._config.base_url and status not in (401, 402, 403)
-            return None if passing or unsupported else str(self._told(error))
+            return None if passing or unsupported else ProposerUnavailable(str(self._told(error)))
         except (sdk.APIConnectionError, TimeoutError):
-            return f"{self._config.place} cannot be reached. Check the network and llm.base_url."
+            return ProposerUnavailable(
+                f"{self._config.place} cannot be reached. Check the network and llm.base_url.", 30.0
+            )
         except ProposerUnavailable as fault:
             # The server asks for patience, which means that it is there; or there is no key.
-            return None if fault.retry_after is not None else str(fault)
+            return None if fault.retry_after is not None else fault
         except sdk.AnthropicError as error:
-            return f"{self._unreachable(f'answered a question about the model oddly: {error}')}"
+            return self._unreachable(f"answered a question about the model oddly: {error}")
         return None
 
     # ---- the call ------------------------------------------------------------------------------------------

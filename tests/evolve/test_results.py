@@ -30,7 +30,7 @@ def test_rows_have_the_ancestors_columns_words_and_digits(tmp_path: Path) -> Non
         "0000000\t0.998000\t0.0\tkeep\tidea 1\n"
         "0000000\t1.000000\t0.0\tdiscard\tidea 2\n"
         "0000000\t0.000000\t0.0\tcrash\ttoo big by far\n"
-        "0000000\t0.990000\t1.0\tkeep\tidea 4\n"
+        "0000000\t0.990000\t1.0\tdiscard\tidea 4\n"
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == [".autoresearch", "results.tsv"]
 
