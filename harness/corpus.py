@@ -209,20 +209,20 @@ def _files_of(path: Path) -> tuple[Path, ...]:
         if path.suffix not in SUFFIXES:
             raise HarnessError(f"{path} is not a kind of text known here; use one of {wanted}.")
         return (path,)
-    found = [
-        file
-        for file in sorted(_walk(path), key=lambda file: file.relative_to(path).as_posix())
-        if file.suffix in SUFFIXES
-    ]
+    found = sorted(_walk(path, SUFFIXES))
     if not found:
         raise HarnessError(f"{path} holds no text: none of its files ends in {wanted}.")
-    return tuple(found)
+    return tuple(path / name for name in found)
 
 
-def _walk(root: Path, skip: frozenset[str] = frozenset()) -> Iterator[Path]:
+def _walk(
+    root: Path, suffixes: tuple[str, ...], skip: frozenset[str] = frozenset()
+) -> Iterator[str]:
+    """Relative paths of the files with these suffixes; plain strings, for there may be many thousands."""
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = [name for name in subfolders if name not in skip and name[0] != "."]
-        yield from (Path(folder, name) for name in names if name[0] != ".")
+        prefix = "" if folder == str(root) else f"{os.path.relpath(folder, root)}/"
+        yield from (prefix + n for n in names if n[0] != "." and n.endswith(suffixes))
 
 
 def _open_local(limit: int, eval_tokens: int) -> Corpus:
@@ -260,14 +260,13 @@ def _python_files() -> list[Path]:
     packages = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
     library = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")} - packages
     foreign = frozenset({"site-packages", "dist-packages", "__pycache__"})
-    found: dict[str, Path] = {}
+    found: dict[str, tuple[Path, str]] = {}
     for root in sorted(library):
-        found |= {file.relative_to(root).as_posix(): file for file in _walk(root, foreign)}
+        found |= {name: (root, name) for name in _walk(root, PYTHON_SUFFIXES, foreign)}
     for root in sorted(packages):
-        for file in _walk(root, frozenset({"__pycache__"})):
-            found[f"site-packages/{file.relative_to(root).as_posix()}"] = file
-    texts = {name: file for name, file in found.items() if file.suffix in PYTHON_SUFFIXES}
-    return [texts[name] for name in sorted(texts, key=_name_hash)]
+        names = _walk(root, PYTHON_SUFFIXES, frozenset({"__pycache__"}))
+        found |= {f"site-packages/{name}": (root, name) for name in names}
+    return [found[name][0] / found[name][1] for name in sorted(found, key=_name_hash)]
 
 
 def _name_hash(name: str) -> bytes:

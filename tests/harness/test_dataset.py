@@ -149,6 +149,17 @@ def test_what_is_there_is_found_and_not_built_again(config: DataConfig) -> None:
     assert (first.path / "train.bin").stat().st_ino == inode
 
 
+def test_finding_it_loads_no_heavy_library(config: DataConfig) -> None:
+    data = prepare(config)
+    program = (
+        "from harness.dataset import *; import sys; from pathlib import Path;"
+        f"load_dataset(Path({str(data.path)!r})).val();"
+        "print({'pyarrow', 'tokenizers', 'torch', 'huggingface_hub'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"set()\n"
+
+
 @pytest.mark.parametrize(
     "change",
     [{"sequence_length": 48}, {"vocabulary": 390}, {"eval_tokens": 50 * T}, {"tokenizer_mb": 1}],
