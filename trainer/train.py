@@ -1,9 +1,9 @@
 """One GPT, trained on one device until its data ends: the file that autoresearch evolves.
 
-Run as a script beside a module `prepare`, which hands out the rows, keeps the clock and scores the result.
-Nothing here measures the budget: `for x, y, epoch in loader` ends when it is spent, and `loader.progress`
-(0…1) drives every schedule. The same code trains on a CUDA GPU (bfloat16, compiled) and on a CPU (float32,
-eager), sized to the device's memory. Torch is seeded by whoever starts the script, so that repeats differ.
+It runs beside a module `prepare`, which hands out rows, keeps the clock and scores the result. Nothing
+here measures the budget: `for x, y, epoch in loader` ends when it is spent, and `loader.progress` (0…1)
+drives every schedule. The same code trains on a CUDA GPU (bfloat16, compiled) and on a CPU (float32,
+eager), sized to the device's memory. Whoever starts the script seeds torch, so that repeats differ.
 """
 
 import gc
@@ -30,7 +30,7 @@ SOFTCAP = 15.0  # logits stay within ±15
 VALUE_EVERY = 2  # every second layer has value embeddings, counted from the last
 VALUE_GATE_CHANNELS = 32  # residual channels that gate them
 SMEAR_CHANNELS = 24  # channels that decide how much of the previous token is mixed in
-BIGRAM_ROWS = 8192  # rows of the hashed table of token pairs
+BIGRAM_RATIO = 8  # rows of the hashed table of token pairs, in vocabularies
 
 # Initialisation
 INIT_SCALE = 0.68  # of the uniform init of matrices, in 1/sqrt(width)
@@ -48,14 +48,15 @@ VALUE_LR = 0.9  # AdamW: value embeddings
 BIGRAM_LR = 0.9  # AdamW: bigram embeddings
 HEAD_LR = 0.005  # AdamW: output head
 RESID_LR = 0.005  # AdamW: residual weights
-SCALAR_LR = 0.5  # AdamW: the other per-layer weights
+X0_LR = 0.5  # AdamW: weights of the token embedding at each layer
+GATE_LR = 0.05  # AdamW: weights of bigrams at each layer, and of smear
 MATRIX_DECAY = 0.2  # cautious weight decay of Muon
 EMBED_DECAY = 0.001  # weight decay of token and bigram embeddings
 VALUE_DECAY = 0.003  # weight decay of value embeddings
 HEAD_DECAY = 0.01  # weight decay of the head
 ADAM_BETA1 = 0.8  # AdamW: tables and head
 ADAM_BETA2 = 0.95  # AdamW: everything
-SCALAR_BETA1 = 0.96  # AdamW: per-layer weights
+X0_BETA1 = 0.96  # AdamW: weights of the token embedding
 MUON_BETA2 = 0.95  # NorMuon's second moment
 
 # Schedules, in shares of the budget
@@ -92,7 +93,7 @@ SIZES = (
 
 
 def masked_attention(q, k, v, window):
-    """Causal attention over the `window` tokens before each token and itself. q, k, v, result: (B, T, H, D)."""
+    """Causal attention to each token and the `window` before it. q, k, v, result: (B, T, H, D)."""
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, T, D)
     T = q.size(2)
     if window >= T:
@@ -104,7 +105,7 @@ def masked_attention(q, k, v, window):
 
 
 def flash_attention(q, k, v, window):
-    """As `masked_attention`; short windows skip what they do not see, by torch's own FlashAttention 2."""
+    """As `masked_attention`, with torch's FlashAttention 2 where a window is short."""
     T = q.size(1)
     if window >= T:
         return masked_attention(q, k, v, window)
@@ -113,12 +114,16 @@ def flash_attention(q, k, v, window):
     return flash(q, k, v, None, None, T, T, 0.0, True, False, **sides)[0]
 
 
+def capability(device):
+    """CUDA's compute capability, (0, 0) on a CPU."""
+    return torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
+
+
 def choose_attention(device):
-    """The fastest attention here, as (name, function): FlashAttention 3, torch's kernels, or masks."""
-    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
-    if capability < (8, 0):
+    """The fastest attention here, as (name, function)."""
+    if capability(device) < (8, 0):
         return "SDPA, windows by mask", masked_attention
-    if capability == (9, 0) and find_spec("flash_attn_interface"):
+    if capability(device) == (9, 0) and find_spec("flash_attn_interface"):
         from flash_attn_interface import flash_attn_func
 
         def flash_attention_3(q, k, v, window):
@@ -223,7 +228,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """The whole model. `model(x)` gives float32 logits (B, T, V); `model(x, y)` the mean loss in nats."""
+    """`model(x)` gives float32 logits (B, T, V), `model(x, y)` the mean loss in nats."""
 
     def __init__(self, size, vocab_size, sequence_length, attend, dtype=torch.float32):
         super().__init__()
@@ -231,12 +236,10 @@ class GPT(nn.Module):
         short = max(1, sequence_length // WINDOW_DIVISOR)
         kinds = [size.windows[i % len(size.windows)] for i in range(size.depth - 1)] + ["L"]
         self.windows = [sequence_length if kind == "L" else short for kind in kinds]
-        self.value_layers = [
-            i for i in range(size.depth) if (size.depth - 1 - i) % VALUE_EVERY == 0
-        ]
+        self.value_layers = list(range((size.depth - 1) % VALUE_EVERY, size.depth, VALUE_EVERY))
         self.embed = Table(vocab_size, size.dim, dtype)
         self.values = Table(vocab_size, size.dim * len(self.value_layers), dtype)
-        self.bigram = Table(BIGRAM_ROWS, size.dim, dtype)
+        self.bigram = Table(BIGRAM_RATIO * vocab_size, size.dim, dtype)
         self.smear_gate = Linear(SMEAR_CHANNELS, 1)
         self.blocks = nn.ModuleList(
             Block(size, attend, window, i in self.value_layers)
@@ -255,7 +258,7 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def initialise(self):
-        """All initial values. Output projections start at zero, so that every block starts as the identity."""
+        """All initial values. Output projections are zero: every block starts as the identity."""
         bound = INIT_SCALE * math.sqrt(3 / self.size.dim)  # standard deviation INIT_SCALE / sqrt(C)
         fc_bound = FC_INIT_SCALE * bound
         self.embed.weight.normal_(std=EMBED_STD)
@@ -285,8 +288,9 @@ class GPT(nn.Module):
         x = torch.cat([x[:, :1], x[:, 1:] + gate.to(x.dtype) * x[:, :-1]], dim=1)
 
         # Bigrams: a row for each hashed pair of tokens (modded-nanogpt #62); the first has none.
-        pair = ((36313 * tokens[:, 1:]) ^ (27191 * tokens[:, :-1])) % (BIGRAM_ROWS - 1)
-        pairs = self.bigram(F.pad(pair, (1, 0), value=BIGRAM_ROWS - 1))  # (B, T, C)
+        last = BIGRAM_RATIO * self.vocab_size - 1
+        pair = ((36313 * tokens[:, 1:]) ^ (27191 * tokens[:, :-1])) % last
+        pairs = self.bigram(F.pad(pair, (1, 0), value=last))  # (B, T, C)
 
         per_layer = self.values(tokens).chunk(len(self.value_layers), dim=-1)  # (B, T, C) each
         values = dict(zip(self.value_layers, per_layer, strict=True))
@@ -314,7 +318,7 @@ class GPT(nn.Module):
         return {**counts, "scalars": total - sum(counts.values()), "total": total}
 
     def flops_per_token(self):
-        """Forward and backward: 6 a matrix weight, 12 C a key that a query sees (PaLM, arXiv 2204.02311)."""
+        """Forward and backward: 6 a matrix weight, 12 C a key in sight (PaLM, arXiv 2204.02311)."""
         counts = self.parameter_counts()
         return 6 * (counts["matrices"] + counts["head"]) + 12 * self.size.dim * sum(self.windows)
 
@@ -332,7 +336,7 @@ POLAR_EXPRESS = (
 
 
 def orthogonalise(g):
-    """Nearest semi-orthogonal matrices to g: (N, rows, columns), all singular values pushed to about 1."""
+    """g: (N, rows, columns) with all singular values pushed to about 1."""
     tall = g.size(-2) > g.size(-1)
     x = g.mT if tall else g
     x = x / (x.norm(dim=(-2, -1), keepdim=True) * 1.01 + 1e-6)
@@ -343,14 +347,14 @@ def orthogonalise(g):
 
 
 def muon_update(weight, grad, mean, variance, lr, momentum, decay, dtype):
-    """One Muon step on matrices of one shape, in place (Jordan et al. 2024, with NorMuon, arXiv 2510.05491).
+    """One Muon step on matrices of one shape, in place (Jordan et al. 2024).
 
-    weight, grad, mean: (N, rows, columns); variance: (N, rows, 1) or (N, 1, columns), along the longer side;
-    lr, momentum, decay: 0-D tensors, so that a compiled step is not compiled again when they change.
+    weight, grad, mean: (N, rows, columns); variance: (N, rows, 1) or, for wide ones, (N, 1, columns);
+    lr, momentum, decay: 0-D tensors, so that a change of them does not compile the step again.
     """
     mean.lerp_(grad, 1 - momentum)
     update = orthogonalise(torch.lerp(grad, mean, momentum).to(dtype)).float()  # Nesterov
-    # NorMuon: neurons whose updates are always large get smaller ones; the matrix's norm is kept.
+    # NorMuon (arXiv 2510.05491): neurons with large updates get smaller ones; the norm is kept.
     axis = -1 if variance.size(-1) == 1 else -2
     variance.lerp_(update.square().mean(dim=axis, keepdim=True), 1 - MUON_BETA2)
     length = update.norm(dim=(-2, -1), keepdim=True)
@@ -371,9 +375,7 @@ class Muon(torch.optim.Optimizer):
         groups = [{"params": group} for group in by_shape.values()]
         super().__init__(groups, {"lr": lr, "momentum": MOMENTUM, "weight_decay": MATRIX_DECAY})
         self.dtype = dtype
-        self.update = (
-            torch.compile(muon_update, dynamic=False, fullgraph=True) if compiled else muon_update
-        )
+        self.update = torch.compile(muon_update, dynamic=False) if compiled else muon_update
 
     @torch.no_grad()
     def step(self):
@@ -393,10 +395,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def make_optimizers(model, dtype, compiled):
-    """Muon for the blocks' matrices, AdamW for the rest, with every parameter in exactly one group."""
+    """Muon for the blocks' matrices, AdamW for the rest; every parameter in exactly one group."""
     scale = (model.size.dim / 768) ** -0.5
-    betas = (ADAM_BETA1, ADAM_BETA2)
-    others = [model.x0_weight, model.bigram_weight, model.smear_weight, model.smear_gate.weight]
+    gates = [model.bigram_weight, model.smear_weight, model.smear_gate.weight]
 
     def adam(params, lr, decay=0.0, beta1=ADAM_BETA1):
         return {"params": params, "lr": lr, "weight_decay": decay, "betas": (beta1, ADAM_BETA2)}
@@ -407,20 +408,15 @@ def make_optimizers(model, dtype, compiled):
         adam([model.bigram.weight], BIGRAM_LR * scale, EMBED_DECAY),
         adam([model.head.weight], HEAD_LR * scale, HEAD_DECAY),
         adam([model.resid_weight], RESID_LR),
-        adam(others, SCALAR_LR, beta1=SCALAR_BETA1),
+        adam([model.x0_weight], X0_LR, beta1=X0_BETA1),
+        adam(gates, GATE_LR),
     ]
-    adamw = torch.optim.AdamW(groups, betas=betas, eps=1e-10, fused=True)
-    muon = Muon(list(model.blocks.parameters()), MATRIX_LR, dtype, compiled)
-    grouped = [
-        p
-        for optimizer in (adamw, muon)
-        for group in optimizer.param_groups
-        for p in group["params"]
-    ]
-    assert sorted(map(id, grouped)) == sorted(map(id, model.parameters())), (
-        "a parameter was forgotten"
-    )
-    for group in adamw.param_groups + muon.param_groups:
+    adamw = torch.optim.AdamW(groups, eps=1e-10, fused=True)
+    muon = Muon(model.blocks.parameters(), MATRIX_LR, dtype, compiled)
+    all_groups = adamw.param_groups + muon.param_groups
+    grouped = [id(p) for group in all_groups for p in group["params"]]
+    assert sorted(grouped) == sorted(map(id, model.parameters())), "a parameter was forgotten"
+    for group in all_groups:
         group["base_lr"] = group["lr"]
     return adamw, muon
 
@@ -429,14 +425,15 @@ def make_optimizers(model, dtype, compiled):
 
 
 def lr_multiplier(progress):
-    """Constant, then a straight line down to FINAL_LR. There is no warmup: it costs more than it gives."""
-    left = min(1.0, (1.0 - progress) / WARMDOWN)
+    """Constant, then a straight line down to FINAL_LR. Warmup costs more than it gives."""
+    left = 1.0 if progress <= 1.0 - WARMDOWN else (1.0 - progress) / WARMDOWN
     return FINAL_LR + (1.0 - FINAL_LR) * left
 
 
 def muon_momentum(progress):
     """From MOMENTUM_START to MOMENTUM in a straight line, then constant."""
-    return MOMENTUM_START + (MOMENTUM - MOMENTUM_START) * min(1.0, progress / MOMENTUM_RAMP)
+    risen = 1.0 if progress >= MOMENTUM_RAMP else progress / MOMENTUM_RAMP
+    return MOMENTUM_START + (MOMENTUM - MOMENTUM_START) * risen
 
 
 def decay_multiplier(progress):
@@ -469,7 +466,7 @@ PEAK_FLOPS = {  # dense bfloat16, by a part of the device's name
 
 
 class LateScalar:
-    """Reads a device's number one step late, so that the host never waits for the step in flight."""
+    """Reads a number one step late, so that the host never waits for the step in flight."""
 
     def __init__(self, device):
         self.cuda = device.type == "cuda"
@@ -478,7 +475,7 @@ class LateScalar:
         self.count = 0
 
     def swap(self, value):
-        """Hand in this step's 0-D tensor; returns the float of the step before, None at the first."""
+        """Hand in this step's 0-D tensor; returns the last step's float, None at the first."""
         now, before = self.count % 2, (self.count + 1) % 2
         self.slots[now].copy_(value, non_blocking=True)
         if self.cuda:
@@ -496,13 +493,11 @@ class Log:
         self.peak = next((flops for part, flops in PEAK_FLOPS.items() if part in name), math.inf)
         self.live, self.batch, self.flops_per_token = device.type == "cuda", batch, flops_per_token
         self.step, self.smooth, self.printed = 0, 0.0, -1.0
-        self.last = self.start = (
-            time.perf_counter()
-        )  # the budget began after `start`, at `start_step`
-        self.start_step = 0
+        self.last = self.start = time.perf_counter()
+        self.start_step = 0  # steps before the budget began, at `start`
 
     def seconds(self):
-        """Since the budget began."""
+        """Since the budget began, on this script's clock."""
         return time.perf_counter() - self.start
 
     def mfu(self, tokens, seconds):
@@ -510,7 +505,7 @@ class Log:
         return 100 * self.flops_per_token * tokens / max(seconds, 1e-9) / self.peak
 
     def update(self, loss, progress, lrm, epoch):
-        """Note one step with the loss of the step before (None at the first), and print the live line."""
+        """Note one step, with the loss of the step before (None at the first); print the live line."""
         now = time.perf_counter()
         dt, self.last = now - self.last, now
         self.step += 1
@@ -528,8 +523,8 @@ class Log:
         debiased = self.smooth / (1 - 0.9 ** (self.step - 1))
         remaining = self.seconds() * (1 - progress) / progress if progress else TIME_BUDGET
         line = (
-            f"step {self.step - 1:05d} ({100 * progress:.1f}%) | loss: {debiased:.6f} | lrm: {lrm:.2f} | "
-            f"dt: {dt * 1000:.0f}ms | tok/sec: {int(self.batch / dt):,} | "
+            f"step {self.step - 1:05d} ({100 * progress:.1f}%) | loss: {debiased:.6f} | "
+            f"lrm: {lrm:.2f} | dt: {dt * 1000:.0f}ms | tok/sec: {int(self.batch / dt):,} | "
             f"mfu: {self.mfu(self.batch, dt):.1f}% | epoch: {epoch} | remaining: {remaining:.0f}s"
         )
         print(f"\r{line}    " if self.live else line, end="" if self.live else "\n", flush=True)
@@ -571,11 +566,9 @@ def print_summary(model, log, val_bpb, training_seconds, total_seconds):
 
 def choose_size(device):
     """The largest size that the device's memory holds."""
-    memory = (
-        torch.cuda.get_device_properties(device).total_memory / 2**30
-        if device.type == "cuda"
-        else 0
-    )
+    if device.type != "cuda":
+        return SIZES[-1]
+    memory = torch.cuda.get_device_properties(device).total_memory / 2**30
     return next(size for size in SIZES if memory >= size.memory)
 
 
@@ -593,9 +586,7 @@ def train(model, loader, optimizers, accumulate, log, device):
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         log.update(late.swap(loss.detach()), loader.progress, lrm, epoch)
-        if (
-            log.step == 1
-        ):  # Python's collector would stall a step now and then; what lives now lives on
+        if log.step == 1:  # the collector would stall steps later on; what lives now lives on
             gc.collect()
             gc.freeze()
             gc.disable()
@@ -605,9 +596,8 @@ def main():
     """Build, train, score, report."""
     began = time.perf_counter()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
-    dtype = torch.bfloat16 if capability >= (8, 0) else torch.float32
-    compiled = capability >= (7, 0)  # what Triton supports
+    dtype = torch.bfloat16 if capability(device) >= (8, 0) else torch.float32
+    compiled = capability(device) >= (7, 0)  # what Triton supports
     torch.set_float32_matmul_precision("high")
 
     tokenizer = Tokenizer.from_directory()
@@ -624,7 +614,7 @@ def main():
     log = Log(device, accumulate * rows * MAX_SEQ_LEN, model.flops_per_token())
     run = torch.compile(model, dynamic=False) if compiled else model
     kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-    if capability == (9, 0):  # there, and not elsewhere, cuDNN's kernel is the fastest
+    if capability(device) == (9, 0):  # there, and not elsewhere, cuDNN's kernel is the fastest
         kernels.insert(0, SDPBackend.CUDNN_ATTENTION)
     with sdpa_kernel(kernels, set_priority=True):
         train(run, loader, optimizers, accumulate, log, device)
