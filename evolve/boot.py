@@ -7,6 +7,7 @@ here. What an earlier engine left behind (refs, worktrees) is repaired from the 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from evolve import settings as config
 from evolve.context import Context
-from evolve.journal import Journal
+from evolve.journal import Journal, Reader
 from evolve.ledger import JournalLedger
 from evolve.lineage import Lineage
 from evolve.lock import EngineLock
 from evolve.model import Event, EvolveError, NothingToDo, Operator, Run
 from evolve.noise import pooled
-from evolve.places import JOURNAL, LOCK, state_folder
+from evolve.places import JOURNAL, LOCK, STATE, state_folder
 from evolve.propose.operators import Proposal, Proposer
 from evolve.propose.prompts import validate_template
 from evolve.propose.vetting import code_hash
@@ -31,13 +32,15 @@ from evolve.settings import Settings
 from evolve.standing import refresh_noise
 from evolve.stopping import in_words, reason_to_stop
 from harness import sandbox
-from harness.dataset import DataConfig, Dataset, prepare_dataset
+from harness.dataset import DataConfig, Dataset, load_dataset, prepare_dataset
 from harness.device import Machine, detect
 
 if TYPE_CHECKING:
     from evolve.propose.claude import ClaudeProposer
 
 Tell = Callable[[], None]
+_OVERRIDES = "overrides of {}"  # journal key of a run's command-line settings
+_DATASET = "data set of {}"  # journal key of the folder that a run trains on
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def boot(
     """Bring a workspace to the point where its loops can run; releases lock and journal at the end."""
     workspace = workspace.resolve()
     machine = detect()
+    overrides = remembered(workspace, name) | overrides
     settings = config.load(workspace, gpu=bool(machine.gpus), overrides=overrides)
     lineage = Lineage(
         workspace, settings.workspace.script, settings.workspace.branch, name or "check"
@@ -81,7 +85,7 @@ def boot(
         dataset = _dataset(settings, journal, resumed, tell)
         device = _device(settings, machine)
         fingerprint = _fingerprint(settings, machine, dataset, device, level)
-        run = resumed or _new_run(journal, lineage, settings, name, fingerprint)
+        run = resumed or _new_run(journal, lineage, settings, name, fingerprint, dataset, overrides)
         _comparable(run, fingerprint, settings)
         lineage = Lineage(workspace, settings.workspace.script, run.branch, run.name)
         context = Context(
@@ -102,6 +106,8 @@ def boot(
             _seed(context)
         if resumed is not None:
             journal.note_settings(config.flatten(settings), "the start")
+        if resumed is not None and overrides:
+            journal.set_meta(_OVERRIDES.format(run.name), json.dumps(overrides))
         _repair(context)
         refresh_noise(context)
         journal.set_meta("sandbox", level)
@@ -119,6 +125,18 @@ def boot(
         )
         tell()
         yield Boot(context, lock, tell)
+
+
+def remembered(workspace: Path, name: str | None) -> dict[str, str]:
+    """The command-line settings with which the run that would go on was started; empty for a new one."""
+    path = workspace / STATE / JOURNAL
+    if not path.exists():
+        return {}
+    with Journal.reader(path) as reader:
+        run = _resumable(reader, name)
+        stored = reader.meta(_OVERRIDES.format(run.name)) if run else ""
+    overrides: dict[str, str] = json.loads(stored or "{}")
+    return overrides
 
 
 def sandbox_level(settings: Settings, *, allow_weak: bool) -> str:
@@ -194,14 +212,25 @@ def _teller(journal: Journal, on_event: Callable[[Event], None] | None) -> Tell:
     return tell
 
 
-def _resumable(journal: Journal, name: str | None) -> Run | None:
+def _resumable(journal: Reader, name: str | None) -> Run | None:
     """The run to go on with: the newest one, unless another name asks for a new one."""
     run = journal.current_run()
     return run if run is not None and name in (None, run.name) else None
 
 
 def _dataset(settings: Settings, journal: Journal, resumed: Run | None, tell: Tell) -> Dataset:
-    """Find or build the data set; progress goes into the event log, so every client sees it."""
+    """The data set of the run that goes on, or the one that the settings ask for, found or built.
+
+    A run keeps the folder it began with: text of the Python installation, say, changes with every package.
+    """
+    if resumed is not None:
+        dataset = load_dataset(Path(journal.meta(_DATASET.format(resumed.name))))
+        if resumed.fingerprint["dataset"] != dataset.manifest_sha256:
+            raise EvolveError(
+                f"The data set of run “{resumed.name}” has changed, so new scores could not be compared with "
+                "its old ones. Put it back, or start a new run with `autoresearch run --name NAME`."
+            )
+        return dataset
     told = time.monotonic()
     journal.record_event("data", "Looking for the data set.")
 
@@ -212,15 +241,7 @@ def _dataset(settings: Settings, journal: Journal, resumed: Run | None, tell: Te
             journal.record_event("data", f"{message} ({fraction:.0%})")
             tell()
 
-    dataset = prepare_dataset(data_config(settings), progress)
-    if resumed is not None:
-        before = resumed.fingerprint.get("dataset", dataset.manifest_sha256)
-        if before != dataset.manifest_sha256:
-            raise EvolveError(
-                f"The data set of run “{resumed.name}” is gone or has changed, so new scores could not be "
-                "compared with its old ones. Start a new run with `autoresearch run --name NAME`."
-            )
-    return dataset
+    return prepare_dataset(data_config(settings), progress)
 
 
 def _fingerprint(
@@ -233,6 +254,7 @@ def _fingerprint(
     return {
         "device": gpu.name if gpu else "cpu",
         "budget": f"{amount:g} {budget.kind}",
+        "data": json.dumps(settings.data.model_dump(mode="json"), sort_keys=True),
         "dataset": dataset.manifest_sha256,
         "eval_tokens": str(settings.data.eval_tokens),
         "byte_count": settings.scoring.byte_count,
@@ -257,10 +279,16 @@ def _new_run(
     settings: Settings,
     name: str | None,
     fingerprint: dict[str, str],
+    dataset: Dataset,
+    overrides: dict[str, str],
 ) -> Run:
     commit, _ = lineage.head()
+    chosen = name or journal.free_run_name()
+    # Before the run itself, so that a run without them cannot exist.
+    journal.set_meta(_DATASET.format(chosen), str(dataset.path))
+    journal.set_meta(_OVERRIDES.format(chosen), json.dumps(overrides))
     return journal.create_run(
-        name=name or journal.free_run_name(),
+        name=chosen,
         branch=lineage.branch,
         base_commit=commit,
         settings=settings.model_dump(mode="json"),

@@ -33,12 +33,13 @@ class Plan:
 def check(folder: Path, name: str | None, overrides: dict[str, str], *, allow_weak: bool) -> Plan:
     """Check settings, git, engine and sandbox. Raises EvolveError with what is wrong and what to do."""
     from evolve import settings as config
-    from evolve.boot import sandbox_level
+    from evolve.boot import remembered, sandbox_level
     from evolve.lineage import Lineage
     from harness.device import detect
     from tui.commands.live import ALIVE, current_snapshot
 
     machine = detect()
+    overrides = remembered(folder, name) | overrides
     settings = config.load(folder, gpu=bool(machine.gpus), overrides=overrides)
     Lineage(folder, settings.workspace.script, settings.workspace.branch, name or "check").check()
     snapshot = current_snapshot(folder)
