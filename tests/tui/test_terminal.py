@@ -95,7 +95,7 @@ def test_a_live_run_costs_little():
         terminal.expect(KEY_LINE)
         terminal.pump(1.0)
         assert len(terminal.written) < 80_000  # first paint
-        rate, _ = terminal.rate(3.0)
+        rate, _ = terminal.rate(2.0)
         assert 0 < rate < 4_000
         assert terminal.memory_mb() < 120
 

@@ -17,6 +17,7 @@ BRAILLE = 0x2800
 # Dot bits of a braille cell, by row and then by column.
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 WARMUP = 0.1  # the first losses are so high that they would flatten everything after them
+DASH = 6  # dot columns of a dash and its gap of two
 LABEL = 6  # columns of the axis labels
 
 
@@ -90,11 +91,10 @@ def _braille(
         heights = trace(points, columns * 2, *limits, rows * 4)
         before: int | None = None
         for x, y in enumerate(heights):
-            dashed_out = ink is Ink.RIVAL and x % 4 >= 2
-            if y is None or dashed_out:
+            if y is None or (ink is Ink.RIVAL and x % DASH >= DASH - 2):
                 before = y
                 continue
-            near = y if before is None or ink is Ink.RIVAL else before
+            near = y if before is None else before
             for dot in range(min(y, near + (near < y)), max(y, near - (near > y)) + 1):
                 bits[dot // 4][x // 2] |= DOTS[dot % 4][x % 2]
                 inks[dot // 4][x // 2] = ink

@@ -104,7 +104,7 @@ def _running_facts(state: ViewState, running: RunningView) -> list[tuple[str, st
         ]
         if progress.tokens_per_second is not None:
             facts.append(("tokens/s", count(progress.tokens_per_second)))
-        if progress.mfu_percent is not None:
+        if progress.mfu_percent:  # a script on a CPU prints 0
             facts.append(("MFU", f"{progress.mfu_percent:.1f}%"))
         if progress.step is not None:
             facts.append(("step", str(progress.step)))
