@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from evolve.context import Context
 
 ATTEMPTS = 8  # briefs tried for one child before the loop waits for something to change
+PAIRS = 16  # draws for two parents that are not of one line
 REPAIRS = 2  # tries to mend one crashed candidate
 
 
@@ -147,15 +148,10 @@ class Nursery:
         living = members(context)
         family = {c.id: c for c in everybody}
         for operator in sorted(lag, key=lambda o: lag[o] + rng.random() * 0.5, reverse=True):
-            parents = choose_parents(living, rng, operator)
-            if operator is not Operator.CROSSOVER:
-                return operator, parents
-            # A parent and its own descendant have nothing to exchange.
-            if len(parents) == 2 and not (
-                parents[0] in ancestors(family, parents[1])
-                or parents[1] in ancestors(family, parents[0])
-            ):
-                return operator, parents
+            for _ in range(PAIRS if operator is Operator.CROSSOVER else 1):
+                parents = choose_parents(living, rng, operator)
+                if operator is not Operator.CROSSOVER or _unrelated(family, parents):
+                    return operator, parents
         return Operator.TUNE, choose_parents(living, rng, Operator.TUNE)
 
     def _to_repair(self) -> Candidate | None:
@@ -196,6 +192,14 @@ class Nursery:
             return False
         enrol(context, proposal, digest)
         return True
+
+
+def _unrelated(family: dict[int, Candidate], parents: tuple[int, ...]) -> bool:
+    """Two parents of which neither descends from the other: only they have something to exchange."""
+    if len(parents) < 2:
+        return False
+    first, second = parents
+    return first not in ancestors(family, second) and second not in ancestors(family, first)
 
 
 def enrol(context: Context, proposal: Proposal, digest: str) -> int:

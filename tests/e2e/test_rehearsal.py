@@ -43,13 +43,13 @@ def test_one_command_evolves_train_py(tmp_path: Path) -> None:
     made = autoresearch(tmp_path, "init", str(workspace))
     assert made.returncode == 0, made.stderr
 
-    ran = autoresearch(workspace, "run", "--headless", "--max", "5", *SMALL)
+    ran = autoresearch(workspace, "run", "--headless", "--max", "6", *SMALL)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "5 candidates" in ran.stdout
+    assert "6 candidates" in ran.stdout
 
     results = json.loads(autoresearch(workspace, "results", "--json").stdout)
     children = [row for row in results if row["parents"]]
-    assert len(children) >= 5
+    assert len(children) >= 6
     assert {row["operator"] for row in children} >= {"crossover"}
     assert any(row["scores"] for row in children)
 
@@ -72,7 +72,7 @@ def test_one_command_evolves_train_py(tmp_path: Path) -> None:
     assert status["run"]["state"] == "finished"
 
     # What is done is done: the same command again has nothing to do, and says so.
-    again = autoresearch(workspace, "run", "--headless", "--max", "5", *SMALL)
+    again = autoresearch(workspace, "run", "--headless", "--max", "6", *SMALL)
     assert again.returncode == 3
     assert "Nothing to do" in again.stderr
     assert "Traceback" not in ran.stderr + again.stderr
