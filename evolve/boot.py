@@ -32,7 +32,8 @@ from evolve.settings import Settings
 from evolve.standing import refresh_noise
 from evolve.stopping import in_words, reason_to_stop
 from harness import sandbox
-from harness.dataset import DataConfig, Dataset, load_dataset, prepare_dataset
+from harness.apart import prepare_apart
+from harness.dataset import DataConfig, Dataset, load_dataset
 from harness.device import Machine, detect
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def _dataset(settings: Settings, journal: Journal, resumed: Run | None, tell: Te
             journal.record_event("data", f"{message} ({fraction:.0%})")
             tell()
 
-    return prepare_dataset(data_config(settings), progress)
+    return prepare_apart(data_config(settings), progress)
 
 
 def _fingerprint(

@@ -136,7 +136,7 @@ def headless(folder: Path, chosen: Options) -> int:
 def prepare_run(folder: Path, chosen: Options) -> None:
     """Check what can be checked beforehand, print the plan, and make the data ready with a progress bar."""
     from evolve.boot import data_config
-    from harness.dataset import prepare_dataset
+    from harness.apart import prepare_apart
     from tui.commands.bar import Bar
     from tui.commands.plan import check, plan_table
 
@@ -144,7 +144,7 @@ def prepare_run(folder: Path, chosen: Options) -> None:
     print(plan_table(plan), flush=True)
     if plan.resumed is None:  # a run that goes on keeps its own data, which the engine looks up
         with Bar() as bar:
-            prepare_dataset(data_config(plan.settings), bar)
+            prepare_apart(data_config(plan.settings), bar)
 
 
 def _run(args: argparse.Namespace) -> int:
