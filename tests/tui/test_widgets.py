@@ -264,6 +264,8 @@ def test_the_key_line_always_has_help_and_detach():
     paused = ViewState(snapshot=snapshot(engine=EngineView("paused", 1, 0.1, "")))
     assert "p resume" in text_of(KeyLine(LIVE)(paused, 80, 1))
     assert "p pause" not in text_of(KeyLine(LIVE)(replace(STATE, read_only=True), 120, 1))
+    alone = ViewState(snapshot=snapshot(engine=EngineView("none", None, None, "")))
+    assert "Q stop" not in text_of(KeyLine(LIVE)(alone, 200, 1))
 
 
 def test_rows_say_score_kin_maker_and_verdict():

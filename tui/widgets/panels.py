@@ -12,6 +12,7 @@ from tui.state import (
     ViewState,
     advice,
     connection_word,
+    engine_alive,
     engine_word,
     pending,
     population_size,
@@ -135,7 +136,8 @@ class KeyLine:
 
     def __call__(self, state: ViewState, columns: int, rows: int) -> list[Line]:
         """One line."""
-        shown = [k for k in keys_of(self._view, read_only=state.read_only) if k.rank]
+        alone = state.snapshot is not None and not engine_alive(state.snapshot.engine)
+        shown = [k for k in keys_of(self._view, read_only=state.read_only or alone) if k.rank]
         paused = engine_word(state).text == "PAUSED"
         parts = []
         for key in shown:
