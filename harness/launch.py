@@ -202,6 +202,8 @@ def _candidate(
     compile_cache.mkdir(parents=True, exist_ok=True)
     guest = Mount(Path(__file__).resolve().parent / "guest", "/guest")
     data = Mount(folders.data, "/data")
+    # Writable, so that kernels are compiled once and not in every training. It is the one place that a
+    # candidate shares with the next; nothing trusted ever reads it.
     compiled = Mount(compile_cache, "/compile", writable=True)
     script = Mount(folders.job / spec.script, f"{sandbox.JOB}/{spec.script}")
     environment = {

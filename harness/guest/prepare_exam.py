@@ -122,7 +122,8 @@ class Exam:
             slot = self._free.pop()
             start = slot * self._slot_bytes
             target = self._plane[start : start + len(part) * row].view(dtype).view(part.shape)
-            target.copy_(_narrow(part) if dtype != logits.dtype else part)
+            # Converted before it travels: a copy that converts on its way does so on one CPU core.
+            target.copy_(part if dtype == logits.dtype else _narrow(part).to(dtype))
             self._line.send(wire.LOGITS, slot, len(part), TRANSPORT.index(dtype))
 
     def score(self) -> float:
