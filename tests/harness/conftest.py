@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +72,7 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_spec(tiny_dataset: Path) -> ExperimentSpec:
     return ExperimentSpec(
-        name="test",
+        name=f"test-{os.getpid()}",  # a tag of its own, also beside other test processes
         source="",
         seed=1,
         dataset=str(tiny_dataset),

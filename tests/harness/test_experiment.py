@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import select
 import signal
 import subprocess
@@ -242,7 +243,7 @@ def test_what_a_script_leaves_behind_is_ended(run: Run, level: str) -> None:
     result = run(DAEMON, sandbox=level)
     assert result.outcome is Outcome.INVALID
     assert result.log_tail == "parent ends\n"
-    assert tagged_processes("test") == []
+    assert tagged_processes(f"test-{os.getpid()}") == []
 
 
 def tagged_processes(name: str) -> list[int]:
@@ -421,16 +422,16 @@ def test_without_an_engine_it_ends_as_void(tiny_spec: ExperimentSpec, tmp_path: 
 def test_a_killed_runner_takes_everything_with_it(
     tiny_spec: ExperimentSpec, tmp_path: Path, level: str
 ) -> None:
-    directory = tmp_path / "e"
-    spec = replace(tiny_spec, source=HANG, sandbox=level, name="orphan")
+    directory, tag = tmp_path / "e", f"orphan-{os.getpid()}"
+    spec = replace(tiny_spec, source=HANG, sandbox=level, name=tag)
     with start(spec, directory) as runner:
         wait_until(says(directory, "here"))
-        assert tagged_processes("orphan")
+        assert tagged_processes(tag)
         family = children_of(runner.pid)
         assert len(family) >= 3
         runner.kill()
         runner.wait(10)
-    wait_until(lambda: not tagged_processes("orphan"))
+    wait_until(lambda: not tagged_processes(tag))
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family))
     assert not rundir.is_running(directory)
     assert rundir.read_result(directory) is None
