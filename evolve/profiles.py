@@ -9,7 +9,7 @@ from typing import Any
 
 # Small enough that a dozen candidates train within minutes on two CPU cores, and deterministic by tokens.
 _REHEARSAL: dict[str, dict[str, Any]] = {
-    "budget": {"kind": "tokens", "tokens": 400_000, "wall_limit": 180.0},
+    "budget": {"kind": "tokens", "tokens": 200_000, "wall_limit": 180.0},
     "data": {
         "source": "local",
         "sequence_length": 256,

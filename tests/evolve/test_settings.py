@@ -36,7 +36,7 @@ def test_without_any_file_the_defaults_of_the_machine_count(tmp_path: Path) -> N
     assert (gpu.profile, gpu.budget.kind, gpu.budget.seconds) == ("gpu", "seconds", 300)
     assert (gpu.population.size, gpu.stop.candidates, gpu.data.eval_tokens) == (8, 0, 20_971_520)
     cpu = config.load(tmp_path, gpu=False, overrides={})
-    assert (cpu.profile, cpu.budget.kind, cpu.budget.tokens) == ("cpu", "tokens", 400_000)
+    assert (cpu.profile, cpu.budget.kind, cpu.budget.tokens) == ("cpu", "tokens", 200_000)
     assert (cpu.population.size, cpu.stop.candidates, cpu.device.device) == (6, 12, "cpu")
 
 
