@@ -44,6 +44,7 @@ class Samples:
 
     scores: tuple[float, ...]  # val_bpb of its finished trainings, in order
     lines: int = 0  # of its script
+    paired: bool = False  # main's scores are those at the challenger's own seeds, and only those
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,8 @@ class Confirmed:
         return self._undecided(challenger, incumbent, chance, hope, simpler)
 
     def _incumbent_next(self, challenger: Samples, incumbent: Samples) -> bool:
+        if incumbent.paired:
+            return len(incumbent.scores) < len(challenger.scores)
         # Its scores are shared by all contenders, but beyond four times theirs another one says nothing new.
         wanted = min(len(challenger.scores) + LEAD, 4 * max(1, self.max_repeats))
         return len(incumbent.scores) < wanted

@@ -152,9 +152,8 @@ class Engine:
 
     async def _experiment(self, assignment: Assignment) -> None:
         context = self._context
-        seed = len(context.journal.experiments(assignment.candidate))
         experiment = context.journal.start_experiment(
-            assignment.candidate, assignment.purpose, seed
+            assignment.candidate, assignment.purpose, assignment.seed
         )
         context.children_wanted.set()  # a place in the buffer is free
         spec = experiment_spec(context, experiment)

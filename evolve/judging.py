@@ -7,6 +7,7 @@ answers out in one order: journal first, then refs, worktrees and main. It start
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from evolve.acceptance import Action, Judgement, Samples, policy
@@ -19,7 +20,7 @@ from evolve.model import (
     Verdict,
 )
 from evolve.population import survivors
-from evolve.standing import members, refresh_noise
+from evolve.standing import members, paired_noise, refresh_noise
 from harness.spec import Outcome, Result
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Assignment:
 
     candidate: int
     purpose: Purpose
+    seed: int
 
 
 class Judge:
@@ -48,18 +50,18 @@ class Judge:
         """Baseline repeats first, then the contender at hand, then the next ready child."""
         context = self._context
         if len(context.journal.candidate(BASELINE).scores) < self._baseline_repeats():
-            return Assignment(BASELINE, Purpose.BASELINE)
+            return self._assign(BASELINE, Purpose.BASELINE)
         while (contender := self._contender()) is not None:
             judgement = self._judge(contender)
             if judgement.action is Action.REPEAT_CHALLENGER:
-                return Assignment(contender.id, Purpose.CONFIRM)
+                return self._assign(contender.id, Purpose.CONFIRM)
             if judgement.action is Action.REPEAT_INCUMBENT:
                 incumbent = context.incumbent()
                 assert incumbent is not None  # noqa: S101 - a contender has a rival
-                return Assignment(incumbent.id, Purpose.INCUMBENT)
+                return self._assign(incumbent.id, Purpose.INCUMBENT)
             self._carry_out(contender, judgement)
         queue = context.journal.queue()
-        return Assignment(queue[0].id, Purpose.SCREEN) if queue else None
+        return self._assign(queue[0].id, Purpose.SCREEN) if queue else None
 
     def settle(self, experiment: Experiment, result: Result) -> None:
         """Write what a finished experiment came to, and its consequences."""
@@ -123,14 +125,27 @@ class Judge:
         contenders = self._context.journal.candidates_in(CandidateState.CONTENDER)
         return contenders[0] if contenders else None
 
+    def _assign(self, candidate: int, purpose: Purpose) -> Assignment:
+        """Every candidate walks the same list of seeds, 0, 1, 2 …, so any two have their first ones in common."""
+        known = self._context.journal.scores_by_seed(candidate)
+        return Assignment(candidate, purpose, next(s for s in count() if s not in known))
+
     def _judge(self, contender: Candidate) -> Judgement:
+        """Compare the contender with main at its own seeds: what luck a seed brings, it brings to both."""
         context = self._context
         incumbent = context.incumbent()
         assert incumbent is not None  # noqa: S101 - the baseline is the first incumbent
+        ours = context.journal.scores_by_seed(contender.id)
+        theirs = context.journal.scores_by_seed(incumbent.id)
+        shared = [seed for seed in ours if seed in theirs]
         acceptance = context.settings.acceptance
         return policy(
             acceptance.policy, confidence=acceptance.confidence, max_repeats=acceptance.max_repeats
-        ).judge(_samples(contender), _samples(incumbent), context.noise)
+        ).judge(
+            Samples(tuple(ours.values()), contender.lines),
+            Samples(tuple(theirs[seed] for seed in shared), incumbent.lines, paired=True),
+            paired_noise(context),
+        )
 
     def _carry_out(self, contender: Candidate, judgement: Judgement) -> None:
         """Promote or reject; a rejected one may still live in the population."""
@@ -189,7 +204,3 @@ class Judge:
             "Val-Bpb": f"{mean:.6f}" if mean is not None else "",
             "Experiments": str(len(candidate.scores)),
         }
-
-
-def _samples(candidate: Candidate) -> Samples:
-    return Samples(scores=candidate.scores, lines=candidate.lines)

@@ -7,7 +7,7 @@ scale-free, so 0.97 on a GPU and 2.4 in a rehearsal are treated alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -16,6 +16,11 @@ from statistics import fmean, median
 # one repeat does, and the first few repeats overrule it.
 PRIOR_SHARE = 0.0005
 PRIOR_WEIGHT = 1.0
+
+PAIRED_REPEATS = (
+    3  # differences beyond the first of each candidate, before pairing is believed to help …
+)
+PAIRED_SHARE = 0.6  # … and only if it leaves less than this share of the noise
 
 CHILD_SPREAD = (
     2.0  # sigmas by which a child differs from its parent, until the run has shown its own
@@ -66,6 +71,26 @@ def pooled(groups: Iterable[Sequence[float]]) -> Noise:
     prior = PRIOR_SHARE * (abs(median(levels)) if levels else 1.0)
     variance = (squares + PRIOR_WEIGHT * prior**2) / (repeats + PRIOR_WEIGHT)
     return Noise(sigma=math.sqrt(variance), n=repeats)
+
+
+def paired(base: Mapping[int, float], others: Iterable[Mapping[int, float]], total: Noise) -> Noise:
+    """The noise that is left between two candidates trained with the same seeds; each maps seed to score.
+
+    Two trainings with one seed share their data order and much of their luck (common random numbers), so their
+    difference scatters less than two seeds do. How much less is read off the repeats of the differences to
+    `base`. Only clear evidence counts: until it is there, and where the seed means little, `total` comes back.
+    """
+    squares, repeats = 0.0, 0
+    for scores in others:
+        gaps = [scores[seed] - base[seed] for seed in scores if seed in base]
+        if len(gaps) > 1:
+            centre = fmean(gaps)
+            squares += sum((gap - centre) ** 2 for gap in gaps) / 2  # two trainings in each gap
+            repeats += len(gaps) - 1
+    sigma = math.sqrt((squares + PRIOR_WEIGHT * total.sigma**2) / (repeats + PRIOR_WEIGHT))
+    if repeats < PAIRED_REPEATS or sigma > PAIRED_SHARE * total.sigma:
+        return total
+    return Noise(sigma=sigma, n=repeats)
 
 
 def posterior(

@@ -15,7 +15,7 @@ _REHEARSAL: dict[str, dict[str, Any]] = {
         "sequence_length": 256,
         "vocabulary": 1024,
         "eval_tokens": 65_536,
-        "local_mb": 12,
+        "local_mb": 2,
     },
     "device": {"device": "cpu"},
     "sandbox": {"threads": 1},

@@ -214,6 +214,15 @@ class Reader:
         )
         return tuple(rows.experiment(r, self.curve(r["id"]) if curve else ()) for r in found)
 
+    def scores_by_seed(self, candidate: int) -> dict[int, float]:
+        """Seed to val_bpb of a candidate's scored trainings, oldest first."""
+        found = self._all(
+            "SELECT seed, val_bpb FROM experiment WHERE run = ? AND candidate = ? "
+            "AND outcome = 'ok' ORDER BY id",
+            (self.run_id(), candidate),
+        )
+        return {row["seed"]: row["val_bpb"] for row in found}
+
     def all_experiments(self) -> tuple[Experiment, ...]:
         """Every training of the run, oldest first, without logs, tracebacks and curves."""
         found = self._all(

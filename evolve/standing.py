@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evolve.noise import Posterior, child_spread, pooled, posterior
+from evolve.noise import Noise, Posterior, child_spread, paired, pooled, posterior
 from evolve.population import Member
 from evolve.propose.vetting import normalise
 
@@ -41,6 +41,16 @@ def refresh_noise(context: Context) -> None:
     if noise != context.noise:
         context.noise = noise
         context.journal.set_sigma(noise.sigma if noise.n else None)
+
+
+def paired_noise(context: Context) -> Noise:
+    """The noise between two candidates at the same seeds, as far as the run has shown it."""
+    journal = context.journal
+    repeated = [c.id for c in journal.candidates() if len(c.scores) > 1]
+    if len(repeated) < 2:
+        return context.noise
+    base, *others = (journal.scores_by_seed(number) for number in repeated)
+    return paired(base, others, context.noise)
 
 
 def _spread(context: Context, everybody: dict[int, Candidate]) -> float:

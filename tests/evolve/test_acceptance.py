@@ -16,7 +16,7 @@ from evolve.acceptance import (
     policy,
 )
 from evolve.model import UsageError
-from evolve.noise import Noise, pooled
+from evolve.noise import Noise, paired, pooled
 
 NOISE = Noise(sigma=0.01, n=20)
 
@@ -150,3 +150,51 @@ def test_a_true_gain_is_found(gain: float, max_repeats: int, power: float) -> No
     gains = [0.0] * 10 + [gain]
     found = share(150, lambda rng: 10 in search(rule, rng, gains, 0.011))
     assert found >= power
+
+
+# ---- the same seeds on both sides ------------------------------------------------------------------------
+
+
+def paired_search(rng: random.Random, gains: list[float], common: float) -> list[int]:
+    """As `search`, but as the engine pairs: both sides walk the seeds 0, 1, 2 …, and `common` is the share of
+    the variance that a seed brings to whatever is trained with it."""
+    sigma, luck = 0.01, {}
+
+    def score(level: float, seed: int) -> float:
+        shared = luck.setdefault(seed, rng.gauss(0, sigma * common**0.5))
+        return level + shared + rng.gauss(0, sigma * (1 - common) ** 0.5)
+
+    tables = [{seed: score(1.0, seed) for seed in range(3)}]
+    levels, main_is, promoted = [1.0], 0, []
+    for number, gain in enumerate(gains):
+        levels.append(levels[main_is] - gain * sigma)
+        tables.append({0: score(levels[-1], 0)})
+        while True:
+            ours, theirs = tables[-1], tables[main_is]
+            judgement = Confirmed().judge(
+                Samples(tuple(ours.values())),
+                Samples(tuple(theirs[s] for s in ours if s in theirs), paired=True),
+                paired(tables[0], tables[1:], pooled([list(t.values()) for t in tables])),
+            )
+            if judgement.action is Action.PROMOTE:
+                promoted.append(number)
+                main_is = len(tables) - 1
+            if judgement.action in {Action.PROMOTE, Action.REJECT}:
+                break
+            side = main_is if judgement.action is Action.REPEAT_INCUMBENT else len(tables) - 1
+            seed = next(s for s in range(99) if s not in tables[side])
+            tables[side][seed] = score(levels[side], seed)
+    return promoted
+
+
+@pytest.mark.parametrize(
+    "common", [0.0, 0.9]
+)  # a seed means nothing; a seed means nearly everything
+def test_pairing_moves_main_for_nothing_no_more_often(common: float) -> None:
+    moved = share(100, lambda rng: bool(paired_search(rng, [0.0] * 100, common)))
+    assert moved <= 0.06
+
+
+def test_pairing_finds_a_gain_that_seeds_would_hide() -> None:
+    found = share(60, lambda rng: 10 in paired_search(rng, [0.0] * 10 + [3.0], 0.9))
+    assert found >= 0.85

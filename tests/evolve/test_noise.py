@@ -11,6 +11,7 @@ from evolve.noise import (
     Noise,
     Posterior,
     child_spread,
+    paired,
     pooled,
     posterior,
     probability_better,
@@ -110,3 +111,17 @@ def test_the_spread_of_children_leaves_the_noise_out() -> None:
     assert child_spread([*deltas, *[5.0] * 40], noise) < 0.04  # wrecks do not count
     assert child_spread([0.5], noise) == 0.02  # too few: twice the noise
     assert child_spread([0.0] * 20, noise) == 0.01  # never less than the noise
+
+
+def test_pairing_is_believed_only_on_clear_evidence() -> None:
+    total = Noise(0.02, 4)
+    base = {0: 1.00, 1: 1.04, 2: 0.98, 3: 1.01}
+    alike = {seed: score - 0.01 for seed, score in base.items()}
+    assert (
+        paired(base, [{0: 0.99}, {0: 0.98, 1: 1.02}], total) == total
+    )  # one difference is no evidence
+    believed = paired(base, [alike], total)
+    assert believed.sigma == pytest.approx(0.01)  # the prior still weighs one repeat
+    assert believed.n == 3
+    unlike = {0: 1.04, 1: 0.99, 2: 1.03, 3: 0.96}
+    assert paired(base, [unlike, unlike], total) == total
