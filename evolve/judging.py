@@ -19,6 +19,7 @@ from evolve.model import (
     Purpose,
     Verdict,
 )
+from evolve.noise import at_seeds
 from evolve.population import survivors
 from evolve.standing import members, paired_noise, refresh_noise
 from harness.spec import Outcome, Result
@@ -131,20 +132,20 @@ class Judge:
         return Assignment(candidate, purpose, next(s for s in count() if s not in known))
 
     def _judge(self, contender: Candidate) -> Judgement:
-        """Compare the contender with main at its own seeds: what luck a seed brings, it brings to both."""
+        """Compare the contender with main at its own seeds: the luck that a seed brings, it brings to both."""
         context = self._context
         incumbent = context.incumbent()
         assert incumbent is not None  # noqa: S101 - the baseline is the first incumbent
         ours = context.journal.scores_by_seed(contender.id)
         theirs = context.journal.scores_by_seed(incumbent.id)
-        shared = [seed for seed in ours if seed in theirs]
+        between = paired_noise(context)
         acceptance = context.settings.acceptance
         return policy(
             acceptance.policy, confidence=acceptance.confidence, max_repeats=acceptance.max_repeats
         ).judge(
             Samples(tuple(ours.values()), contender.lines),
-            Samples(tuple(theirs[seed] for seed in shared), incumbent.lines, paired=True),
-            paired_noise(context),
+            Samples(at_seeds(theirs, ours, between, context.noise), incumbent.lines, paired=True),
+            between,
         )
 
     def _carry_out(self, contender: Candidate, judgement: Judgement) -> None:

@@ -17,6 +17,7 @@ from statistics import fmean, median
 PRIOR_SHARE = 0.0005
 PRIOR_WEIGHT = 1.0
 
+PAIRED_PRIOR = 0.5  # share of the variance that a seed explains, until the run has shown it
 PAIRED_REPEATS = (
     3  # differences beyond the first of each candidate, before pairing is believed to help …
 )
@@ -91,6 +92,20 @@ def paired(base: Mapping[int, float], others: Iterable[Mapping[int, float]], tot
     if repeats < PAIRED_REPEATS or sigma > PAIRED_SHARE * total.sigma:
         return total
     return Noise(sigma=sigma, n=repeats)
+
+
+def at_seeds(
+    scores: Mapping[int, float], seeds: Iterable[int], between: Noise, total: Noise
+) -> tuple[float, ...]:
+    """What a candidate is taken to score at those of `seeds` that it was trained with, given all its scores.
+
+    A single score at one seed is as lucky as any other, so it is drawn towards the candidate's mean by as much
+    as seeds do not explain: all of it would compare every child with one training, none of it would forget
+    that a seed brings luck to both sides. `between` is the noise between equal seeds, from `paired`.
+    """
+    share = PAIRED_PRIOR if between is total else 1 - (between.sigma / total.sigma) ** 2
+    centre = fmean(scores.values())
+    return tuple(centre + share * (scores[seed] - centre) for seed in seeds if seed in scores)
 
 
 def posterior(

@@ -16,7 +16,7 @@ from evolve.acceptance import (
     policy,
 )
 from evolve.model import UsageError
-from evolve.noise import Noise, paired, pooled
+from evolve.noise import Noise, at_seeds, paired, pooled
 
 NOISE = Noise(sigma=0.01, n=20)
 
@@ -171,10 +171,12 @@ def paired_search(rng: random.Random, gains: list[float], common: float) -> list
         tables.append({0: score(levels[-1], 0)})
         while True:
             ours, theirs = tables[-1], tables[main_is]
+            total = pooled([list(t.values()) for t in tables])
+            between = paired(tables[0], tables[1:], total)
             judgement = Confirmed().judge(
                 Samples(tuple(ours.values())),
-                Samples(tuple(theirs[s] for s in ours if s in theirs), paired=True),
-                paired(tables[0], tables[1:], pooled([list(t.values()) for t in tables])),
+                Samples(at_seeds(theirs, ours, between, total), paired=True),
+                between,
             )
             if judgement.action is Action.PROMOTE:
                 promoted.append(number)

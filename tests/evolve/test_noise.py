@@ -10,6 +10,7 @@ from evolve.noise import (
     PRIOR_SHARE,
     Noise,
     Posterior,
+    at_seeds,
     child_spread,
     paired,
     pooled,
@@ -125,3 +126,11 @@ def test_pairing_is_believed_only_on_clear_evidence() -> None:
     assert believed.n == 3
     unlike = {0: 1.04, 1: 0.99, 2: 1.03, 3: 0.96}
     assert paired(base, [unlike, unlike], total) == total
+
+
+def test_a_score_at_one_seed_is_drawn_towards_the_mean_by_what_seeds_do_not_explain() -> None:
+    total, scores = Noise(0.02, 4), {0: 0.98, 1: 1.00, 2: 1.02}
+    assert at_seeds(scores, [0, 7], total, total) == pytest.approx(
+        (0.99,)
+    )  # half, as long as nothing is known
+    assert at_seeds(scores, [0, 2], Noise(0.002, 9), total) == pytest.approx((0.9802, 1.0198))
