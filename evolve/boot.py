@@ -83,49 +83,76 @@ def boot(
         journal.refuse_pending("That engine has ended; ask again.")
         tell = _teller(journal, on_event)
         resumed = _resumable(journal, name)
-        dataset = _dataset(settings, journal, resumed, tell)
-        device = _device(settings, machine)
-        fingerprint = _fingerprint(settings, machine, dataset, device, level)
-        run = resumed or _new_run(journal, lineage, settings, name, fingerprint, dataset, overrides)
-        _comparable(run, fingerprint, settings)
-        lineage = Lineage(workspace, settings.workspace.script, run.branch, run.name)
-        context = Context(
-            workspace=workspace,
-            state=state,
-            journal=journal,
-            lineage=lineage,
-            settings=settings,
-            machine=machine,
-            dataset=dataset,
-            device=device,
-            sandbox=level,
-            fingerprint=fingerprint,
-            noise=pooled(()),
-            started=time.time(),
+        context = _context(
+            workspace, settings, machine, lineage, journal, resumed, level, name, overrides, tell
         )
-        if not journal.candidates():
-            _seed(context)
-        if resumed is not None:
-            journal.note_settings(config.flatten(settings), "the start")
-        if resumed is not None and overrides:
-            journal.set_meta(_OVERRIDES.format(run.name), json.dumps(overrides))
-        _repair(context)
-        refresh_noise(context)
-        journal.set_meta("sandbox", level)
+        _take_over(context, resumed, overrides)
         _check_model(context)
-        if reason := reason_to_stop(context):
-            raise NothingToDo(
-                f"Nothing to do: {reason} Raise the stop rule (`autoresearch run --max N`) to go on, or start "
-                "a new run with `--name NAME`."
-            )
-        journal.set_run_state(
-            "running",
-            f"{'Resumed' if resumed else 'Started'}: {context.budget_in_words()} a training, "
-            f"{dataset.source} data, {level} sandbox, {_who_proposes(context)}; "
-            f"ends after {in_words(settings)}.",
-        )
+        _announce(context, resumed)
         tell()
         yield Boot(context, lock, tell)
+
+
+def _context(
+    workspace: Path,
+    settings: Settings,
+    machine: Machine,
+    lineage: Lineage,
+    journal: Journal,
+    resumed: Run | None,
+    level: str,
+    name: str | None,
+    overrides: dict[str, str],
+    tell: Tell,
+) -> Context:
+    """Data, device and run: the one that goes on where its scores would mean the same, or a new one."""
+    dataset = _dataset(settings, journal, resumed, tell)
+    device = _device(settings, machine)
+    fingerprint = _fingerprint(settings, machine, dataset, device, level)
+    run = resumed or _new_run(journal, lineage, settings, name, fingerprint, dataset, overrides)
+    _comparable(run, fingerprint)
+    return Context(
+        workspace=workspace,
+        state=workspace / STATE,
+        journal=journal,
+        lineage=Lineage(workspace, settings.workspace.script, run.branch, run.name),
+        settings=settings,
+        machine=machine,
+        dataset=dataset,
+        device=device,
+        sandbox=level,
+        fingerprint=fingerprint,
+        noise=pooled(()),
+        started=time.time(),
+    )
+
+
+def _take_over(context: Context, resumed: Run | None, overrides: dict[str, str]) -> None:
+    """Bring journal, refs and worktrees to where the loops can begin."""
+    journal = context.journal
+    if not journal.candidates():
+        _seed(context)
+    if resumed is not None:
+        journal.note_settings(config.flatten(context.settings), "the start")
+        journal.set_meta(_OVERRIDES.format(resumed.name), json.dumps(overrides))
+    _repair(context)
+    refresh_noise(context)
+    journal.set_meta("sandbox", context.sandbox)
+
+
+def _announce(context: Context, resumed: Run | None) -> None:
+    """Say what begins; raises NothingToDo when a stop rule is met already."""
+    if reason := reason_to_stop(context):
+        raise NothingToDo(
+            f"Nothing to do: {reason} Raise the stop rule (`autoresearch run --max N`) to go on, or start "
+            "a new run with `--name NAME`."
+        )
+    context.journal.set_run_state(
+        "running",
+        f"{'Resumed' if resumed else 'Started'}: {context.budget_in_words()} a training, "
+        f"{context.dataset.source} data, {context.sandbox} sandbox, {_who_proposes(context)}; "
+        f"ends after {in_words(context.settings)}.",
+    )
 
 
 def remembered(workspace: Path, name: str | None) -> dict[str, str]:
@@ -263,7 +290,7 @@ def _fingerprint(
     }
 
 
-def _comparable(run: Run, fingerprint: dict[str, str], settings: Settings) -> None:
+def _comparable(run: Run, fingerprint: dict[str, str]) -> None:
     """A resumed run goes on only where its scores mean the same."""
     for key, value in fingerprint.items():
         before = run.fingerprint.get(key, value)
