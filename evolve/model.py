@@ -182,7 +182,7 @@ class Command:
     id: int
     time: float
     who: str
-    verb: str  # pause, resume, stop, set, inject, drop, pin, unpin, ban, boost, move, kill, measure
+    verb: str  # pause, resume, stop, set, inject, drop, pin, unpin, ban, move, kill
     args: dict[str, Any]
     state: CommandState = CommandState.PENDING
     answer: str = ""

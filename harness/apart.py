@@ -1,13 +1,15 @@
 """Builds a data set in a process of its own, which gives its memory back when it ends.
 
 Training a tokenizer and packing rows leave hundreds of megabytes behind in a process that lives on for days.
-Nothing but progress, faults and the finished folder's path comes back.
+Nothing but progress, one fault's sentence and the finished folder's path comes back, a JSON line each.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-from multiprocessing.connection import Connection
+import json
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from harness.corpus import Report
@@ -17,44 +19,45 @@ from harness.spec import HarnessError
 
 def prepare_apart(cfg: DataConfig, progress: Report) -> Dataset:
     """As `dataset.prepare_dataset`, with the same faults; the caller stays small."""
-    context = multiprocessing.get_context(
-        "spawn"
-    )  # a fork would copy threads and locks of the caller
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_prepare, args=(cfg, theirs), daemon=True)
-    child.start()
-    theirs.close()
-    try:
-        return _follow(ours, progress)
-    finally:
-        ours.close()
-        if child.is_alive():
-            child.terminate()
-        child.join()
-
-
-def _follow(ours: Connection, progress: Report) -> Dataset:
-    while True:
+    # Not multiprocessing: its child would import the caller's main script once more.
+    line = [sys.executable, "-P", "-m", "harness.apart", json.dumps(asdict(cfg))]
+    with subprocess.Popen(
+        line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None  # noqa: S101 - it was asked for
         try:
-            message = ours.recv()
-        except EOFError:
-            raise HarnessError(
-                "The preparation of the data ended without a word, most likely for lack of memory; free some, or "
-                "lower [data] local_mb or shards."
-            ) from None
-        match message:
-            case Path():
-                return load_dataset(message)
-            case HarnessError():
-                raise message
-            case (str(text), float(fraction)):
-                progress(text, fraction)
+            for said in map(json.loads, child.stdout):
+                match said:
+                    case {"path": path}:
+                        return load_dataset(Path(path))
+                    case {"fault": sentence}:
+                        raise HarnessError(sentence)
+                    case {"message": message, "fraction": fraction}:
+                        progress(message, fraction)
+        finally:
+            child.terminate()
+    raise HarnessError(
+        "The preparation of the data ended without a word, most likely for lack of memory; free some, or lower "
+        "[data] local_mb or shards."
+    )
 
 
-def _prepare(cfg: DataConfig, theirs: Connection) -> None:
+def main(config: str) -> None:
+    """The child: prepare what `config` (a DataConfig as JSON) asks for, and tell on stdout."""
     try:
-        theirs.send(
-            prepare_dataset(cfg, lambda text, fraction: theirs.send((text, float(fraction)))).path
+        dataset = prepare_dataset(
+            DataConfig(**json.loads(config)),
+            lambda message, fraction: _tell(message=message, fraction=fraction),
         )
     except HarnessError as error:
-        theirs.send(error)
+        _tell(fault=str(error))
+    else:
+        _tell(path=str(dataset.path))
+
+
+def _tell(**said: object) -> None:
+    print(json.dumps(said), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
