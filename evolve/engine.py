@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from evolve.boot import Boot, boot
 from evolve.judging import Assignment, Judge
 from evolve.model import Event, EvolveError
 from evolve.nursery import Nursery
-from evolve.places import EXPERIMENTS, WORKTREES
+from evolve.places import EXPERIMENTS
 from evolve.propose.builtin import BuiltinProposer
 from evolve.results import write_results
 from evolve.slot import DetachedSlot, Slot
@@ -162,7 +161,7 @@ class Engine:
 
     def _finish(self, experiment: Experiment, result: Result) -> None:
         self._judge.settle(experiment, result)
-        self._keep_log(experiment)
+        self._judge.keep_logs()
         self._project()
         self._context.wake()
         self._tell()
@@ -181,13 +180,6 @@ class Engine:
 
     def _directory(self, experiment: Experiment) -> Path:
         return self._context.state / EXPERIMENTS / self._context.journal.directory(experiment.id)
-
-    def _keep_log(self, experiment: Experiment) -> None:
-        """Put the training's log beside its train.py, where the ancestor's users look for it."""
-        log = self._directory(experiment) / "run.log"
-        worktree = self._context.state / WORKTREES / str(experiment.candidate)
-        if log.is_file() and worktree.is_dir():
-            shutil.copyfile(log, worktree / "run.log")
 
     def _project(self) -> None:
         """Rewrite results.tsv from the journal."""

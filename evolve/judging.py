@@ -6,6 +6,7 @@ answers out in one order: journal first, then refs, worktrees and main. It start
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from evolve.model import (
     Verdict,
 )
 from evolve.noise import at_seeds
+from evolve.places import EXPERIMENTS, WORKTREES
 from evolve.population import survivors
 from evolve.standing import members, paired_noise, refresh_noise
 from harness.spec import Outcome, Result
@@ -115,6 +117,20 @@ class Judge:
             if member.id not in stay:
                 context.journal.set_alive(member.id, False)
         context.lineage.sync_worktrees({c.id: c.commit for c in context.journal.living()})
+        self.keep_logs()
+
+    def keep_logs(self) -> None:
+        """Put the last training's log beside each living train.py, where the ancestor's users look for it."""
+        context = self._context
+        for candidate in context.journal.living():
+            worktree = context.state / WORKTREES / str(candidate.id)
+            experiments = context.journal.experiments(candidate.id)
+            if not experiments or not worktree.is_dir():
+                continue
+            directory = context.journal.directory(experiments[-1].id)
+            log, copy = context.state / EXPERIMENTS / directory / "run.log", worktree / "run.log"
+            if log.is_file() and (not copy.exists() or copy.stat().st_mtime < log.stat().st_mtime):
+                shutil.copyfile(log, copy)
 
     # ---- private ---------------------------------------------------------------------------------------
 

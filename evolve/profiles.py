@@ -20,7 +20,7 @@ _REHEARSAL: dict[str, dict[str, Any]] = {
     "device": {"device": "cpu"},
     "sandbox": {"threads": 1},
     "population": {"size": 6},
-    "acceptance": {"baseline_repeats": 3, "max_repeats": 3},
+    "acceptance": {"baseline_repeats": 3, "max_repeats": 5},
     "stop": {"candidates": 12},
 }
 

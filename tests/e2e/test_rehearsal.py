@@ -64,6 +64,12 @@ def test_one_command_evolves_train_py(tmp_path: Path) -> None:
     assert git(workspace, "fsck", "--no-dangling").strip() == ""
     assert git(workspace, "status", "--porcelain", "--untracked-files=no") == ""
 
+    # The living have a worktree with their train.py and the log of their last training.
+    for row in results:
+        log = workspace / ".autoresearch" / "worktrees" / str(row["id"]) / "run.log"
+        assert log.exists() == row["alive"]
+        assert not row["alive"] or "val_bpb" in log.read_text()
+
     # The ancestor's table, and a status that anyone can read.
     header, baseline, *_ = (workspace / "results.tsv").read_text().splitlines()
     assert header.split("\t") == ["commit", "val_bpb", "memory_gb", "status", "description"]
