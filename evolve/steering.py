@@ -112,16 +112,16 @@ class Steering:
     def _inject(self, command: Command) -> Answer:
         source = str(command.args.get("source", ""))
         title = " ".join(str(command.args.get("title") or "hand-written").split())[:72]
-        problems = vet(source)
+        incumbent = self._context.incumbent()
+        if incumbent is None:
+            raise UsageError("The baseline is not measured yet; inject again once it is.")
+        problems = vet(source, [self._context.lineage.source(incumbent.commit)])
         if problems:
             raise UsageError(f"That file cannot be trained: {problems[0]}")
         digest = code_hash(source)
         for candidate in self._context.journal.candidates():
             if candidate.code_hash == digest:
                 raise UsageError(f"That is the same code as {candidate.label}.")
-        incumbent = self._context.incumbent()
-        if incumbent is None:
-            raise UsageError("The baseline is not measured yet; inject again once it is.")
         proposal = Proposal(
             source=source,
             operator=Operator.HUMAN,
