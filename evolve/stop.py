@@ -61,7 +61,7 @@ def describe(rules: StopRules) -> str:
     if rules.plateau > 0:
         parts.append(f"{_count(rules.plateau, 'candidate')} without progress")
     if not parts:
-        return "until a person stops it"
+        return "a person stops it"
     if len(parts) == 1:
         return parts[0]
     return f"{', '.join(parts[:-1])} or {parts[-1]}, whichever comes first"

@@ -10,7 +10,7 @@ START = StopState(candidates=0, hours=0.0, dollars=0.0, best_bpb=None, since_pro
 def test_without_rules_a_run_goes_on_for_ever() -> None:
     far = StopState(candidates=10**6, hours=999.0, dollars=999.0, best_bpb=0.1, since_promotion=999)
     assert check(StopRules(), far) is None
-    assert describe(StopRules()) == "until a person stops it"
+    assert describe(StopRules()) == "a person stops it"
 
 
 @pytest.mark.parametrize(
