@@ -121,7 +121,6 @@ def _context(
         dataset=dataset,
         device=device,
         sandbox=level,
-        fingerprint=fingerprint,
         noise=pooled(()),
         started=time.time(),
     )

@@ -34,11 +34,11 @@ class Context:
     dataset: Dataset
     device: str  # "cpu" or "cuda:N"
     sandbox: str
-    fingerprint: dict[str, str]
     noise: Noise
     started: float  # unix seconds, of this engine
     paused: bool = False
     stop_reason: str | None = None  # set once: the run ends with these words
+    finished: bool = False  # a stop rule ended it, not a person
     stop_now: bool = False  # end the training in the slot too
     children_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     work_ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -55,6 +55,11 @@ class Context:
             self.stop_reason = reason
         self.stop_now = self.stop_now or now
         self.wake()
+
+    def finish(self, reason: str) -> None:
+        """A stop rule is met: the run ends as finished, not as stopped by somebody."""
+        self.finished = self.stop_reason is None
+        self.stop(reason)
 
     @property
     def stopping(self) -> bool:

@@ -101,11 +101,8 @@ class Engine:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()  # a fault of any loop ends the run
-            state = "finished" if not self._interrupted else "stopped"
-            context.journal.set_run_state(
-                "stopped" if context.stop_reason and "topped by" in context.stop_reason else state,
-                context.stop_reason or "",
-            )
+            state = "finished" if context.finished else "stopped"
+            context.journal.set_run_state(state, context.stop_reason or "")
         except EvolveError as error:
             context.journal.set_run_state("failed", str(error))
             raise
@@ -126,7 +123,7 @@ class Engine:
         await self._recover()
         while not context.stopping:
             if reason := reason_to_stop(context):
-                context.stop(reason)
+                context.finish(reason)
                 return
             context.work_ready.clear()
             assignment = None if context.paused else self._judge.next_assignment()

@@ -200,13 +200,7 @@ class Judge:
     def _void(self, candidate: Candidate, experiment: Experiment, result: Result) -> None:
         journal = self._context.journal
         voids = sum(e.outcome is Outcome.VOID for e in journal.experiments(candidate.id))
-        if candidate.verdict is not None:
-            back = CandidateState.JUDGED
-        elif experiment.purpose is Purpose.CONFIRM:
-            back = CandidateState.CONTENDER
-        else:
-            back = CandidateState.READY
-        journal.finish_experiment(experiment.id, result, back)
+        journal.void_experiment(experiment.id, result.reason)
         if voids + 1 >= VOIDS and not self._context.stopping:
             raise EvolveError(
                 f"Training #{candidate.id} was lost {VOIDS} times to causes outside it; the last one: "

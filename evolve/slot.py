@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from harness.rundir import is_running, read_result
+from harness.rundir import is_running, read_result, write_spec
 from harness.spec import ExperimentSpec, Outcome, Result
 
 ADOPTION_POLL = 0.2  # seconds between looks at an adopted runner's lock; it is no child of ours
@@ -61,7 +60,7 @@ class DetachedSlot:
 
     def _spawn(self, spec: ExperimentSpec, directory: Path) -> subprocess.Popen[bytes]:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_json(directory / "spec.json", spec.to_json())
+        write_spec(directory, spec)
         with (directory / "runner.log").open("wb") as log:
             # A new session: a hang-up of the terminal or Ctrl-C reaches the engine, which then decides.
             return subprocess.Popen(
@@ -92,16 +91,6 @@ class DetachedSlot:
         if self._pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGTERM)
-
-
-def write_json(path: Path, data: object) -> None:
-    """Write `data` durably: temporary file, fsync, rename."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(data, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 async def _exited(pid: int) -> None:

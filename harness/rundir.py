@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from harness.spec import ExperimentSpec, HarnessError, Progress, Result
 
@@ -46,14 +47,24 @@ def read_result(directory: Path) -> Result | None:
     return Result.from_json(json.loads(text))
 
 
+def write_spec(directory: Path, spec: ExperimentSpec) -> None:
+    """Write spec.json durably, for the runner to read."""
+    _write(directory, SPEC, spec.to_json())
+
+
 def write_result(directory: Path, result: Result) -> None:
-    """Write result.json durably: temporary file, fsync, rename, fsync of the folder."""
-    temporary = directory / f".{RESULT}.tmp"
+    """Write result.json durably: it is there as a whole or not at all."""
+    _write(directory, RESULT, result.to_json())
+
+
+def _write(directory: Path, name: str, data: dict[str, Any]) -> None:
+    """Temporary file, fsync, rename, fsync of the folder."""
+    temporary = directory / f".{name}.tmp"
     with temporary.open("w", encoding="utf-8") as file:
-        json.dump(result.to_json(), file)
+        json.dump(data, file)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(directory / RESULT)
+    temporary.replace(directory / name)
     folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
