@@ -23,14 +23,16 @@ from harness import device, live, rundir, sandbox
 from harness.dataset import Dataset, load_dataset
 from harness.ending import Evidence, judge
 from harness.launch import Crew, launch
+from harness.observed import Observed
 from harness.process import BoundedLog
 from harness.spec import ExperimentSpec, HarnessError, Outcome, Progress, Result
-from harness.trial import Observed, Trial
+from harness.trial import Trial
 
 TAIL = 8192  # characters of the log in a result
 IDLE_PATIENCE = 15.0  # seconds for the driver to clean up after an earlier training
 IDLE_POLL = 0.5
 LEASE_EVERY = 1.0  # seconds between two looks at the lease
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # by itself, or as a sandbox reports it
 
 
 def run(
@@ -45,6 +47,7 @@ def run(
     experiment as VOID when it returns a reason. Raises HarnessError when the experiment cannot begin: damaged
     data, a GPU in use, no such sandbox.
     """
+    begun = time.monotonic()
     _check(spec)
     dataset = load_dataset(Path(spec.dataset))
     if gpu := device.gpu_of(spec.device, device.detect()):
@@ -60,7 +63,7 @@ def run(
         evidence = replace(
             evidence, kernel_killed=_kernel_kills() > kills, sandbox_failed=not started
         )
-    result = _result(spec, dataset, observed, crew, evidence)
+    result = _result(spec, dataset, observed, crew, evidence, begun)
     on_progress(
         Progress(
             "done", time.time(), observed.spent.fraction, result.train_tokens, result.train_seconds
@@ -112,12 +115,15 @@ def _has_started(crew: Crew, spec: ExperimentSpec) -> bool:
 
 def _evidence(observed: Observed, crew: Crew, log: str) -> Evidence:
     step = observed.step
+    # Sent off after its goodbye, it was killed while it tidied up: that is no end of its own.
+    sent_off = observed.left and observed.score and observed.stopped is None
+    code = 0 if sent_off and crew.candidate.code in KILLED else crew.candidate.code
     return Evidence(
         scored=observed.score is not None,
         refused=observed.refused,
         stopped=observed.stopped,
-        exit_code=crew.candidate.code,
-        committed=bool(observed.weights_sha256),
+        exit_code=code,
+        committed=observed.committed is not None,
         log=log,
         traceback=live.last_traceback(log),
         last_loss_finite=step is None or step.loss is None or abs(step.loss) < float("inf"),
@@ -125,13 +131,19 @@ def _evidence(observed: Observed, crew: Crew, log: str) -> Evidence:
 
 
 def _result(
-    spec: ExperimentSpec, dataset: Dataset, observed: Observed, crew: Crew, evidence: Evidence
+    spec: ExperimentSpec,
+    dataset: Dataset,
+    observed: Observed,
+    crew: Crew,
+    evidence: Evidence,
+    begun: float,
 ) -> Result:
     """Put together what is known; the score is in it exactly when the outcome is OK."""
     verdict, spent, score = judge(evidence), observed.spent, observed.score
     ok = verdict.outcome is Outcome.OK
-    now = time.monotonic()
     summary = live.parse_summary(evidence.log)
+    fingerprint = device.fingerprint(spec, dataset)
+    now = time.monotonic()
     return Result(
         outcome=verdict.outcome,
         reason=verdict.reason,
@@ -142,7 +154,9 @@ def _result(
         setup_seconds=(spent.start or now) - crew.launched,
         train_seconds=spent.seconds,
         eval_seconds=score.seconds if score else 0.0,
-        total_seconds=now - crew.launched,
+        total_seconds=now - begun,
+        timeline=observed.timeline(begun, crew.launched, now),
+        row_wait_seconds=spent.waited,
         train_tokens=spent.tokens,
         eval_tokens=score.tokens if score else 0,
         epochs=spent.epoch,
@@ -154,7 +168,7 @@ def _result(
         log_tail=evidence.log[-TAIL:],
         traceback=evidence.traceback,
         curve=tuple(observed.curve),
-        fingerprint=device.fingerprint(spec, dataset),
+        fingerprint=fingerprint,
     )
 
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import process, sandbox, wire
+from harness import compilecache, process, sandbox, wire
 from harness.device import detect, gpu_of
 from harness.places import cache_dir
 from harness.sandbox import BUBBLEWRAP, Mount
@@ -44,6 +44,7 @@ class Crew:
     status: int  # what bubblewrap says about itself; non-blocking
     launched: float  # on the monotonic clock
     strangers: frozenset[int]  # children that we had before
+    kernels: compilecache.Loan  # what the candidate compiles
 
     def end_candidate(self) -> None:
         """Kill the candidate and whatever descends from it; returns when all are gone."""
@@ -61,6 +62,9 @@ def launch(spec: ExperimentSpec, dataset: Dataset, directory: Path) -> Iterator[
         folders = _Folders(directory)
         stack.callback(folders.clear)
         folders.fill(spec, dataset)
+        trusted = spec.cache == "write"
+        root = cache_dir() / "compile"
+        kernels = compilecache.borrow(root, spec.source, folders.kernels, trusted=trusted)
         log = stack.enter_context((directory / TRUSTED_LOG).open("wb"))
         # The trusted children first, so that the candidate never waits for its data.
         gpu = _gpu_environment(spec)
@@ -72,7 +76,7 @@ def launch(spec: ExperimentSpec, dataset: Dataset, directory: Path) -> Iterator[
         launched = time.monotonic()
         try:
             ends = (meter.guest.fileno(), scorer.guest.fileno())
-            candidate = _candidate(spec, dataset, folders, ends, output_end, status_end)
+            candidate = _candidate(spec, dataset, folders, kernels, ends, output_end, status_end)
         finally:
             os.close(output_end)
             os.close(status_end)
@@ -89,6 +93,7 @@ def launch(spec: ExperimentSpec, dataset: Dataset, directory: Path) -> Iterator[
             status=status,
             launched=launched,
             strangers=strangers,
+            kernels=kernels,
         )
         stack.callback(crew.end_candidate)
         yield crew
@@ -115,6 +120,10 @@ class _Folders:
     def data(self) -> Path:
         return self.directory / "data"
 
+    @property
+    def kernels(self) -> Path:
+        return self.directory / "kernels"
+
     def fill(self, spec: ExperimentSpec, dataset: Dataset) -> None:
         """Script, tokenizer and byte table; the rows come through the meter."""
         self.clear()
@@ -125,7 +134,7 @@ class _Folders:
         shutil.copyfile(_byte_table(spec, dataset), self.data / "token_bytes.npy")
 
     def clear(self) -> None:
-        for folder in (self.job, self.data):
+        for folder in (self.job, self.data, self.kernels):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -192,19 +201,16 @@ def _candidate(
     spec: ExperimentSpec,
     dataset: Dataset,
     folders: _Folders,
+    kernels: compilecache.Loan,
     ends: tuple[int, int],
     output: int,
     status: int,
 ) -> process.Supervised:
     """Start the script in its cell, with `ends` as its lines to meter and scorer."""
     cell = spec.sandbox == BUBBLEWRAP
-    compile_cache = cache_dir() / "compile"
-    compile_cache.mkdir(parents=True, exist_ok=True)
     guest = Mount(Path(__file__).resolve().parent / "guest", "/guest")
     data = Mount(folders.data, "/data")
-    # Writable, so that kernels are compiled once and not in every training. It is the one place that a
-    # candidate shares with the next; nothing trusted ever reads it.
-    compiled = Mount(compile_cache, "/compile", writable=True)
+    compiled = Mount(kernels.folder, "/compile", writable=True)  # a copy of its own
     script = Mount(folders.job / spec.script, f"{sandbox.JOB}/{spec.script}")
     environment = {
         **process.machine_env(),
@@ -212,6 +218,8 @@ def _candidate(
         **_environment(spec, folders.job),
         **_facts(spec, dataset),
         "PYTHONPATH": guest.seen(spec.sandbox),
+        # Sixteen processes that wait for something to compile only slow down a start that finds it compiled.
+        "TORCH_WARM_POOL": "0" if kernels.warm else "1",
         "TORCHINDUCTOR_CACHE_DIR": f"{compiled.seen(spec.sandbox)}/inductor",
         "TRITON_CACHE_DIR": f"{compiled.seen(spec.sandbox)}/triton",
         "AUTORESEARCH_DATA": data.seen(spec.sandbox),

@@ -6,6 +6,7 @@ sends, and never hold more memory for a candidate than `RING_LIMIT`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import mmap
@@ -14,7 +15,7 @@ import select
 import socket
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import process, wire
+from harness.roworder import RowOrder
 from harness.spec import Budget
 from harness.wire import Op, Refusal
 
@@ -99,29 +101,6 @@ class BudgetClock:
 
 
 @dataclass(slots=True)
-class RowOrder:
-    """The order of the training rows: a fresh permutation per epoch, fixed by the seed."""
-
-    rows: int
-    seed: int
-    epoch: int = 0
-    _left: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-
-    def take(self, count: int) -> npt.NDArray[np.int64]:
-        """The next `count` row numbers, across the end of an epoch where need be."""
-        parts = []
-        while count:
-            if not len(self._left):
-                self.epoch += 1
-                generator = np.random.default_rng([self.seed, self.epoch])
-                self._left = generator.permutation(self.rows)
-            parts.append(self._left[:count])
-            self._left = self._left[count:]
-            count -= len(parts[-1])
-        return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
-@dataclass(slots=True)
 class Ring:
     """One batch shape: its shared slots and the batch that lies ready in the next of them."""
 
@@ -150,6 +129,8 @@ class Meter:
         self._rings: list[Ring] = []
         self._epoch = 0
         self._reported = 0.0
+        self._opened: float | None = None  # when the candidate spoke first
+        self._busy_since = self._waited = 0.0
 
     def serve(self) -> None:
         """Answer the candidate until the runner hangs up."""
@@ -157,26 +138,33 @@ class Meter:
         poll.register(self._guest, select.POLLIN)
         poll.register(self._control, select.POLLIN)
         while True:
-            ready = dict(poll.poll(1000 * IDLE_TICK))
+            ready = dict(poll.poll(0))
+            # What waits already may have come at any moment since we were busy; it is counted from there.
+            asked = self._busy_since if ready else None
+            ready = ready or dict(poll.poll(1000 * IDLE_TICK))
             if self._control.fileno() in ready:
                 return  # the runner never speaks; this is its end
             if ready:
                 try:
-                    self._answer(wire.recv(self._guest))
+                    self._answer(wire.recv(self._guest), asked or time.monotonic())
                 except wire.PeerGone:
                     poll.unregister(self._guest)
+                    wire.report(self._control, "left")
                 except wire.ProtocolError as fault:
                     poll.unregister(self._guest)
                     wire.report(self._control, "violation", reason=f"it sent {fault} to the meter")
             self._report()
 
-    def _answer(self, message: wire.Message) -> None:
+    def _answer(self, message: wire.Message, asked: float) -> None:
+        """Answer a message that came at `asked`."""
+        if self._opened is None:
+            self._opened = time.monotonic()
         if message.op == Op.COMMIT:
             self._commit(message)
             return
         wire.close_all(message.descriptors)
         if message.op == Op.NEXT and message.a < len(self._rings):
-            self._next(message.a, overtime=bool(message.b))
+            self._next(message.a, asked, overtime=bool(message.b))
         elif message.op == Op.OPEN:
             self._open(message.a, message.b)
         else:
@@ -196,7 +184,8 @@ class Meter:
         self._rings.append(Ring(descriptor, slots))
         wire.send(self._guest, Op.RING, len(self._rings) - 1, RING_SLOTS, descriptors=(descriptor,))
 
-    def _next(self, number: int, *, overtime: bool) -> None:
+    def _next(self, number: int, asked: float, *, overtime: bool) -> None:
+        """Serve a batch, or say that there is none; the budget counts from now, whenever rows were got ready."""
         ring, clock, now = self._rings[number], self._clock, time.monotonic()
         tokens = ring.slots.shape[1] * (ring.slots.shape[2] - 1)
         if clock.spent(now, tokens, overtime=overtime):
@@ -207,6 +196,8 @@ class Meter:
         self._epoch = epoch
         fraction = round(1e9 * clock.fraction(now))
         wire.send(self._guest, Op.BATCH, slot, epoch, fraction, clock.batches)
+        self._busy_since = time.monotonic()
+        self._waited += self._busy_since - asked
         ring.turn = (slot + 1) % RING_SLOTS
         ring.ready = self._fill(ring)  # while the candidate works on this one
 
@@ -236,15 +227,16 @@ class Meter:
                 return
             self._clock.start(now)
             self._clock.end = now
-            with mmap.mmap(
-                weights, size, prot=mmap.PROT_READ
-            ) as memory:  # sealed: it cannot shrink
+            self._report(force=True)
+            wire.report(self._control, "committed", at=now)
+            with contextlib.suppress(wire.PeerGone):  # weights are hashed, whoever has left
+                wire.send(self._guest, Op.COMMITTED)
+            # Sealed, the bytes stay what they are: hashing them may take its time beside the scoring.
+            with mmap.mmap(weights, size, prot=mmap.PROT_READ) as memory:
                 sha256 = hashlib.sha256(memory).hexdigest()
+            wire.report(self._control, "hashed", sha256=sha256)
         finally:
             wire.close_all(message.descriptors)
-        self._report(force=True)
-        wire.report(self._control, "committed", sha256=sha256, size=size)
-        wire.send(self._guest, Op.COMMITTED)
 
     def _refusal(self, weights: int, size: int, now: float) -> Refusal | None:
         if self._clock.late(now, size):
@@ -269,6 +261,9 @@ class Meter:
             epoch=self._epoch,
             first=clock.first,
             start=clock.start(now),
+            batches=clock.batches,
+            opened=self._opened,
+            waited=self._waited,
         )
 
 

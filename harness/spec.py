@@ -65,6 +65,8 @@ class ExperimentSpec:
     limits: Limits = field(default_factory=Limits)
     eval_tokens: int = 0  # validation tokens to score; 0 = all that the data set holds
     byte_count: Literal["raw", "upstream"] = "raw"
+    # "write": a person vouches for this source, and every later candidate starts from the kernels that it compiles.
+    cache: Literal["read", "write"] = "read"
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-serialisable dict; `from_json` is its inverse."""
@@ -122,7 +124,9 @@ class Result:
     setup_seconds: float = 0.0  # launch to first counted batch
     train_seconds: float = 0.0  # on the budget's clock
     eval_seconds: float = 0.0
-    total_seconds: float = 0.0  # launch to the end of everything
+    total_seconds: float = 0.0  # from the call to the end of everything: the sum of `timeline`
+    timeline: dict[str, float] = field(default_factory=dict)  # seconds of each phase, in order
+    row_wait_seconds: float = 0.0  # that the script waited for training rows, at most
     train_tokens: int = 0
     eval_tokens: int = 0
     epochs: int = 0

@@ -14,13 +14,15 @@ import selectors
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from harness import live, wire
 from harness.ending import Verdict
 from harness.launch import TRUSTED_LOG, Crew
+from harness.meter import WARMUP_BATCHES
+from harness.observed import Observed, Score, Spent
 from harness.process import BoundedLog
 from harness.spec import CurvePoint, ExperimentSpec, Outcome, Progress
 
@@ -30,55 +32,13 @@ FLUSH_EVERY = 1.0  # seconds between two updates of the log file
 MEMORY_EVERY = 0.5  # seconds between two looks at resident memory
 SETUP_FACTOR = 2  # times the set-up limit until the first batch; later it is no set-up any more
 EXIT_GRACE = 30.0  # seconds that a scored script may take to say goodbye
+LEFT_GRACE = 0.1  # seconds for one that has said it to end by itself; what it frees, the system frees as well
 REFUSAL_GRACE = 1.0  # seconds for a refused script to print why
 LAST_WORDS = 1.0  # seconds for what is still in the pipe of a dead script
 SCORER_PATIENCE = 30.0  # seconds for the scorer to notice that the script is gone
+HASH_PATIENCE = 60.0  # seconds for the meter to finish hashing the weights
 CURVE_POINTS = 200
 READ_SIZE = 1 << 18
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """The meter's latest report; times are on the monotonic clock."""
-
-    fraction: float = 0.0
-    seconds: float = 0.0
-    tokens: int = 0
-    counted: int = 0  # tokens served while the clock ran
-    epoch: int = 0
-    first: float | None = None  # when the first batch was served
-    start: float | None = None  # when the clock started
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """The scorer's report."""
-
-    val_bpb: float
-    val_nats: float
-    tokens: int
-    seconds: float
-
-
-@dataclass(slots=True)
-class Observed:
-    """What has been seen of an experiment so far."""
-
-    spent: Spent = field(default_factory=Spent)
-    weights_sha256: str = ""  # once committed
-    score: Score | None = None
-    refused: Verdict | None = None
-    stopped: Verdict | None = None
-    scorer_left: bool = False
-    step: live.Step | None = None
-    curve: list[CurvePoint] = field(default_factory=list)
-
-    @property
-    def phase(self) -> Literal["starting", "training", "scoring"]:
-        """Where the experiment stands."""
-        if self.weights_sha256:
-            return "scoring"
-        return "starting" if self.spent.first is None else "training"
 
 
 class Trial:
@@ -87,6 +47,7 @@ class Trial:
     def __init__(self, crew: Crew, spec: ExperimentSpec, directory: Path, log: BoundedLog) -> None:
         """`log` takes what the candidate prints."""
         self.observed = Observed()
+        self._kept = False  # the kernels that it compiled
         self._crew, self._spec, self._directory, self._log = crew, spec, directory, log
         self._ending: tuple[float, Verdict | None] | None = None  # when it is killed, and why
         self._told = Progress("starting", 0.0)  # what was reported last, without its time
@@ -100,7 +61,7 @@ class Trial:
         with selectors.DefaultSelector() as selector:
             self._register(selector)
             while not crew.candidate.exited():
-                for key, _ in selector.select(TICK):
+                for key, _ in selector.select(self._patience()):
                     if key.data() is False:
                         selector.unregister(key.fileobj)
                 self._check_deadlines()
@@ -110,6 +71,7 @@ class Trial:
                 self._housekeeping()
                 self._tell(on_progress)
                 self._end_overdue()
+        self.observed.gone = time.monotonic()
         self._last_words()
         self._tell(on_progress)
         return self.observed
@@ -130,6 +92,11 @@ class Trial:
         at = time.monotonic() + grace
         if self._ending is None or at < self._ending[0]:
             self._ending = (at, verdict)
+
+    def _patience(self) -> float:
+        """Seconds until something is due."""
+        due = self._ending[0] - time.monotonic() if self._ending else TICK
+        return min(TICK, max(0.0, due))
 
     def _end_overdue(self) -> None:
         if self._ending and time.monotonic() >= self._ending[0]:
@@ -152,7 +119,7 @@ class Trial:
 
     def _check_children(self) -> None:
         for name, child in (("meter", self._crew.meter), ("scorer", self._crew.scorer)):
-            if child.exited():
+            if child.exited() and not self.observed.score:
                 text = (self._directory / TRUSTED_LOG).read_text(errors="replace").strip()
                 said = text.splitlines()[-1] if text else "it said nothing"
                 reason = f"The {name} of the harness ended early ({said}); see {TRUSTED_LOG}."
@@ -201,18 +168,39 @@ class Trial:
             event = report.pop("event")
             if event == "spent":
                 if self.observed.spent.first is None:
-                    self._tell_scorer(
-                        wire.PREPARE
-                    )  # not before: a script that cannot start costs nothing
+                    # Not before: a script that cannot start costs nothing.
+                    self._tell_scorer(wire.PREPARE)
                 self.observed.spent = Spent(**report)
+                self._keep_kernels()
             elif event == "committed":
-                self.observed.weights_sha256 = report["sha256"]
+                self.observed.committed = report["at"]
                 self._tell_scorer(wire.BEGIN)
+            elif event == "hashed":
+                self.observed.weights_sha256 = report["sha256"]
+            elif event == "left":
+                self.observed.left = True
             elif event == "refused":
                 self._refuse(Outcome.INVALID, self._why_refused(report))
             else:
                 self._refuse(Outcome.INVALID, f"It broke the rules: {report['reason']}.")
+        self._send_off()
         return open_
+
+    def _keep_kernels(self) -> None:
+        """Once, when the clock starts: what is compiled is there, and what will be learned is not."""
+        spent = self.observed.spent
+        if self._spec.budget.kind == "tokens":  # whose clock starts at once
+            warm = spent.batches > WARMUP_BATCHES
+        else:
+            warm = spent.start is not None
+        if warm and not self._kept:
+            self._kept = True
+            self._crew.kernels.keep()
+
+    def _send_off(self) -> None:
+        """A scored script that has nothing more to say is not waited for while it tidies up."""
+        if self.observed.left and self.observed.score:
+            self._end(None, LEFT_GRACE)
 
     def _tell_scorer(self, word: bytes) -> None:
         with contextlib.suppress(BrokenPipeError):  # its death is seen elsewhere
@@ -222,10 +210,13 @@ class Trial:
         reports, open_ = _hear(self._crew.scorer_control)
         for report in reports:
             event = report.pop("event")
-            if event == "scored":
+            if event == "asked":
+                self.observed.evaluating = report["at"]
+            elif event == "scored":
                 self.observed.score = Score(**report)
                 reason = f"the script did not end within {EXIT_GRACE:g} s."
                 self._ending = (time.monotonic() + EXIT_GRACE, Verdict(Outcome.CRASH, reason))
+                self._send_off()
             elif event == "invalid":
                 self._refuse(Outcome(report["outcome"]), report["reason"])
             elif event == "violation":
@@ -277,15 +268,25 @@ class Trial:
         self._hear_meter()
         while select.select([crew.output], [], [], LAST_WORDS)[0] and self._read_output():
             pass
-        deadline = time.monotonic() + SCORER_PATIENCE
-        while (
-            self._hear_scorer()
-            and observed.weights_sha256
-            and not (observed.score or observed.refused or observed.scorer_left)
-            and (left := deadline - time.monotonic()) > 0
-        ):
-            select.select([crew.scorer_control], [], [], left)
+        if observed.committed is not None:
+            _until(self._is_judged, crew.scorer_control, self._hear_scorer, SCORER_PATIENCE)
+            _until(self._is_hashed, crew.meter_control, self._hear_meter, HASH_PATIENCE)
         self._log.flush()
+
+    def _is_judged(self) -> bool:
+        return bool(self.observed.score or self.observed.refused or self.observed.scorer_left)
+
+    def _is_hashed(self) -> bool:
+        return bool(self.observed.weights_sha256)
+
+
+def _until(
+    done: Callable[[], bool], control: socket.socket, hear: Callable[[], bool], patience: float
+) -> None:
+    """Listen to `control` until what it should say has been said, it is closed, or patience is over."""
+    deadline = time.monotonic() + patience
+    while hear() and not done() and (left := deadline - time.monotonic()) > 0:
+        select.select([control], [], [], left)
 
 
 def _hear(control: socket.socket) -> tuple[list[dict[str, Any]], bool]:

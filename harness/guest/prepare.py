@@ -7,6 +7,7 @@ memory, changes nothing that counts.
 
 from __future__ import annotations
 
+import atexit
 import mmap
 import os
 import random
@@ -195,10 +196,21 @@ def evaluate_bpb(model: Any, tokenizer: Tokenizer, batch_size: int) -> float:
     """
     if not _score:
         import prepare_exam
+        import prepare_weights  # type: ignore[import-not-found]
 
-        prepare_exam.commit(_meter, model)
-        _score.append(prepare_exam.evaluate(_scorer, _DEVICE, model, batch_size))
+        exam = prepare_exam.Exam(_scorer, _DEVICE, batch_size)
+        prepare_weights.commit(_meter, model)
+        _score.append(exam.run(model))
+        atexit.register(_say_goodbye)
     return _score[0]
+
+
+def _say_goodbye() -> None:
+    """The script has ended: the harness need not wait until torch has tidied up behind it."""
+    if not hasattr(sys, "last_value"):  # after an exception, the exit status is still to come
+        sys.stdout.flush()
+        sys.stderr.flush()
+        _meter.close()
 
 
 _score: list[float] = []

@@ -1,16 +1,17 @@
-"""The guest's part of an evaluation: the weights go out sealed, then logits go out for inputs that come in.
+"""The guest's part of an evaluation: inputs come in, logits go out.
 
 The targets never come here, and neither does the arithmetic of the score. Batches only group the validation
-rows; their order is fixed by the other side.
+rows; their order is fixed by the other side. On a GPU nothing waits for anything but the bus: while the logits of
+one batch travel on a stream of their own, the next batch is computed.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
+import contextlib
 import mmap
 import os
 import struct
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -19,118 +20,157 @@ import torch
 from prepare_wire import Line
 
 TRANSPORT = (torch.float32, torch.float16, torch.bfloat16)  # in the order of harness.wire.Dtype
-CHUNK = 64 << 20  # bytes of weights written at once
-SAFETENSORS = {
-    "float64": "F64",
-    "float32": "F32",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "int64": "I64",
-    "int32": "I32",
-    "int16": "I16",
-    "int8": "I8",
-    "uint8": "U8",
-    "bool": "BOOL",
-    "float8_e4m3fn": "F8_E4M3",
-    "float8_e5m2": "F8_E5M2",
-}
-
-
-def commit(line: Line, model: Any) -> None:
-    """Send the weights as an immutable memory file in the safetensors format, which is data and no code.
-
-    Raises ValueError when the harness does not take them, TypeError for what is no tensor.
-    """
-    tensors: dict[str, torch.Tensor] = model.state_dict()
-    header, size = _header(tensors)
-    descriptor = os.memfd_create("weights", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(struct.pack("<Q", len(header)) + header)
-        for tensor in tensors.values():
-            for part in tensor.detach().reshape(-1).view(torch.uint8).split(CHUNK):
-                file.write(part.cpu().numpy())
-        file.flush()
-        # Written, never mapped: so it can be sealed against every further change.
-        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-        line.send(wire.COMMIT, 0, 0, 0, size, descriptors=(descriptor,))
-    line.receive()
-
-
-def _header(tensors: dict[str, torch.Tensor]) -> tuple[bytes, int]:
-    """The JSON header of a safetensors file, padded to 8 bytes, and the bytes of all tensors."""
-    header: dict[str, Any] = {}
-    offset = 0
-    for name, tensor in tensors.items():
-        if not isinstance(tensor, torch.Tensor):
-            raise TypeError(f"state_dict()[{name!r}] is no tensor; weights are tensors only")
-        end = offset + tensor.numel() * tensor.element_size()
-        kind = SAFETENSORS[str(tensor.dtype).removeprefix("torch.")]
-        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header).encode()
-    return text + b" " * (-len(text) % 8), offset
+ELBOW_ROOM = 4 << 30  # bytes of device memory that scoring should find free
 
 
 class Exam:
-    """One evaluation: two batches of inputs and a few slots of logits are in flight at a time."""
+    """One evaluation. Made before the weights are committed, so that the scorer gets ready meanwhile."""
 
     def __init__(self, line: Line, device: str, batch_size: int) -> None:
-        """Ask the scorer for validation rows in batches of `batch_size` (fewer when there are not as many)."""
+        """Ask for validation rows in batches of `batch_size` (fewer when there are not as many)."""
+        if device != "cpu" and torch.cuda.mem_get_info()[0] < ELBOW_ROOM:
+            torch.cuda.empty_cache()  # what training has left unused is the scorer's and the logits' now
         line.send(wire.EVALUATE, batch_size)
-        _, self.rows, length, vocabulary, self._slot_bytes, (inputs, logits) = line.receive()
-        self._line, self._device = line, device
-        self.batch = min(batch_size, self.rows)
-        self.shape = (self.batch, length, vocabulary)
-        memory = mmap.mmap(inputs, os.fstat(inputs).st_size, prot=mmap.PROT_READ)
-        self._inputs = np.frombuffer(memory, np.uint16).reshape(2, self.batch, length)
-        size = os.fstat(logits).st_size
-        self._plane = torch.frombuffer(mmap.mmap(logits, size), dtype=torch.uint8)
-        if device != "cpu":  # pinned, for copies at the speed of the bus
-            torch.cuda.cudart().cudaHostRegister(self._plane.data_ptr(), size, 0)
-        self._free = list(range(size // self._slot_bytes))
-        self._arrived: list[tuple[int, int]] = []  # slots of inputs, with their rows
+        self._line, self._device, self._wanted = line, device, batch_size
+        self._arrived: deque[tuple[int, int]] = deque()  # slots of inputs, with their rows
+        self._asked = self._announced = (
+            0  # rows whose inputs were asked for, whose logits were sent
+        )
+        # Logits under way: when they have arrived, slot, rows, type, and what must live until then.
+        self._under_way: deque[tuple[Any, int, int, int, torch.Tensor]] = deque()
+        self._held: tuple[torch.Tensor, Any] | None = (
+            None  # the last batch, and when it is computed
+        )
 
-    def request(self) -> None:
-        """Ask for the next inputs."""
-        self._line.send(wire.ROWS)
-
-    def inputs(self) -> tuple[torch.Tensor, int]:
-        """The next inputs int64 [B, T], and how many of the rows count; the last batch is filled up."""
-        while not self._arrived:
-            self._hear()
-        slot, count = self._arrived.pop()
-        rows = self._inputs[slot].astype("int64")
-        rows[count:] = rows[0]  # the same shape throughout: a compiled model is not compiled again
-        return torch.from_numpy(rows).to(self._device), count
-
-    def check(self, logits: torch.Tensor) -> None:
-        """Refuse logits of another shape than [B, T, V]; the harness is told, and ends the experiment."""
-        if tuple(logits.shape) != self.shape:
-            self._line.send(wire.SHAPE, *(*logits.shape, 0, 0, 0)[:3], logits.dim())
-            raise ValueError(
-                f"model(x) returned logits of shape {tuple(logits.shape)}, not {self.shape}"
-            )
-
-    def give(self, logits: torch.Tensor) -> None:
-        """Copy logits [rows, T, V] out, slot by slot."""
-        dtype = _transport(logits.dtype, self._device)
-        row = logits.shape[1] * logits.shape[2] * dtype.itemsize
-        for part in logits.split(self._slot_bytes // row):
-            while not self._free:
-                self._hear()
-            slot = self._free.pop()
-            start = slot * self._slot_bytes
-            target = self._plane[start : start + len(part) * row].view(dtype).view(part.shape)
-            # Converted before it travels: a copy that converts on its way does so on one CPU core.
-            target.copy_(part if dtype == logits.dtype else _narrow(part).to(dtype))
-            self._line.send(wire.LOGITS, slot, len(part), TRANSPORT.index(dtype))
-
-    def score(self) -> float:
-        """Wait for the score."""
+    def run(self, model: Any) -> float:
+        """Run the model over all validation rows and return the scorer's bits per byte."""
+        self._open()
+        self._ask()
+        with torch.no_grad():
+            for _ in range(0, self._rows, self._batch):
+                x, count = self._inputs()
+                self._ask()  # arrives while this batch is computed
+                logits = model(x)
+                self._check(logits)
+                self._give(logits[:count])
+        if self._held:
+            self._ship(*self._held)
+        while self._under_way:
+            self._announce()
         while (score := self._hear()) is None:
             pass
         return score
+
+    def _open(self) -> None:
+        """Map the planes that the scorer has made."""
+        _, self._rows, length, vocabulary, self._slot_bytes, (inputs, logits) = self._line.receive()
+        self._batch = min(self._wanted, self._rows)
+        self._shape = (self._batch, length, vocabulary)
+        memory = mmap.mmap(inputs, os.fstat(inputs).st_size, prot=mmap.PROT_READ)
+        self._plane_in = np.frombuffer(memory, np.uint16).reshape(-1, self._batch, length)
+        size = os.fstat(logits).st_size
+        self._plane = torch.frombuffer(mmap.mmap(logits, size), dtype=torch.uint8)
+        self._free = list(range(size // self._slot_bytes))
+        if self._device != "cpu":
+            self._stream = torch.cuda.Stream()
+            # Pinned, for copies at the speed of the bus; where that fails, the next operation reports it.
+            if int(torch.cuda.cudart().cudaHostRegister(self._plane.data_ptr(), size, 0)):
+                with contextlib.suppress(RuntimeError):
+                    torch.zeros(1, device=self._device)
+
+    # ---- inputs ------------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        """Ask for the next inputs, if there are more; never for a batch more than the plane holds."""
+        ahead = (len(self._plane_in) - 1) * self._batch
+        while self._asked - self._announced > ahead:
+            self._announce()
+        if self._asked < self._rows:
+            self._asked += min(self._batch, self._rows - self._asked)
+            self._line.send(wire.ROWS)
+
+    def _inputs(self) -> tuple[torch.Tensor, int]:
+        """The next inputs int64 [B, T], and how many of the rows count; the last batch is filled up."""
+        while not self._arrived:
+            self._hear()
+        slot, count = self._arrived.popleft()
+        rows = self._plane_in[slot].astype("int64")
+        rows[count:] = rows[0]  # the same shape throughout: a compiled model is not compiled again
+        x = torch.from_numpy(rows)
+        # Pinned, or the copy would wait for everything that is queued on the device.
+        return (
+            x if self._device == "cpu" else x.pin_memory().to(self._device, non_blocking=True)
+        ), count
+
+    # ---- logits ------------------------------------------------------------------------------------------
+
+    def _check(self, logits: torch.Tensor) -> None:
+        """Refuse logits of another shape than [B, T, V]; the harness is told, and ends the experiment."""
+        if tuple(logits.shape) != self._shape:
+            self._line.send(wire.SHAPE, *(*logits.shape, 0, 0, 0)[:3], logits.dim())
+            raise ValueError(
+                f"model(x) returned logits of shape {tuple(logits.shape)}, not {self._shape}"
+            )
+
+    def _give(self, logits: torch.Tensor) -> None:
+        """Send logits [rows, T, V] out; a GPU's go when the next batch is queued behind them."""
+        packed = _packed(logits)
+        if not packed.is_cuda:
+            self._ship(packed, None)
+            return
+        computed = torch.cuda.Event()
+        computed.record()
+        before, self._held = self._held, (packed, computed)
+        if before:
+            self._ship(*before)
+
+    def _ship(self, packed: torch.Tensor, computed: Any) -> None:
+        """Queue the copies of a batch into slots, as these come free."""
+        row, kind = packed[0].nbytes, TRANSPORT.index(packed.dtype)
+        for part in packed.split(self._slot_bytes // row):
+            slot = self._slot()
+            start = slot * self._slot_bytes
+            target = self._plane[start : start + part.nbytes].view(part.dtype).view(part.shape)
+            copied = None
+            if computed is None:
+                target.copy_(part)
+            else:
+                copied = torch.cuda.Event()
+                with torch.cuda.stream(self._stream):
+                    self._stream.wait_event(computed)
+                    target.copy_(part, non_blocking=True)
+                    copied.record()
+            self._under_way.append((copied, slot, len(part), kind, part))
+        self._announce_arrived()
+
+    def _slot(self) -> int:
+        """A free slot; meanwhile what has arrived in its slot is announced."""
+        while True:
+            self._announce_arrived()
+            while self._line.has_mail():
+                self._hear()
+            if self._free:
+                return self._free.pop()
+            if self._under_way:
+                self._announce()
+            else:
+                self._hear()
+
+    def _announce_arrived(self) -> None:
+        """Announce whatever needs no waiting."""
+        while self._under_way:
+            copied = self._under_way[0][0]
+            if copied is not None and not copied.query():
+                return
+            self._announce()
+
+    def _announce(self) -> None:
+        """Tell the scorer of the oldest logits under way, once they have arrived."""
+        copied, slot, count, kind, _ = self._under_way.popleft()
+        if copied is not None:
+            copied.synchronize()
+        self._line.send(wire.LOGITS, slot, count, kind)
+        self._announced += count
 
     def _hear(self) -> float | None:
         """Take one message; returns the score when it is that."""
@@ -144,28 +184,21 @@ class Exam:
         return None
 
 
-def evaluate(line: Line, device: str, model: Any, batch_size: int) -> float:
-    """Run the model over all validation rows and return the scorer's bits per byte."""
-    exam = Exam(line, device, batch_size)
-    exam.request()
-    with torch.no_grad():
-        for first in range(0, exam.rows, exam.batch):
-            x, count = exam.inputs()
-            if first + exam.batch < exam.rows:
-                exam.request()  # arrives while this batch is computed
-            logits = model(x)
-            exam.check(logits)
-            exam.give(logits[:count])
-    return exam.score()
-
-
-def _transport(dtype: torch.dtype, device: str) -> torch.dtype:
-    """The type in which logits travel: float32 goes as it is on a CPU, and as float16 over a GPU's bus."""
-    if dtype == torch.float32 and device != "cpu":
-        return torch.float16
-    return dtype if dtype in TRANSPORT else torch.float32
+def _packed(logits: torch.Tensor) -> torch.Tensor:
+    """Logits as they travel, in memory that the model does not use again."""
+    if not logits.is_cuda:
+        return logits if logits.dtype in TRANSPORT else logits.float()
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        return logits.clone(memory_format=torch.contiguous_format)
+    return _narrow(logits)
 
 
 def _narrow(logits: torch.Tensor) -> torch.Tensor:
-    """Logits that fit into float16: only differences matter, so the largest of each token becomes 0."""
-    return (logits - logits.amax(-1, keepdim=True)).clamp_(min=-60000.0)
+    """Logits as float16, half the way over the bus.
+
+    Only differences matter to cross-entropy, so the largest of each token becomes 0: that is where float16 is
+    finest, and nothing overflows.
+    """
+    narrow = torch.empty(logits.shape, dtype=torch.float16, device=logits.device)
+    torch.sub(logits, logits.amax(-1, keepdim=True), out=narrow)
+    return narrow.clamp_(min=-60000.0)

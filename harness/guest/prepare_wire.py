@@ -7,6 +7,7 @@ visible to a candidate; a test compares them. No message means anything but thes
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 
@@ -48,3 +49,11 @@ class Line:
         if op == REFUSED:
             raise ValueError(REFUSALS[a])
         return op, a, b, c, d, descriptors
+
+    def has_mail(self) -> bool:
+        """Whether a message waits."""
+        return bool(select.select([self._socket], [], [], 0)[0])
+
+    def close(self) -> None:
+        """Hang up: nothing more will be said."""
+        self._socket.close()

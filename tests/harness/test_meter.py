@@ -7,6 +7,7 @@ import mmap
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -208,8 +209,35 @@ def test_a_commit_is_hashed_and_ends_the_training() -> None:
         assert batch(guest, number, slots) is not None
         assert commit(guest, b"the weights").op == Op.COMMITTED
         assert batch(guest, number, slots) is None
-        report = reports(control, "committed")
+        committed = reports(control, "committed")["at"]
+        assert isinstance(committed, float)
+        assert 0 <= time.monotonic() - committed < 10
+        report = reports(control, "hashed")
         assert report["sha256"] == hashlib.sha256(b"the weights").hexdigest()
+
+
+def test_it_tells_how_long_rows_were_waited_for() -> None:
+    with serving(TOKENS) as (guest, control):
+        number, slots = open_ring(guest, 4, 8)
+        for _ in range(5):
+            assert batch(guest, number, slots) is not None
+            threading.Event().wait(0.06)  # work on it, which is no waiting
+        commit(guest, b"weights")
+        control.setblocking(False)
+        told = []
+        while report := wire.hear(control):
+            told += [report] if report["event"] == "spent" else []
+        waited = [float(report["waited"]) for report in told]
+        assert told[-1]["batches"] == 5
+        assert waited == sorted(waited)
+        assert 0 < waited[-1] < 0.06
+        assert told[-1]["opened"] <= told[-1]["first"]
+
+
+def test_a_candidate_that_hangs_up_is_reported() -> None:
+    with serving(TOKENS) as (guest, control):
+        guest.close()
+        assert reports(control, "left") == {"event": "left"}
 
 
 def test_weights_that_could_still_change_are_refused() -> None:

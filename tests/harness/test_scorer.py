@@ -23,7 +23,7 @@ torch.set_num_threads(1)
 COUNT, LENGTH, VOCABULARY = 10, 8, 32
 ROWS = np.random.default_rng(0).integers(0, VOCABULARY, (COUNT, LENGTH + 1)).astype(np.uint16)
 BYTES = np.arange(VOCABULARY, dtype=np.int32) % 5  # token 0, 5, 10 … stand for no bytes
-JOB = {"count": COUNT, "length": LENGTH, "vocabulary": VOCABULARY}
+JOB = {"count": COUNT, "length": LENGTH, "vocabulary": VOCABULARY, "device": "cpu"}
 
 
 def model(rows: np.ndarray) -> torch.Tensor:
@@ -42,16 +42,19 @@ def expected_bpb() -> float:
 
 
 @contextmanager
-def scoring() -> Iterator[tuple[socket.socket, Callable[[], Tally]]]:
-    """A real scorer over real sockets: the candidate's end, and what came of it."""
+def scoring(*words: bytes) -> Iterator[tuple[socket.socket, Callable[[], Tally]]]:
+    """A real scorer over real sockets, told by the runner that the weights are committed, or other `words`: the
+    candidate's end, and what came of it."""
     guest, guest_theirs = wire.pair()
     control, control_theirs = wire.pair()
+    for word in words or (wire.PREPARE, wire.BEGIN):
+        control.send(word)
     outcome: list[Tally | Exception] = []
 
     def serve() -> None:
-        judge = Judge(ROWS, BYTES, "cpu")
+        judge = Judge(ROWS, BYTES)
         try:
-            outcome.append(Scorer(judge, JOB, guest_theirs).serve(ROWS, control_theirs))
+            outcome.append(Scorer(judge, JOB, guest_theirs, control_theirs).serve(ROWS))
         except (Invalid, wire.ProtocolError, wire.PeerGone) as fault:
             outcome.append(fault)
 
@@ -85,7 +88,7 @@ class Candidate:
         assert (planes.a, planes.b, planes.c) == (COUNT, LENGTH, VOCABULARY)
         inputs, logits = planes.descriptors
         memory = mmap.mmap(inputs, os.fstat(inputs).st_size, prot=mmap.PROT_READ)
-        self.inputs = np.frombuffer(memory, np.uint16).reshape(2, min(batch, COUNT), LENGTH)
+        self.inputs = np.frombuffer(memory, np.uint16).reshape(-1, min(batch, COUNT), LENGTH)
         self.logits = mmap.mmap(logits, os.fstat(logits).st_size)
         self.slot_bytes = planes.d
         wire.close_all(planes.descriptors)
@@ -188,14 +191,23 @@ def test_messages_that_nobody_asked_for_end_the_evaluation(
             result()
 
 
-def test_inputs_come_at_most_two_batches_ahead() -> None:
+def test_inputs_come_no_further_ahead_than_the_plane_holds() -> None:
     with scoring() as (guest, result):
-        candidate = Candidate(guest, 3)
-        candidate.rows()
-        candidate.rows()
+        candidate = Candidate(guest, 2)
+        for _ in range(scorer.INPUTS):
+            candidate.rows()
         wire.send(guest, Op.ROWS)
         with pytest.raises(wire.ProtocolError):
             result()
+
+
+def test_the_planes_are_ready_before_the_weights_are_committed_but_no_input_goes_out() -> None:
+    with scoring(wire.PREPARE) as (guest, _):
+        Candidate(guest, 4)
+        wire.send(guest, Op.ROWS)
+        guest.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            wire.recv(guest)
 
 
 def test_a_candidate_that_leaves_is_noticed() -> None:

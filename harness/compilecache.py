@@ -1,0 +1,171 @@
+"""Compiled kernels from one training to the next, without a way for one candidate to reach another.
+
+Caches of inductor and triton are code (pickles, shared objects), so a candidate writes into a private copy only.
+That copy starts from the *base*, which grows from sources that a person vouches for, and from the *layer* of the
+very same source. What a candidate wrote is taken once, when its clock starts: a cache must not become a memory in
+which weights outlive their training. Nothing in here is ever loaded by a trusted process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+LAYER_LIMIT = 256 << 20  # bytes that one source may leave behind
+BASE_LIMIT = 512 << 20  # bytes of the base, which every candidate copies; then it begins anew
+LAYERS_LIMIT = 8 << 30  # bytes of all layers; the least recently used go first
+FILE_LIMIT = (
+    5000  # files of a layer, and of the base; the kernels of one training are some hundreds
+)
+_CHUNK = 8 << 20
+
+
+class TooLarge(Exception):
+    """More files or bytes than a layer may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """One experiment's private copy in `folder`."""
+
+    root: Path
+    folder: Path
+    key: str  # of the source
+    trusted: bool
+    warm: bool  # this very source has compiled its kernels before
+
+    def keep(self) -> None:
+        """Take what is new in the copy into the base (a trusted source) or into the source's own layer.
+
+        The copy may be in use by a hostile process: only regular files are read, and no link is followed. A
+        disk that is full costs later trainings their warm start, and this one nothing.
+        """
+        with contextlib.suppress(TooLarge, OSError), _locked(self.root):
+            if self.trusted:
+                self._grow_base()
+            elif not self.warm and not _layer(self.root, self.key).exists():
+                self._make_layer()
+
+    def _grow_base(self) -> None:
+        base = _base(self.root)
+        files, size = _extent(base)
+        if size > BASE_LIMIT or files > FILE_LIMIT:
+            shutil.rmtree(base)
+            shutil.rmtree(self.root / "trusted", ignore_errors=True)
+        copy(self.folder, base, skip=lambda path: (base / path).exists())
+        (self.root / "trusted").mkdir(exist_ok=True)
+        (self.root / "trusted" / self.key).touch()
+
+    def _make_layer(self) -> None:
+        base, layers = _base(self.root), self.root / "layers"
+        layers.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.root, prefix="new-") as new:
+            copy(self.folder, Path(new) / "layer", skip=lambda path: (base / path).exists())
+            if (Path(new) / "layer").exists():
+                (Path(new) / "layer").rename(_layer(self.root, self.key))
+        _thin_out(layers)
+
+
+def borrow(root: Path, source: str, folder: Path, *, trusted: bool) -> Loan:
+    """Fill the new `folder` with the base and the layer of `source`; the candidate may do there what it likes.
+
+    `trusted`: a person vouches for `source`, so that what it compiles may enter the base.
+    """
+    key = hashlib.sha256(source.encode()).hexdigest()
+    folder.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
+    layer = _layer(root, key)
+    with contextlib.suppress(OSError), _locked(root):  # without it, kernels are compiled again
+        copy(_base(root), folder, files=2 * FILE_LIMIT, size=2 * BASE_LIMIT)
+        copy(layer, folder)
+        if layer.exists():
+            os.utime(layer)
+    warm = layer.exists() or (root / "trusted" / key).exists()
+    return Loan(root, folder, key, trusted, warm)
+
+
+def copy(
+    source: Path,
+    target: Path,
+    *,
+    skip: Callable[[Path], bool] = lambda path: False,
+    files: int = FILE_LIMIT,
+    size: int = LAYER_LIMIT,
+) -> None:
+    """Copy the regular files below `source`, but those whose relative path is to be skipped, as new private files.
+
+    Safe while somebody else changes `source`. Raises TooLarge beyond so many `files` or bytes (`size`);
+    nothing at all is copied from a folder that is not there.
+    """
+    for folder, _, names, descriptor in os.fwalk(source, follow_symlinks=False):
+        relative = Path(folder).relative_to(source)
+        for name in names:
+            path = relative / name
+            if skip(path):
+                continue
+            files, size = files - 1, size - _copy_file(name, descriptor, target / path, size)
+            if files < 0:
+                raise TooLarge("too many files")
+
+
+def _copy_file(name: str, folder: int, target: Path, limit: int) -> int:
+    """Copy one regular file, whole or not at all; returns its bytes, 0 for whatever else it is."""
+    try:
+        source = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder
+        )
+    except OSError:  # a link, a socket, or gone: not ours to keep
+        return 0
+    with os.fdopen(source, "rb"):
+        facts = os.fstat(source)
+        if not stat.S_ISREG(facts.st_mode):
+            return 0
+        if facts.st_size > limit:
+            raise TooLarge(f"more than {limit:,} bytes")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{os.getpid()}.partial")
+        with partial.open("wb") as writer:
+            left = facts.st_size
+            while left and (sent := os.sendfile(writer.fileno(), source, None, min(left, _CHUNK))):
+                left -= sent
+        partial.replace(target)
+    return facts.st_size
+
+
+def _base(root: Path) -> Path:
+    return root / "base"
+
+
+def _layer(root: Path, key: str) -> Path:
+    return root / "layers" / key
+
+
+def _extent(folder: Path) -> tuple[int, int]:
+    """Number and bytes of all files below; none for what is not there."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return len(sizes), sum(sizes)
+
+
+def _thin_out(layers: Path) -> None:
+    """Remove the layers that nobody has used for longest, until the rest fits."""
+    held = 0
+    for layer in sorted(layers.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True):
+        held += _extent(layer)[1]
+        if held > LAYERS_LIMIT:
+            shutil.rmtree(layer)
+
+
+@contextlib.contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Runners of several GPUs share this folder."""
+    with (root / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,141 @@
+"""Private copies of what a candidate wrote into shared slots: read once, then scored from the copy.
+
+On a GPU the copies travel on a stream of their own, beside the scoring of those that came before; a slot is given
+back as soon as its copy is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Intake(Protocol):
+    """Copies of slots, by the number of the slot."""
+
+    device: str
+
+    def take(self, slot: int, size: int) -> torch.Tensor:
+        """The first `size` bytes of a slot, uint8[size] in private memory; only for what is queued next."""
+
+    def scored(self, slot: int) -> None:
+        """Everything that reads the copy is queued."""
+
+    def complete(self) -> list[int]:
+        """Slots whose copies are complete, each told once; never waits."""
+
+    def wait(self) -> bool:
+        """Wait until the oldest copy is complete; False when none is under way."""
+
+
+class CpuIntake:
+    """Copies in host memory, complete at once."""
+
+    device = "cpu"
+
+    def __init__(self, plane: mmap.mmap, slots: int) -> None:
+        """`plane` holds `slots` slots of one size."""
+        import torch
+
+        self._plane, self._size = plane, len(plane) // slots
+        self._private = torch.empty(self._size, dtype=torch.uint8)
+        self._complete: list[int] = []
+
+    def take(self, slot: int, size: int) -> torch.Tensor:
+        """As in Intake."""
+        import torch
+
+        shared = torch.frombuffer(
+            self._plane, dtype=torch.uint8, count=size, offset=slot * self._size
+        )
+        self._complete.append(slot)
+        return self._private[:size].copy_(shared)
+
+    def scored(self, slot: int) -> None:
+        """As in Intake."""
+
+    def complete(self) -> list[int]:
+        """As in Intake."""
+        slots, self._complete = self._complete, []
+        return slots
+
+    def wait(self) -> bool:
+        """As in Intake."""
+        return False
+
+
+class CudaIntake:
+    """Copies in device memory, as many as there are slots. Raises RuntimeError when there is no room for them."""
+
+    device = "cuda"
+
+    def __init__(self, plane: mmap.mmap, slots: int) -> None:
+        """`plane` holds `slots` slots of one size; it is pinned, for copies at the speed of the bus."""
+        import torch
+
+        self._torch, self._size = torch, len(plane) // slots
+        self._private = torch.empty(len(plane), dtype=torch.uint8, device="cuda")
+        self._shared = torch.frombuffer(plane, dtype=torch.uint8)
+        if int(torch.cuda.cudart().cudaHostRegister(self._shared.data_ptr(), len(plane), 0)):
+            # Copies are slower then, not wrong; the error stays pending until the next operation reports it.
+            with contextlib.suppress(RuntimeError):
+                self._private[:1].zero_()
+        self._stream = torch.cuda.Stream()
+        self._copied = [torch.cuda.Event() for _ in range(slots)]
+        self._read = [torch.cuda.Event() for _ in range(slots)]
+        self._under_way: deque[int] = deque()
+
+    def take(self, slot: int, size: int) -> torch.Tensor:
+        """As in Intake; the current stream waits for the copy, this process does not."""
+        here = slice(slot * self._size, slot * self._size + size)
+        with self._torch.cuda.stream(self._stream):
+            self._stream.wait_event(self._read[slot])  # the last copy of this slot has been scored
+            self._private[here].copy_(self._shared[here], non_blocking=True)
+            self._copied[slot].record()
+        self._torch.cuda.current_stream().wait_event(self._copied[slot])
+        self._under_way.append(slot)
+        return self._private[here]
+
+    def scored(self, slot: int) -> None:
+        """As in Intake."""
+        self._read[slot].record()
+
+    def complete(self) -> list[int]:
+        """As in Intake."""
+        slots = []
+        while self._under_way and self._copied[self._under_way[0]].query():
+            slots.append(self._under_way.popleft())
+        return slots
+
+    def wait(self) -> bool:
+        """As in Intake."""
+        if not self._under_way:
+            return False
+        self._copied[self._under_way[0]].synchronize()
+        return True
+
+
+def open_intake(
+    plane: mmap.mmap, slots: int, device: str, rehearse: Callable[[Intake], None]
+) -> Intake:
+    """An intake on `device`, or on the CPU when the GPU has no room beside the candidate.
+
+    `rehearse(intake)` does once what will be done often, so that kernels are loaded and memory is held by then.
+    """
+    import torch
+
+    if device != "cpu" and torch.cuda.is_available():
+        try:
+            intake = CudaIntake(plane, slots)
+            rehearse(intake)
+            torch.cuda.synchronize()
+        except RuntimeError:  # also torch.OutOfMemoryError; not even a context may fit
+            return CpuIntake(plane, slots)
+        return intake
+    return CpuIntake(plane, slots)
