@@ -55,12 +55,17 @@ class Loan:
                 self._make_layer()
 
     def _grow_base(self) -> None:
-        base = _base(self.root)
+        base, old = _base(self.root), self.root / "old"
         files, size = _extent(base)
-        if size > BASE_LIMIT or files > FILE_LIMIT:
-            shutil.rmtree(base)
+        full = size > BASE_LIMIT or files > FILE_LIMIT
+        if full:  # what this run has compiled itself is the beginning of a new one
+            shutil.rmtree(old, ignore_errors=True)
+            base.rename(old)
             shutil.rmtree(self.root / "trusted", ignore_errors=True)
-        copy(self.folder, base, skip=lambda path: (base / path).exists())
+        known = old if full else base
+        copy(self.folder, base, skip=lambda path: (known / path).exists())
+        if full:
+            shutil.rmtree(old)
         (self.root / "trusted").mkdir(exist_ok=True)
         (self.root / "trusted" / self.key).touch()
 
@@ -83,8 +88,9 @@ def borrow(root: Path, source: str, folder: Path, *, trusted: bool) -> Loan:
     folder.mkdir(parents=True)
     root.mkdir(parents=True, exist_ok=True)
     layer = _layer(root, key)
-    with contextlib.suppress(OSError), _locked(root):  # without it, kernels are compiled again
-        copy(_base(root), folder, files=2 * FILE_LIMIT, size=2 * BASE_LIMIT)
+    # Without it, kernels are compiled again.
+    with contextlib.suppress(TooLarge, OSError), _locked(root):
+        copy(_base(root), folder, files=2 * FILE_LIMIT, size=BASE_LIMIT + LAYER_LIMIT)
         copy(layer, folder)
         if layer.exists():
             os.utime(layer)
@@ -105,6 +111,8 @@ def copy(
     Safe while somebody else changes `source`. Raises TooLarge beyond so many `files` or bytes (`size`);
     nothing at all is copied from a folder that is not there.
     """
+    if not source.exists():
+        return
     for folder, _, names, descriptor in os.fwalk(source, follow_symlinks=False):
         relative = Path(folder).relative_to(source)
         for name in names:

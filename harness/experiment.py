@@ -116,7 +116,7 @@ def _has_started(crew: Crew, spec: ExperimentSpec) -> bool:
 def _evidence(observed: Observed, crew: Crew, log: str) -> Evidence:
     step = observed.step
     # Sent off after its goodbye, it was killed while it tidied up: that is no end of its own.
-    sent_off = observed.left and observed.score and observed.stopped is None
+    sent_off = observed.goodbye and observed.score and observed.stopped is None
     code = 0 if sent_off and crew.candidate.code in KILLED else crew.candidate.code
     return Evidence(
         scored=observed.score is not None,

@@ -149,7 +149,9 @@ class Meter:
                     self._answer(wire.recv(self._guest), asked or time.monotonic())
                 except wire.PeerGone:
                     poll.unregister(self._guest)
-                    wire.report(self._control, "left")
+                    # It will say no more, and is there still: a goodbye. Otherwise it is dead, which others see.
+                    if not ready[self._guest.fileno()] & select.POLLHUP:
+                        wire.report(self._control, "goodbye")
                 except wire.ProtocolError as fault:
                     poll.unregister(self._guest)
                     wire.report(self._control, "violation", reason=f"it sent {fault} to the meter")
@@ -198,6 +200,10 @@ class Meter:
         wire.send(self._guest, Op.BATCH, slot, epoch, fraction, clock.batches)
         self._busy_since = time.monotonic()
         self._waited += self._busy_since - asked
+        if clock.batches == WARMUP_BATCHES + 1:
+            self._report(
+                force=True
+            )  # the runner takes the compiled kernels now, before any training counts
         ring.turn = (slot + 1) % RING_SLOTS
         ring.ready = self._fill(ring)  # while the candidate works on this one
 

@@ -49,7 +49,7 @@ class Observed:
     committed: float | None = None  # when its weights had come
     weights_sha256: str = ""  # of these, a little later
     score: Score | None = None
-    left: bool = False  # the script has closed its line: it has nothing more to say
+    goodbye: bool = False  # the script has nothing more to say
     gone: float | None = None  # when its process was no more
     refused: Verdict | None = None
     stopped: Verdict | None = None

@@ -32,7 +32,7 @@ FLUSH_EVERY = 1.0  # seconds between two updates of the log file
 MEMORY_EVERY = 0.5  # seconds between two looks at resident memory
 SETUP_FACTOR = 2  # times the set-up limit until the first batch; later it is no set-up any more
 EXIT_GRACE = 30.0  # seconds that a scored script may take to say goodbye
-LEFT_GRACE = 0.1  # seconds for one that has said it to end by itself; what it frees, the system frees as well
+GOODBYE_GRACE = 0.1  # seconds for one that has said it to end by itself; what it frees, the system frees as well
 REFUSAL_GRACE = 1.0  # seconds for a refused script to print why
 LAST_WORDS = 1.0  # seconds for what is still in the pipe of a dead script
 SCORER_PATIENCE = 30.0  # seconds for the scorer to notice that the script is gone
@@ -177,8 +177,8 @@ class Trial:
                 self._tell_scorer(wire.BEGIN)
             elif event == "hashed":
                 self.observed.weights_sha256 = report["sha256"]
-            elif event == "left":
-                self.observed.left = True
+            elif event == "goodbye":
+                self.observed.goodbye = True
             elif event == "refused":
                 self._refuse(Outcome.INVALID, self._why_refused(report))
             else:
@@ -199,8 +199,8 @@ class Trial:
 
     def _send_off(self) -> None:
         """A scored script that has nothing more to say is not waited for while it tidies up."""
-        if self.observed.left and self.observed.score:
-            self._end(None, LEFT_GRACE)
+        if self.observed.goodbye and self.observed.score:
+            self._end(None, GOODBYE_GRACE)
 
     def _tell_scorer(self, word: bytes) -> None:
         with contextlib.suppress(BrokenPipeError):  # its death is seen elsewhere

@@ -210,7 +210,7 @@ def _say_goodbye() -> None:
     if not hasattr(sys, "last_value"):  # after an exception, the exit status is still to come
         sys.stdout.flush()
         sys.stderr.flush()
-        _meter.close()
+        _meter.say_goodbye()
 
 
 _score: list[float] = []

@@ -54,6 +54,6 @@ class Line:
         """Whether a message waits."""
         return bool(select.select([self._socket], [], [], 0)[0])
 
-    def close(self) -> None:
-        """Hang up: nothing more will be said."""
-        self._socket.close()
+    def say_goodbye(self) -> None:
+        """Nothing more will be said."""
+        self._socket.shutdown(socket.SHUT_WR)

@@ -86,7 +86,7 @@ def trained_here(dataset: Path, tokens: int) -> float:
     model = names["Model"](64)
     optimizer = torch.optim.AdamW(model.parameters(), 0.02)
     train = np.fromfile(dataset / "train.bin", np.uint16).reshape(-1, 17).astype(np.int64)
-    from harness.meter import RowOrder
+    from harness.roworder import RowOrder
 
     order = RowOrder(len(train), 1)
     for _ in range(tokens // (8 * 16)):
@@ -102,6 +102,10 @@ def trained_here(dataset: Path, tokens: int) -> float:
         logits = model(rows[:, :-1]).flatten(0, 1).double()
     nats = functional.cross_entropy(logits, rows[:, 1:].flatten(), reduction="none")
     return float(nats[count > 0].sum() / math.log(2) / count.sum())
+
+
+PHASES = ["launch", "imports", "first_batch", "compile", "training"]
+PHASES += ["commit", "scoring", "exit", "report"]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -124,6 +128,9 @@ def test_a_training_is_scored_by_the_textbook_and_not_by_what_it_prints(
     assert result.host_memory_mb is not None
     assert len(result.weights_sha256) == 64
     assert 0 < result.train_seconds < result.total_seconds
+    assert list(result.timeline) == PHASES
+    assert sum(result.timeline.values()) == pytest.approx(result.total_seconds, abs=0.01)
+    assert 0 < result.row_wait_seconds < result.total_seconds
     assert result.traceback == ""
     assert result.fingerprint["sandbox"] == level
     assert Result.from_json(result.to_json()) == result
@@ -212,6 +219,32 @@ def test_a_model_that_fails_when_it_is_scored_is_a_crash_and_not_waited_for(run:
     assert (result.outcome, result.val_bpb) == (Outcome.CRASH, None)
     assert "ZeroDivisionError" in result.reason
     assert result.total_seconds < 15
+
+
+TIDIES_UP = (
+    "import atexit, signal\natexit.register(signal.pause)\n"
+    + MODEL
+    + """
+from prepare import evaluate_bpb
+evaluate_bpb(Model(64), None, 8)
+print('that was all')
+"""
+)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_scored_script_is_not_waited_for_while_it_tidies_up(run: Run, level: str) -> None:
+    result = run(TIDIES_UP, sandbox=level)
+    assert (result.outcome, result.reason) == (Outcome.OK, "Trained, committed and scored.")
+    assert result.log_tail == "that was all\n"
+    assert result.timeline["exit"] < 5
+
+
+def test_what_goes_wrong_after_the_score_is_told(run: Run) -> None:
+    result = run(TIDIES_UP.replace("atexit.register(signal.pause)", "") + "raise KeyError('late')")
+    assert result.outcome is Outcome.OK
+    assert result.reason.endswith("After its score, the script ended with exit status 1.")
+    assert "KeyError: 'late'" in result.traceback
 
 
 HANG = "import signal\nfor s in (15, 1, 2): signal.signal(s, signal.SIG_IGN)\nprint('here', flush=True)\nwhile True: signal.pause()\n"

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from harness import meter, wire
-from harness.meter import WARMUP_BATCHES, BudgetClock, Meter, RowOrder
+from harness.meter import WARMUP_BATCHES, BudgetClock, Meter
+from harness.roworder import RowOrder
 from harness.spec import Budget
 from harness.wire import Op, Refusal
 
@@ -234,10 +235,15 @@ def test_it_tells_how_long_rows_were_waited_for() -> None:
         assert told[-1]["opened"] <= told[-1]["first"]
 
 
-def test_a_candidate_that_hangs_up_is_reported() -> None:
+def test_a_goodbye_is_reported_and_a_death_is_none() -> None:
+    with serving(TOKENS) as (guest, control):
+        guest.shutdown(socket.SHUT_WR)
+        assert reports(control, "goodbye") == {"event": "goodbye"}
     with serving(TOKENS) as (guest, control):
         guest.close()
-        assert reports(control, "left") == {"event": "left"}
+        control.settimeout(0.4)
+        with pytest.raises(TimeoutError):
+            reports(control, "goodbye")
 
 
 def test_weights_that_could_still_change_are_refused() -> None:

@@ -16,7 +16,8 @@ import torch
 from torch.nn import functional
 
 from harness import scorer, wire
-from harness.scorer import Invalid, Judge, Scorer, Tally, cross_entropy
+from harness.judging import Invalid, Judge, Tally, cross_entropy
+from harness.scorer import Scorer
 from harness.wire import Dtype, Op
 
 torch.set_num_threads(1)
