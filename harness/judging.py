@@ -66,7 +66,7 @@ class Judge:
 
     def __init__(self, rows: npt.NDArray[np.uint16], byte_table: npt.NDArray[np.int32]) -> None:
         """`rows`: uint16[n, T+1] validation rows; `byte_table`: int32[V] bytes of each token."""
-        targets = np.ascontiguousarray(rows[:, 1:])  # [n, T]
+        targets = rows[:, 1:].copy()  # [n, T]; `finish` wipes it
         count = byte_table[targets]
         self._narrow, self._counts = targets.view(np.int16), count > 0
         self.tally = Tally(tokens=int(self._counts.sum()), count=int(count.sum(dtype=np.int64)))

@@ -227,3 +227,14 @@ def test_the_tally_without_bytes_is_no_score() -> None:
 def test_dtypes_are_numbered_as_the_guest_numbers_them() -> None:
     assert [Dtype.FLOAT32, Dtype.FLOAT16, Dtype.BFLOAT16] == [0, 1, 2]
     assert scorer.SLOTS >= 2
+
+
+def test_a_single_row_is_scored_and_the_rows_themselves_stay_untouched() -> None:
+    rows = ROWS[:1].copy()
+    rows.setflags(write=False)  # as a file that is mapped
+    judge = Judge(rows, BYTES)
+    judge.begin("cpu")
+    judge.score(0, torch.zeros(1, LENGTH, VOCABULARY))
+    tally = judge.finish()
+    assert tally.nats == pytest.approx(tally.tokens * math.log(VOCABULARY))
+    assert rows.tolist() == ROWS[:1].tolist()
