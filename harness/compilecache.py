@@ -26,6 +26,7 @@ FILE_LIMIT = (
     5000  # files of a layer, and of the base; the kernels of one training are some hundreds
 )
 _CHUNK = 8 << 20
+_PARTIAL = ".partial"  # name of a file that is still being copied
 
 
 class TooLarge(Exception):
@@ -115,36 +116,45 @@ def copy(
         return
     for folder, _, names, descriptor in os.fwalk(source, follow_symlinks=False):
         relative = Path(folder).relative_to(source)
-        for name in names:
-            path = relative / name
-            if skip(path):
-                continue
-            files, size = files - 1, size - _copy_file(name, descriptor, target / path, size)
-            if files < 0:
-                raise TooLarge("too many files")
+        wanted = [name for name in names if not skip(relative / name)]
+        files -= len(wanted)
+        if files < 0:
+            raise TooLarge("too many files")
+        if not wanted:
+            continue
+        (target / relative).mkdir(parents=True, exist_ok=True)
+        into = os.open(target / relative, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in wanted:
+                size -= _copy_file(name, descriptor, into, size)
+        finally:
+            os.close(into)
 
 
-def _copy_file(name: str, folder: int, target: Path, limit: int) -> int:
-    """Copy one regular file, whole or not at all; returns its bytes, 0 for whatever else it is."""
+def _copy_file(name: str, source: int, target: int, limit: int) -> int:
+    """Copy one regular file between open folders, whole or not at all; returns its bytes, 0 for all else."""
     try:
-        source = os.open(
-            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder
+        reader = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source
         )
     except OSError:  # a link, a socket, or gone: not ours to keep
         return 0
-    with os.fdopen(source, "rb"):
-        facts = os.fstat(source)
+    try:
+        facts = os.fstat(reader)
         if not stat.S_ISREG(facts.st_mode):
             return 0
         if facts.st_size > limit:
             raise TooLarge(f"more than {limit:,} bytes")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{os.getpid()}.partial")
-        with partial.open("wb") as writer:
+        writer = os.open(_PARTIAL, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, dir_fd=target)
+        try:
             left = facts.st_size
-            while left and (sent := os.sendfile(writer.fileno(), source, None, min(left, _CHUNK))):
+            while left and (sent := os.sendfile(writer, reader, None, min(left, _CHUNK))):
                 left -= sent
-        partial.replace(target)
+        finally:
+            os.close(writer)
+        os.rename(_PARTIAL, name, src_dir_fd=target, dst_dir_fd=target)
+    finally:
+        os.close(reader)
     return facts.st_size
 
 
