@@ -232,7 +232,7 @@ def test_it_tells_how_long_rows_were_waited_for() -> None:
         assert told[-1]["batches"] == 5
         assert waited == sorted(waited)
         assert 0 < waited[-1] < 0.06
-        assert told[-1]["opened"] <= told[-1]["first"]
+        assert float(told[-1]["opened"]) <= float(told[-1]["first"])
 
 
 def test_a_goodbye_is_reported_and_a_death_is_none() -> None:
