@@ -82,7 +82,9 @@ class CudaIntake:
         self._torch, self._size = torch, len(plane) // slots
         self._private = torch.empty(len(plane), dtype=torch.uint8, device="cuda")
         self._shared = torch.frombuffer(plane, dtype=torch.uint8)
-        if int(torch.cuda.cudart().cudaHostRegister(self._shared.data_ptr(), len(plane), 0)):
+        runtime = torch.cuda.cudart()
+        done = runtime.cudaHostRegister(self._shared.data_ptr(), len(plane), 0)
+        if done != runtime.cudaError.success:
             # Copies are slower then, not wrong; the error stays pending until the next operation reports it.
             with contextlib.suppress(RuntimeError):
                 self._private[:1].zero_()

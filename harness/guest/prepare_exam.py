@@ -74,7 +74,9 @@ class Exam:
         if self._device != "cpu":
             self._stream = torch.cuda.Stream()
             # Pinned, for copies at the speed of the bus; where that fails, the next operation reports it.
-            if int(torch.cuda.cudart().cudaHostRegister(self._plane.data_ptr(), size, 0)):
+            runtime = torch.cuda.cudart()
+            done = runtime.cudaHostRegister(self._plane.data_ptr(), size, 0)
+            if done != runtime.cudaError.success:
                 with contextlib.suppress(RuntimeError):
                     torch.zeros(1, device=self._device)
 
