@@ -1,17 +1,16 @@
 """One GPT, trained on one device until its data ends: the file that autoresearch evolves.
 
-It runs beside a module `prepare`, which hands out rows, keeps the clock and scores the result. Nothing
-here measures the budget: `for x, y, epoch in loader` ends when it is spent, and `loader.progress` (0…1)
-drives every schedule. The same code trains on a CUDA GPU (bfloat16, compiled) and on a CPU (float32,
-eager), sized to the device's memory. Whoever starts the script seeds torch, so that repeats differ.
+It runs beside a module `prepare`, which seeds torch, hands out rows, keeps the clock and scores the
+result: `for x, y, epoch in loader` ends with the budget, and `loader.progress` (0…1) drives every schedule.
+The same code trains on a CUDA GPU (bfloat16, compiled) and on a CPU (float32, eager), sized to the device.
 """
 
 import gc
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass
-from importlib.util import find_spec
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -30,28 +29,29 @@ SOFTCAP = 15.0  # logits stay within ±15
 VALUE_EVERY = 2  # every second layer has value embeddings, counted from the last
 VALUE_GATE_CHANNELS = 32  # residual channels that gate them
 SMEAR_CHANNELS = 24  # channels that decide how much of the previous token is mixed in
-BIGRAM_RATIO = 8  # rows of the hashed table of token pairs, in vocabularies
+GRAM_RATIO = 16  # hashed rows for pairs of tokens, and as many for triples, in vocabularies
+ATTENTION = "auto"  # the first that works of fa3, fa4, flash, flex and sdpa; or one of these names
 
 # Initialisation
 INIT_SCALE = 0.68  # of the uniform init of matrices, in 1/sqrt(width)
-FC_INIT_SCALE = 1.0  # of the MLP's first matrix, on top of INIT_SCALE
 EMBED_STD = 1.0  # token embeddings
 HEAD_STD = 0.001  # output head: almost uniform predictions at the start
 RESID_INIT = 1.0  # weight of the residual stream at each layer
 X0_INIT = 0.05  # weight of the token embedding, added again at each layer
-BIGRAM_INIT = 0.05  # weight of the bigram embedding, added at each layer
+GRAM_INIT = 0.05  # weight of the pair and triple embeddings, added at each layer
+BACKOUT_INIT = 0.2  # share of the middle layer's stream that is taken out before the head
 
 # Optimizer: learning rates of tables and head hold for width 768 and scale with 1/sqrt(width)
-MATRIX_LR = 0.04  # Muon: all matrices of the blocks
+MATRIX_LR = 0.05  # Muon: all matrices of the blocks
 EMBED_LR = 0.9  # AdamW: token embeddings
 VALUE_LR = 0.9  # AdamW: value embeddings
-BIGRAM_LR = 0.3  # AdamW: bigram embeddings; most rows are rare, and a rare row takes large steps
+GRAM_LR = 0.3  # AdamW: pairs and triples; most rows are rare, and a rare row takes large steps
 HEAD_LR = 0.005  # AdamW: output head
 RESID_LR = 0.005  # AdamW: residual weights
 X0_LR = 0.5  # AdamW: weights of the token embedding at each layer
-GATE_LR = 0.05  # AdamW: weights of bigrams at each layer, and of smear
+GATE_LR = 0.05  # AdamW: gates, and the weights of grams, smear and backout
 MATRIX_DECAY = 0.2  # cautious weight decay of Muon
-EMBED_DECAY = 0.001  # weight decay of token and bigram embeddings
+EMBED_DECAY = 0.001  # weight decay of token, pair and triple embeddings
 VALUE_DECAY = 0.003  # weight decay of value embeddings
 HEAD_DECAY = 0.01  # weight decay of the head
 ADAM_BETA1 = 0.8  # AdamW: tables and head
@@ -65,6 +65,8 @@ FINAL_LR = 0.05  # share of the learning rate that is left at the end
 MOMENTUM_START = 0.85  # Muon's momentum at the start
 MOMENTUM = 0.95  # Muon's momentum after its ramp
 MOMENTUM_RAMP = 0.15  # first part, in which it rises
+BATCH_RAMP = (0.5, 0.5, 1.0)  # batch in equal parts of the budget, in shares of the full one
+LEAST_STEPS = 1500  # the full batch is halved until the budget holds so many steps
 
 
 @dataclass(frozen=True)
@@ -76,42 +78,87 @@ class Size:
     dim: int  # width
     head_dim: int  # width of one attention head
     micro: int  # tokens a forward pass
-    batch: int  # tokens a step
+    batch: int  # tokens a step, at the end of the ramp
     windows: str  # S short, L whole sequence, repeated over the layers; the last layer is always L
 
 
-# The first row that fits is taken; the last one is the CPU's.
-SIZES = (
+SIZES = (  # the first that fits is taken; the last one is the CPU's
     Size(memory=70, depth=9, dim=640, head_dim=128, micro=131072, batch=262144, windows="SSSSL"),
-    Size(memory=22, depth=6, dim=512, head_dim=128, micro=65536, batch=65536, windows="SSSSL"),
-    Size(memory=11, depth=6, dim=384, head_dim=128, micro=32768, batch=32768, windows="SSSL"),
+    Size(memory=22, depth=6, dim=512, head_dim=128, micro=65536, batch=131072, windows="SSSSL"),
+    Size(memory=11, depth=6, dim=384, head_dim=128, micro=32768, batch=65536, windows="SSSL"),
     Size(memory=5, depth=4, dim=256, head_dim=64, micro=16384, batch=32768, windows="L"),
     Size(memory=0, depth=2, dim=64, head_dim=32, micro=512, batch=1024, windows="L"),
 )
 
-# ---- Attention backend --------------------------------------------------------------------------
+# ---- Attention: attend(q, k, v, window), all but `window` (B, T, H, D) ---------------------------
+# A token sees itself and the `window` tokens before it; build_…(length, windows, device) prepares one.
 
 
-def masked_attention(q, k, v, window):
-    """Causal attention to each token and the `window` before it. q, k, v, result: (B, T, H, D)."""
+def sdpa(q, k, v, window):
+    """torch's scaled dot-product attention, short windows by a mask: works everywhere."""
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, H, T, D)
-    T = q.size(2)
-    if window >= T:
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    else:
+    T, mask = q.size(2), None
+    if window < T:
         mask = torch.ones(T, T, dtype=torch.bool, device=q.device).tril().triu(-window)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
     return y.transpose(1, 2)
 
 
-def flash_attention(q, k, v, window):
-    """As `masked_attention`, with torch's FlashAttention 2 where a window is short."""
-    T = q.size(1)
-    if window >= T:
-        return masked_attention(q, k, v, window)
-    flash = torch.ops.aten._flash_attention_forward
-    sides = {"window_size_left": window, "window_size_right": 0}
-    return flash(q, k, v, None, None, T, T, 0.0, True, False, **sides)[0]
+def build_flash(length, windows, device):
+    """FlashAttention 2, which comes with torch, for short windows; SDPA's best for the others."""
+
+    def attend(q, k, v, window):
+        if window >= length:
+            return sdpa(q, k, v, window)
+        rest = (None, None, length, length, 0.0, True, False)
+        flash = torch.ops.aten._flash_attention_forward
+        return flash(q, k, v, *rest, window_size_left=window, window_size_right=0)[0]
+
+    return attend
+
+
+def build_flex(length, windows, device):
+    """FlexAttention (arXiv 2412.05496) for short windows, compiled in eager code too."""
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+    def sees(window):
+        return lambda b, h, query, key: (key <= query) & (query - key <= window)
+
+    masks = {w: create_block_mask(sees(w), None, None, length, length, device) for w in windows}
+    flex = torch.compile(flex_attention)
+
+    def attend(q, k, v, window):
+        if window >= length:
+            return sdpa(q, k, v, window)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        return flex(q, k, v, block_mask=masks[window]).transpose(1, 2)
+
+    return attend
+
+
+def build_fa3(length, windows, device):
+    """FlashAttention 3 (arXiv 2407.08608), where it is installed."""
+    from flash_attn_interface import flash_attn_func
+
+    sides = {window: (window, 0) if window < length else (-1, -1) for window in windows}
+    return lambda q, k, v, window: flash_attn_func(q, k, v, causal=True, window_size=sides[window])
+
+
+def build_fa4(length, windows, device):
+    """FlashAttention 4, where it is installed, through the harness's flash_attention_4."""
+    from flash_attention_4 import flash_attn_func
+
+    sides = {window: (window, 0) if window < length else (-1, -1) for window in windows}
+    return lambda q, k, v, window: flash_attn_func(q, k, v, causal=True, window_size=sides[window])
+
+
+ATTENTIONS = {  # in order of speed, each with the compute capabilities that it is for
+    "fa3": (build_fa3, (9, 0), (9, 0)),
+    "fa4": (build_fa4, (9, 0), (10, 9)),
+    "flash": (build_flash, (8, 0), (99, 0)),
+    "flex": (build_flex, (8, 0), (99, 0)),
+    "sdpa": (lambda *_: sdpa, (0, 0), (99, 0)),
+}
 
 
 def capability(device):
@@ -119,18 +166,13 @@ def capability(device):
     return torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
 
 
-def choose_attention(device):
-    """The fastest attention here, as (name, function)."""
-    if capability(device) < (8, 0):
-        return "SDPA, windows by mask", masked_attention
-    if capability(device) == (9, 0) and find_spec("flash_attn_interface"):
-        from flash_attn_interface import flash_attn_func
-
-        def flash_attention_3(q, k, v, window):
-            return flash_attn_func(q, k, v, causal=True, window_size=(window, 0))
-
-        return "FlashAttention 3", flash_attention_3
-    return "SDPA, windows by FlashAttention 2", flash_attention
+def choose_attention(length, windows, device):
+    """The first attention that works here, as (name, function)."""
+    for name, (build, least, most) in ATTENTIONS.items():
+        if ATTENTION in ("auto", name) and least <= capability(device) <= most:
+            with suppress(ImportError):  # a package that is not installed here
+                return name, build(length, windows, device)
+    raise ValueError(f"ATTENTION = {ATTENTION!r} does not work on this {device.type}: try 'auto'")
 
 
 # ---- Model --------------------------------------------------------------------------------------
@@ -142,34 +184,16 @@ def norm(x):
 
 
 def rotate(x, cos, sin):
-    """Rotary position embedding. x: (B, T, H, D); cos, sin: (T, 1, D/2)."""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1)
+    """Rotary position embedding. x: (B, T, H, D); cos, sin: (T, 1, D), sin negative in its 2nd half."""
+    swapped = x.unflatten(-1, (2, -1)).flip(-2).flatten(-2)  # the halves of each head
+    return x * cos + swapped * sin
 
 
-class Linear(nn.Module):
-    """A matrix without bias, kept in float32 for the optimizer and used in the activations' type."""
-
-    def __init__(self, inputs, outputs):
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+class Linear(nn.Linear):
+    """A matrix that is kept in float32 for the optimizer and used in the activations' type."""
 
     def forward(self, x):
-        """(…, inputs) -> (…, outputs)."""
         return F.linear(x, self.weight.to(x.dtype))
-
-
-class Table(nn.Module):
-    """Learned rows, kept in float32 and looked up in the activations' type."""
-
-    def __init__(self, rows, width, dtype):
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(rows, width))
-        self.dtype = dtype
-
-    def forward(self, index):
-        """(…) int64 -> (…, width)."""
-        return F.embedding(index, self.weight).to(self.dtype)
 
 
 class Attention(nn.Module):
@@ -179,25 +203,22 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.head_dim = size.dim // size.head_dim, size.head_dim
         self.attend, self.window = attend, window
-        self.qkv = nn.Parameter(
-            torch.empty(3, size.dim, size.dim)
-        )  # one fused product, three Muon matrices
-        self.out = Linear(size.dim, size.dim)
-        self.value_gate = Linear(VALUE_GATE_CHANNELS, self.heads) if has_values else None
+        self.qkv = nn.Parameter(torch.empty(3, size.dim, size.dim))  # one product, 3 for Muon
+        self.out = Linear(size.dim, size.dim, False)
+        self.value_gate = Linear(VALUE_GATE_CHANNELS, self.heads, False) if has_values else None
 
     def forward(self, x, values, cos, sin):
-        """x: (B, T, C); values: (B, T, C) or None; cos, sin: (T, 1, D/2). Returns (B, T, C)."""
+        """x: (B, T, C); values: (B, T, C) or None; cos, sin: (T, 1, D). Returns (B, T, C)."""
         B, T, C = x.shape
-        qkv = F.linear(x, self.qkv.to(x.dtype).flatten(0, 1))  # (B, T, 3C)
-        q, k, v = qkv.view(B, T, 3, self.heads, self.head_dim).unbind(2)  # (B, T, H, D) each
-        if (
-            values is not None
-        ):  # ResFormer's value residual, with a gate for each head that starts at 1
+        qkv = F.linear(x, self.qkv.to(x.dtype).flatten(0, 1)).view(B, T, -1, self.head_dim)
+        qk, v = qkv.split([2 * self.heads, self.heads], dim=2)  # (B, T, 2H, D), (B, T, H, D)
+
+        if values is not None:  # value residual (ResFormer, arXiv 2410.17897), gated for each head
             gate = 2 * torch.sigmoid(self.value_gate(x[..., :VALUE_GATE_CHANNELS]))  # (B, T, H)
             v = v + gate.unsqueeze(-1) * values.view(B, T, self.heads, self.head_dim)
-        q, k = rotate(norm(q), cos, sin) * QK_GAIN, rotate(norm(k), cos, sin) * QK_GAIN
-        y = self.attend(q, k, v, self.window)
-        return self.out(y.reshape(B, T, C))
+
+        q, k = (QK_GAIN * rotate(norm(qk), cos, sin)).chunk(2, dim=2)  # (B, T, H, D) each
+        return self.out(self.attend(q, k, v, self.window).reshape(B, T, C))
 
 
 class MLP(nn.Module):
@@ -205,11 +226,10 @@ class MLP(nn.Module):
 
     def __init__(self, size):
         super().__init__()
-        self.fc = Linear(size.dim, MLP_RATIO * size.dim)
-        self.out = Linear(MLP_RATIO * size.dim, size.dim)
+        self.fc = Linear(size.dim, MLP_RATIO * size.dim, False)
+        self.out = Linear(MLP_RATIO * size.dim, size.dim, False)
 
     def forward(self, x):
-        """(B, T, C) -> (B, T, C)."""
         return self.out(F.relu(self.fc(x)).square())
 
 
@@ -218,13 +238,18 @@ class Block(nn.Module):
 
     def __init__(self, size, attend, window, has_values):
         super().__init__()
-        self.attn = Attention(size, attend, window, has_values)
-        self.mlp = MLP(size)
+        self.attn, self.mlp = Attention(size, attend, window, has_values), MLP(size)
 
     def forward(self, x, values, cos, sin):
-        """Arguments and result as in `Attention`."""
         x = x + self.attn(norm(x), values, cos, sin)
         return x + self.mlp(norm(x))
+
+
+def layer_windows(size, length):
+    """How many tokens before it a token sees, for each layer."""
+    short = max(1, length // WINDOW_DIVISOR)
+    kinds = [size.windows[i % len(size.windows)] for i in range(size.depth - 1)] + ["L"]
+    return [length if kind == "L" else short for kind in kinds]
 
 
 class GPT(nn.Module):
@@ -233,72 +258,77 @@ class GPT(nn.Module):
     def __init__(self, size, vocab_size, sequence_length, attend, dtype=torch.float32):
         super().__init__()
         self.size, self.vocab_size, self.sequence_length = size, vocab_size, sequence_length
-        short = max(1, sequence_length // WINDOW_DIVISOR)
-        kinds = [size.windows[i % len(size.windows)] for i in range(size.depth - 1)] + ["L"]
-        self.windows = [sequence_length if kind == "L" else short for kind in kinds]
+        self.dtype = dtype  # of the activations
+        self.windows = layer_windows(size, sequence_length)
         self.value_layers = list(range((size.depth - 1) % VALUE_EVERY, size.depth, VALUE_EVERY))
-        self.embed = Table(vocab_size, size.dim, dtype)
-        self.values = Table(vocab_size, size.dim * len(self.value_layers), dtype)
-        self.bigram = Table(BIGRAM_RATIO * vocab_size, size.dim, dtype)
-        self.smear_gate = Linear(SMEAR_CHANNELS, 1)
+        self.embed = nn.Embedding(vocab_size, size.dim)
+        self.values = nn.Embedding(vocab_size, size.dim * len(self.value_layers))
+        self.grams = nn.Embedding(2 * GRAM_RATIO * vocab_size, size.dim)
+        self.smear_gate = Linear(SMEAR_CHANNELS, 1, False)
         self.blocks = nn.ModuleList(
-            Block(size, attend, window, i in self.value_layers)
-            for i, window in enumerate(self.windows)
+            Block(size, attend, w, i in self.value_layers) for i, w in enumerate(self.windows)
         )
-        self.head = Linear(size.dim, vocab_size)
+        self.head = Linear(size.dim, vocab_size, False)
         self.resid_weight = nn.Parameter(torch.empty(size.depth))
         self.x0_weight = nn.Parameter(torch.empty(size.depth))
-        self.bigram_weight = nn.Parameter(torch.empty(size.depth))
+        self.gram_weight = nn.Parameter(torch.empty(size.depth))
         self.smear_weight = nn.Parameter(torch.empty(1))
+        self.backout_weight = nn.Parameter(torch.empty(1))
         rates = ROPE_BASE ** -torch.linspace(0, 1, size.head_dim // 2 + 1)[:-1]
         angles = torch.outer(torch.arange(sequence_length), rates)[:, None, :]  # (T, 1, D/2)
-        self.register_buffer("cos", angles.cos().to(dtype), persistent=False)
-        self.register_buffer("sin", angles.sin().to(dtype), persistent=False)
+        cos, sin = angles.cos().repeat(1, 1, 2), torch.cat([angles.sin(), -angles.sin()], dim=-1)
+        self.register_buffer("cos", cos.to(dtype), persistent=False)
+        self.register_buffer("sin", sin.to(dtype), persistent=False)
         self.initialise()
 
     @torch.no_grad()
     def initialise(self):
         """All initial values. Output projections are zero: every block starts as the identity."""
         bound = INIT_SCALE * math.sqrt(3 / self.size.dim)  # standard deviation INIT_SCALE / sqrt(C)
-        fc_bound = FC_INIT_SCALE * bound
         self.embed.weight.normal_(std=EMBED_STD)
         self.values.weight.uniform_(-bound, bound)
-        self.bigram.weight.zero_()
-        self.smear_gate.weight.zero_()
+        zeros = [self.grams, self.smear_gate]
         for block in self.blocks:
             block.attn.qkv.uniform_(-bound, bound)
-            block.attn.out.weight.zero_()
-            if block.attn.value_gate is not None:
-                block.attn.value_gate.weight.zero_()
-            block.mlp.fc.weight.uniform_(-fc_bound, fc_bound)
-            block.mlp.out.weight.zero_()
+            block.mlp.fc.weight.uniform_(-bound, bound)
+            zeros += [block.attn.out, block.mlp.out, block.attn.value_gate]
+        for module in filter(None, zeros):
+            module.weight.zero_()
         self.head.weight.normal_(std=HEAD_STD)
         self.resid_weight.fill_(RESID_INIT)
         self.x0_weight.fill_(X0_INIT)
-        self.bigram_weight.fill_(BIGRAM_INIT)
+        self.gram_weight.fill_(GRAM_INIT)
         self.smear_weight.zero_()
+        self.backout_weight.fill_(BACKOUT_INIT)
 
     def forward(self, tokens, targets=None, reduction="mean"):
         """tokens, targets: (B, T) int64. Logits (B, T, V) float32, or the cross-entropy in nats."""
-        cos, sin = self.cos[: tokens.size(1)], self.sin[: tokens.size(1)]  # (T, 1, D/2)
-        x = norm(self.embed(tokens))  # (B, T, C)
+        cos, sin = self.cos[: tokens.size(1)], self.sin[: tokens.size(1)]  # (T, 1, D)
+        x = norm(self.embed(tokens).to(self.dtype))  # (B, T, C)
 
         # Smear: a learned share of the previous token's embedding (modded-nanogpt #34).
         gate = self.smear_weight * torch.sigmoid(self.smear_gate(x[:, 1:, :SMEAR_CHANNELS]))
         x = torch.cat([x[:, :1], x[:, 1:] + gate.to(x.dtype) * x[:, :-1]], dim=1)
 
-        # Bigrams: a row for each hashed pair of tokens (modded-nanogpt #62); the first has none.
-        last = BIGRAM_RATIO * self.vocab_size - 1
-        pair = ((36313 * tokens[:, 1:]) ^ (27191 * tokens[:, :-1])) % last
-        pairs = self.bigram(F.pad(pair, (1, 0), value=last))  # (B, T, C)
+        # Grams: a row for each hashed pair and triple of tokens (modded-nanogpt #62, and one more).
+        rows = GRAM_RATIO * self.vocab_size
+        last, before = F.pad(tokens, (1, 0))[:, :-1], F.pad(tokens, (2, 0))[:, :-2]
+        pairs = 36313 * tokens ^ 27191 * last
+        grams = self.grams(pairs % rows) + self.grams((pairs ^ 51749 * before) % rows + rows)
+        grams = grams.to(self.dtype)  # (B, T, C)
 
-        per_layer = self.values(tokens).chunk(len(self.value_layers), dim=-1)  # (B, T, C) each
-        values = dict(zip(self.value_layers, per_layer, strict=True))
+        values = self.values(tokens).to(self.dtype).chunk(len(self.value_layers), dim=-1)
+        values = dict(zip(self.value_layers, values, strict=True))  # (B, T, C) by layer
         x0 = x
         for i, block in enumerate(self.blocks):
             x = self.resid_weight[i].to(x.dtype) * x + self.x0_weight[i].to(x.dtype) * x0
-            x = x + self.bigram_weight[i].to(x.dtype) * pairs
+            x = x + self.gram_weight[i].to(x.dtype) * grams
             x = block(x, values.get(i), cos, sin)
+            if i == self.size.depth // 2:
+                middle = x
+        # Backout: what only the layers in between need is taken out (modded-nanogpt #40).
+        x = x - self.backout_weight.to(x.dtype) * middle
+
         logits = self.head(norm(x)).float()  # (B, T, V)
         logits = SOFTCAP * torch.tanh(logits / SOFTCAP)
         if targets is None:
@@ -307,15 +337,10 @@ class GPT(nn.Module):
 
     def parameter_counts(self):
         """Parameters by role, and `total`."""
-        counts = {
-            "embed": self.embed.weight.numel(),
-            "value_embeds": self.values.weight.numel(),
-            "bigram_embeds": self.bigram.weight.numel(),
-            "head": self.head.weight.numel(),
-            "matrices": sum(p.numel() for p in self.blocks.parameters()),
-        }
-        total = sum(p.numel() for p in self.parameters())
-        return {**counts, "scalars": total - sum(counts.values()), "total": total}
+        roles = {"embed": self.embed, "values": self.values, "grams": self.grams}
+        roles |= {"head": self.head, "matrices": self.blocks, "total": self}
+        counts = {role: sum(p.numel() for p in part.parameters()) for role, part in roles.items()}
+        return {**counts, "scalars": 2 * counts["total"] - sum(counts.values())}
 
     def flops_per_token(self):
         """Forward and backward: 6 a matrix weight, 12 C a key in sight (PaLM, arXiv 2204.02311)."""
@@ -379,7 +404,6 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self):
-        """Apply the gradients."""
         for group in self.param_groups:
             params = [p.view(-1, *p.shape[-2:]) for p in group["params"]]
             weight = torch.cat(params)  # (N, rows, columns)
@@ -397,7 +421,9 @@ class Muon(torch.optim.Optimizer):
 def make_optimizers(model, dtype, compiled):
     """Muon for the blocks' matrices, AdamW for the rest; every parameter in exactly one group."""
     scale = (model.size.dim / 768) ** -0.5
-    gates = [model.bigram_weight, model.smear_weight, model.smear_gate.weight]
+    matrices = [p for name, p in model.blocks.named_parameters() if "gate" not in name]
+    gates = [p for name, p in model.named_parameters() if "gate" in name]
+    gates += [model.gram_weight, model.smear_weight, model.backout_weight]
 
     def adam(params, lr, decay=0.0, beta1=ADAM_BETA1):
         return {"params": params, "lr": lr, "weight_decay": decay, "betas": (beta1, ADAM_BETA2)}
@@ -405,14 +431,14 @@ def make_optimizers(model, dtype, compiled):
     groups = [
         adam([model.embed.weight], EMBED_LR * scale, EMBED_DECAY),
         adam([model.values.weight], VALUE_LR * scale, VALUE_DECAY),
-        adam([model.bigram.weight], BIGRAM_LR * scale, EMBED_DECAY),
+        adam([model.grams.weight], GRAM_LR * scale, EMBED_DECAY),
         adam([model.head.weight], HEAD_LR * scale, HEAD_DECAY),
         adam([model.resid_weight], RESID_LR),
         adam([model.x0_weight], X0_LR, beta1=X0_BETA1),
         adam(gates, GATE_LR),
     ]
     adamw = torch.optim.AdamW(groups, eps=1e-10, fused=True)
-    muon = Muon(model.blocks.parameters(), MATRIX_LR, dtype, compiled)
+    muon = Muon(matrices, MATRIX_LR, dtype, compiled)
     all_groups = adamw.param_groups + muon.param_groups
     grouped = [id(p) for group in all_groups for p in group["params"]]
     assert sorted(grouped) == sorted(map(id, model.parameters())), "a parameter was forgotten"
@@ -436,129 +462,109 @@ def muon_momentum(progress):
     return MOMENTUM_START + (MOMENTUM - MOMENTUM_START) * risen
 
 
-def decay_multiplier(progress):
-    """A straight line from 1 to 0."""
-    return 1.0 - progress
+def batch_share(progress):
+    """The batch in shares of the full one, by equal parts of the budget."""
+    return BATCH_RAMP[min(int(progress * len(BATCH_RAMP)), len(BATCH_RAMP) - 1)]
+
+
+def accumulation(size, progress):
+    """Forward passes that make an optimizer step."""
+    return max(1, round(size.batch * batch_share(progress) / size.micro))
 
 
 def apply_schedules(adamw, muon, progress):
     """Set what changes over the budget; returns the learning rate's multiplier."""
-    lrm = lr_multiplier(progress)
+    lrm = lr_multiplier(progress) * batch_share(progress) ** 0.5
     for group in adamw.param_groups + muon.param_groups:
         group["lr"] = group["base_lr"] * lrm
     for group in muon.param_groups:
-        group["momentum"] = muon_momentum(progress)
-        group["weight_decay"] = MATRIX_DECAY * decay_multiplier(progress)
+        group.update(momentum=muon_momentum(progress), weight_decay=MATRIX_DECAY * (1 - progress))
     return lrm
 
 
 # ---- Report -------------------------------------------------------------------------------------
 
-PEAK_FLOPS = {  # dense bfloat16, by a part of the device's name
-    "H100": 989.5e12,
-    "H200": 989.5e12,
-    "B200": 2250e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "4090": 165e12,
-    "3090": 71e12,
-}
-
-
-class LateScalar:
-    """Reads a number one step late, so that the host never waits for the step in flight."""
-
-    def __init__(self, device):
-        self.cuda = device.type == "cuda"
-        self.slots = [torch.zeros((), pin_memory=self.cuda) for _ in range(2)]
-        self.events = [torch.cuda.Event() for _ in range(2)] if self.cuda else []
-        self.count = 0
-
-    def swap(self, value):
-        """Hand in this step's 0-D tensor; returns the last step's float, None at the first."""
-        now, before = self.count % 2, (self.count + 1) % 2
-        self.slots[now].copy_(value, non_blocking=True)
-        if self.cuda:
-            self.events[now].record()
-            self.events[before].synchronize()
-        self.count += 1
-        return self.slots[before].item() if self.count > 1 else None
+# Dense bfloat16 FLOP/s, by a part of the device's name.
+PEAK_FLOPS = {"H100": 989.5e12, "H200": 989.5e12, "B200": 2250e12, "A100": 312e12}
+PEAK_FLOPS |= {"L40S": 362e12, "4090": 165e12, "3090": 71e12}
 
 
 class Log:
     """Counts steps and time for display; stops the script when the loss is lost."""
 
-    def __init__(self, device, batch, flops_per_token):
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    def __init__(self, device, flops_per_token):
+        self.cuda, self.flops_per_token = device.type == "cuda", flops_per_token
+        name = torch.cuda.get_device_name(device) if self.cuda else ""
         self.peak = next((flops for part, flops in PEAK_FLOPS.items() if part in name), math.inf)
-        self.live, self.batch, self.flops_per_token = device.type == "cuda", batch, flops_per_token
-        self.step, self.smooth, self.printed = 0, 0.0, -1.0
+        self.step, self.tokens, self.smooth, self.printed = 0, 0, 0.0, -1.0
         self.last = self.start = time.perf_counter()
-        self.start_step = 0  # steps before the budget began, at `start`
-
-    def seconds(self):
-        """Since the budget began, on this script's clock."""
-        return time.perf_counter() - self.start
+        self.start_tokens = 0  # before the budget began, at `start`
+        self.pending = None  # the last loss, and what tells that it has arrived
 
     def mfu(self, tokens, seconds):
         """Share of the device's peak in percent; 0 where the peak is not known."""
         return 100 * self.flops_per_token * tokens / max(seconds, 1e-9) / self.peak
 
-    def update(self, loss, progress, lrm, epoch):
-        """Note one step, with the loss of the step before (None at the first); print the live line."""
+    def update(self, loss, tokens, progress, lrm, epoch):
+        """Note a step with its loss, a 0-D tensor that is read one step late: nobody waits for it."""
         now = time.perf_counter()
         dt, self.last = now - self.last, now
-        self.step += 1
+        self.step, self.tokens = self.step + 1, self.tokens + tokens
         if progress == 0:
-            self.start, self.start_step = now, self.step
-        if loss is None:
+            self.start, self.start_tokens = now, self.tokens
+        copied = torch.cuda.current_stream().record_event if self.cuda else lambda: None
+        waiting = self.pending
+        self.pending = (loss.detach().to("cpu", non_blocking=True), copied())
+        if waiting is None:
             return
+        if self.cuda:
+            waiting[1].synchronize()
+        loss = waiting[0].item()
         if math.isnan(loss) or loss > 100:
             print("\nFAIL", flush=True)
             sys.exit(1)
         self.smooth = 0.9 * self.smooth + 0.1 * loss
-        if not self.live and progress - self.printed < 0.01:
+        if not self.cuda and progress - self.printed < 0.01:
             return
         self.printed = progress
         debiased = self.smooth / (1 - 0.9 ** (self.step - 1))
-        remaining = self.seconds() * (1 - progress) / progress if progress else TIME_BUDGET
+        remaining = (now - self.start) * (1 / progress - 1) if progress else TIME_BUDGET
         line = (
             f"step {self.step - 1:05d} ({100 * progress:.1f}%) | loss: {debiased:.6f} | "
-            f"lrm: {lrm:.2f} | dt: {dt * 1000:.0f}ms | tok/sec: {int(self.batch / dt):,} | "
-            f"mfu: {self.mfu(self.batch, dt):.1f}% | epoch: {epoch} | remaining: {remaining:.0f}s"
+            f"lrm: {lrm:.2f} | dt: {dt * 1000:.0f}ms | tok/sec: {int(tokens / dt):,} | "
+            f"mfu: {self.mfu(tokens, dt):.1f}% | epoch: {epoch} | remaining: {remaining:.0f}s"
         )
-        print(f"\r{line}    " if self.live else line, end="" if self.live else "\n", flush=True)
+        print(f"\r{line}    " if self.cuda else line, end="" if self.cuda else "\n", flush=True)
 
 
-def print_setup(size, model, accumulate, attention, device):
+def print_setup(size, model, attention, device):
     """The ancestor's start-up lines, with the device and the attention that was chosen."""
-    config = {**asdict(size), "vocab_size": model.vocab_size, "sequence_len": model.sequence_length}
     print(f"Vocab size: {model.vocab_size:,}")
     print(f"Device: {device} | attention: {attention} | torch {torch.__version__}")
-    print(f"Model config: {config}")
-    print("Parameter counts:")
-    for name, count in model.parameter_counts().items():
-        print(f"  {name:24s}: {count:,}")
+    print(f"Model config: {asdict(size)} | sequence: {model.sequence_length}")
+    print(f"Parameter counts: {model.parameter_counts()}")
     print(f"Estimated FLOPs per token: {model.flops_per_token():e}")
     print(f"Time budget: {TIME_BUDGET}s")
-    print(f"Gradient accumulation steps: {accumulate}", flush=True)
+    print(
+        f"Batch: {size.micro} tokens × {accumulation(size, 0)}…{accumulation(size, 1)}", flush=True
+    )
 
 
 def print_summary(model, log, val_bpb, training_seconds, total_seconds):
     """The ancestor's summary block, to the letter."""
-    cuda = torch.cuda.is_available()
-    peak_mb = torch.cuda.max_memory_allocated() / 1024 / 1024 if cuda else 0.0
-    timed = (log.step - log.start_step) * log.batch
-    print("---")
-    print(f"val_bpb:          {val_bpb:.6f}")
-    print(f"training_seconds: {training_seconds:.1f}")
-    print(f"total_seconds:    {total_seconds:.1f}")
-    print(f"peak_vram_mb:     {peak_mb:.1f}")
-    print(f"mfu_percent:      {log.mfu(timed, training_seconds):.2f}")
-    print(f"total_tokens_M:   {log.step * log.batch / 1e6:.1f}")
-    print(f"num_steps:        {log.step}")
-    print(f"num_params_M:     {model.parameter_counts()['total'] / 1e6:.1f}")
-    print(f"depth:            {model.size.depth}", flush=True)
+    peak = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
+    mfu = log.mfu(log.tokens - log.start_tokens, training_seconds)
+    print(f"""
+---
+val_bpb:          {val_bpb:.6f}
+training_seconds: {training_seconds:.1f}
+total_seconds:    {total_seconds:.1f}
+peak_vram_mb:     {peak:.1f}
+mfu_percent:      {mfu:.2f}
+total_tokens_M:   {log.tokens / 1e6:.1f}
+num_steps:        {log.step}
+num_params_M:     {model.parameter_counts()["total"] / 1e6:.1f}
+depth:            {model.size.depth}""", flush=True)  # fmt: skip
 
 
 # ---- Train --------------------------------------------------------------------------------------
@@ -566,26 +572,42 @@ def print_summary(model, log, val_bpb, training_seconds, total_seconds):
 
 def choose_size(device):
     """The largest size that the device's memory holds."""
+    memory = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else 0
+    return next(size for size in SIZES if memory >= size.memory * 2**30)
+
+
+def fit_batch(size, flops_per_token, device):
+    """`size`, its batch halved until the budget holds LEAST_STEPS at the speed of this device."""
     if device.type != "cuda":
-        return SIZES[-1]
-    memory = torch.cuda.get_device_properties(device).total_memory / 2**30
-    return next(size for size in SIZES if memory >= size.memory)
+        return size
+    a = torch.randn(8192, 8192, device=device, dtype=torch.bfloat16)
+    for _ in range(3):  # the last one counts
+        began = time.perf_counter()
+        a @ a
+        torch.cuda.synchronize()
+    speed = 2 * 8192**3 / (time.perf_counter() - began)  # of matrix products; training has half
+    tokens, batch = 0.5 * speed / flops_per_token * TIME_BUDGET, size.batch
+    while tokens * sum(1 / share for share in BATCH_RAMP) / len(BATCH_RAMP) < LEAST_STEPS * batch:
+        batch //= 2
+    return replace(size, batch=batch, micro=min(size.micro, batch))
 
 
-def train(model, loader, optimizers, accumulate, log, device):
+def train(model, loader, optimizers, size, log):
     """Train until the loader ends."""
     adamw, muon = optimizers
-    late = LateScalar(device)
-    for served, (x, y, epoch) in enumerate(loader, start=1):
+    served, wanted = 0, accumulation(size, 0.0)
+    for x, y, epoch in loader:
         loss = model(x, y)
-        (loss / accumulate).backward()
-        if served % accumulate:
+        (loss / wanted).backward()
+        served += 1
+        if served < wanted:
             continue
         lrm = apply_schedules(adamw, muon, loader.progress)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        log.update(late.swap(loss.detach()), loader.progress, lrm, epoch)
+        log.update(loss, served * x.numel(), loader.progress, lrm, epoch)
+        served, wanted = 0, accumulation(size, loader.progress)
         if log.step == 1:  # the collector would stall steps later on; what lives now lives on
             gc.collect()
             gc.freeze()
@@ -602,26 +624,25 @@ def main():
 
     tokenizer = Tokenizer.from_directory()
     size = choose_size(device)
-    attention, attend = choose_attention(device)
+    attention, attend = choose_attention(MAX_SEQ_LEN, layer_windows(size, MAX_SEQ_LEN), device)
     with torch.device(device):
         model = GPT(size, tokenizer.get_vocab_size(), MAX_SEQ_LEN, attend, dtype)
+    size = fit_batch(size, model.flops_per_token(), device)
     rows = max(1, size.micro // MAX_SEQ_LEN)
-    accumulate = max(1, size.batch // (rows * MAX_SEQ_LEN))
-    print_setup(size, model, accumulate, attention, device)
+    print_setup(size, model, attention, device)
 
     optimizers = make_optimizers(model, dtype, compiled)
     loader = make_dataloader(tokenizer, rows, MAX_SEQ_LEN, "train")
-    log = Log(device, accumulate * rows * MAX_SEQ_LEN, model.flops_per_token())
+    log = Log(device, model.flops_per_token())
     run = torch.compile(model, dynamic=False) if compiled else model
     kernels = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-    if capability(device) == (9, 0):  # there, and not elsewhere, cuDNN's kernel is the fastest
+    if capability(device) == (9, 0):  # there, and not elsewhere, it is the fastest
         kernels.insert(0, SDPBackend.CUDNN_ATTENTION)
     with sdpa_kernel(kernels, set_priority=True):
-        train(run, loader, optimizers, accumulate, log, device)
-        training_seconds = log.seconds()
-        print()
+        train(run, loader, optimizers, size, log)
+        training_seconds = time.perf_counter() - log.start
         model.eval()
-        val_bpb = evaluate_bpb(run, tokenizer, rows)
+        val_bpb = evaluate_bpb(model, tokenizer, rows)
     print_summary(model, log, val_bpb, training_seconds, time.perf_counter() - began)
 
 

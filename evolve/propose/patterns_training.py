@@ -116,12 +116,14 @@ def momentum_warmdown(depth: float) -> Matcher:
 
 
 def fewer_polar_steps(count: int) -> Matcher:
-    """`for a, b, c in COEFFICIENTS:` runs over the first `count` only."""
+    """`for a, b, c in COEFFICIENTS:`, a constant, runs over the first `count` only."""
 
     def match(code: Code) -> Edits:
         for loop in code.find(ast.For):
             target = loop.target
-            if isinstance(target, ast.Tuple) and len(target.elts) == 3 and is_plain_name(loop.iter):
+            if not (is_plain_name(loop.iter) and code.text(loop.iter).isupper()):
+                continue
+            if isinstance(target, ast.Tuple) and len(target.elts) == 3:
                 return [code.replace(loop.iter, f"{code.text(loop.iter)}[:{count}]")]
         return None
 

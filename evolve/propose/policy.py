@@ -15,7 +15,7 @@ MAX_ITEMS = 1000  # of one list, tuple or set display
 # torch and what it is used with, the ancestor's kernel hub, and the harmless part of the standard library.
 ALLOWED_MODULES = _words(
     """
-    torch prepare numpy triton kernels flash_attn flash_attn_interface safetensors
+    torch prepare numpy triton kernels flash_attn flash_attn_interface flash_attention_4 safetensors
     __future__ abc bisect collections contextlib copy dataclasses enum functools gc heapq importlib inspect
     itertools json logging math numbers operator os platform queue random re statistics string sys textwrap
     threading time traceback types typing typing_extensions warnings

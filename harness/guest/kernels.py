@@ -7,6 +7,7 @@ harness needs none of it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -22,11 +23,16 @@ if _CAPABILITY >= (8, 0):
     _NAME = "torch's SDPA, with FlashAttention 2 for short windows,"
 if _CAPABILITY == (9, 0):  # there, and not elsewhere, cuDNN's kernel is the fastest
     _BACKENDS.insert(0, SDPBackend.CUDNN_ATTENTION)
-_FLASH_3 = _CAPABILITY == (9, 0) and find_spec("flash_attn_interface") is not None
-if _FLASH_3:
+_installed: Any = None  # flash_attn_func of FlashAttention 3 or 4
+if _CAPABILITY == (9, 0) and find_spec("flash_attn_interface"):
     import flash_attn_interface as flash_3  # type: ignore[import-not-found, unused-ignore]
 
-    _NAME = "the installed FlashAttention 3"
+    _installed, _NAME = flash_3.flash_attn_func, "the installed FlashAttention 3"
+elif _CAPABILITY >= (9, 0):
+    with suppress(ImportError):
+        import flash_attention_4
+
+        _installed, _NAME = flash_attention_4.flash_attn_func, "the installed FlashAttention 4"
 
 
 def flash_attn_func(
@@ -48,8 +54,8 @@ def flash_attn_func(
     left, right = (side if 0 <= side < T else -1 for side in window_size)
     right = 0 if causal else right
     q, k = q.to(v.dtype), k.to(v.dtype)  # torch 2.12 normalises in float32 under autocast
-    if _FLASH_3:
-        return flash_3.flash_attn_func(q, k, v, scale, causal=causal, window_size=(left, right))
+    if _installed and right == 0:
+        return _installed(q, k, v, scale, causal=True, window_size=(left, 0))
     if k.size(2) < q.size(2):  # grouped queries: what follows wants equal heads
         k, v = (x.repeat_interleave(q.size(2) // x.size(2), dim=2) for x in (k, v))
     if left >= 0 and right == 0 and _CAPABILITY >= (8, 0):
