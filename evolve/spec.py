@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.compilecache import source_key
 from harness.spec import Budget, ExperimentSpec, Limits
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ def experiment_spec(context: Context, experiment: Experiment) -> ExperimentSpec:
     settings = context.settings
     budget = settings.budget
     candidate = context.journal.candidate(experiment.candidate)
+    parents = [context.journal.candidate(parent) for parent in candidate.parents]
     return ExperimentSpec(
         name=f"{context.journal.run().name}-e{experiment.id}",
         source=context.lineage.source(candidate.commit),
@@ -37,4 +39,7 @@ def experiment_spec(context: Context, experiment: Experiment) -> ExperimentSpec:
         ),
         eval_tokens=settings.data.eval_tokens,
         byte_count=settings.scoring.byte_count,
+        # The user's own file is vouched for; a child inherits its parents' kernels together with their code.
+        cache="read" if parents else "write",
+        kin=tuple(source_key(context.lineage.source(parent.commit)) for parent in parents),
     )

@@ -12,11 +12,13 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 LAYER_LIMIT = 256 << 20  # bytes that one source may leave behind
@@ -26,6 +28,7 @@ FILE_LIMIT = (
     5000  # files of a layer, and of the base; the kernels of one training are some hundreds
 )
 _CHUNK = 8 << 20
+_KEY = re.compile(r"[0-9a-f]{64}")
 _PARTIAL = ".partial"  # name of a file that is still being copied
 
 
@@ -42,6 +45,7 @@ class Loan:
     key: str  # of the source
     trusted: bool
     warm: bool  # this very source has compiled its kernels before
+    kin: tuple[str, ...] = ()  # sources whose layers came along
 
     def keep(self) -> None:
         """Take what is new in the copy into the base (a trusted source) or into the source's own layer.
@@ -71,32 +75,49 @@ class Loan:
         (self.root / "trusted" / self.key).touch()
 
     def _make_layer(self) -> None:
-        base, layers = _base(self.root), self.root / "layers"
+        """What is not in the base: the kin's kernels too, for the children, unless all is too much."""
+        layers = self.root / "layers"
         layers.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.root, prefix="new-") as new:
-            copy(self.folder, Path(new) / "layer", skip=lambda path: (base / path).exists())
-            if (Path(new) / "layer").exists():
-                (Path(new) / "layer").rename(_layer(self.root, self.key))
+        inherited = [_layer(self.root, key) for key in self.kin]
+        for known in ([_base(self.root)], [_base(self.root), *inherited]):
+            with (
+                contextlib.suppress(TooLarge),
+                tempfile.TemporaryDirectory(dir=self.root, prefix="new-") as new,
+            ):
+                fresh = Path(new) / "layer"
+                copy(self.folder, fresh, skip=partial(_is_in, known))
+                if fresh.exists():
+                    fresh.rename(_layer(self.root, self.key))
+                break
         _thin_out(layers)
 
 
-def borrow(root: Path, source: str, folder: Path, *, trusted: bool) -> Loan:
+def source_key(source: str) -> str:
+    """Under what the layer of a source is kept: its SHA-256 in hex."""
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+def borrow(
+    root: Path, source: str, folder: Path, *, trusted: bool, kin: tuple[str, ...] = ()
+) -> Loan:
     """Fill the new `folder` with the base and the layer of `source`; the candidate may do there what it likes.
 
-    `trusted`: a person vouches for `source`, so that what it compiles may enter the base.
+    `trusted`: a person vouches for `source`, so that what it compiles may enter the base. `kin`: keys of sources
+    that it descends from. Their layers come along: whoever inherits a parent's code may as well run its kernels.
     """
-    key = hashlib.sha256(source.encode()).hexdigest()
+    key = source_key(source)
     folder.mkdir(parents=True)
     root.mkdir(parents=True, exist_ok=True)
     layer = _layer(root, key)
     # Without it, kernels are compiled again.
     with contextlib.suppress(TooLarge, OSError), _locked(root):
         copy(_base(root), folder, files=2 * FILE_LIMIT, size=BASE_LIMIT + LAYER_LIMIT)
-        copy(layer, folder)
-        if layer.exists():
-            os.utime(layer)
+        for lent in (*(_layer(root, other) for other in kin if _KEY.fullmatch(other)), layer):
+            copy(lent, folder)
+            if lent.exists():
+                os.utime(lent)
     warm = layer.exists() or (root / "trusted" / key).exists()
-    return Loan(root, folder, key, trusted, warm)
+    return Loan(root, folder, key, trusted, warm, kin)
 
 
 def copy(
@@ -156,6 +177,11 @@ def _copy_file(name: str, source: int, target: int, limit: int) -> int:
     finally:
         os.close(reader)
     return facts.st_size
+
+
+def _is_in(folders: list[Path], path: Path) -> bool:
+    """Whether one of the folders has a file of this relative path."""
+    return any((folder / path).exists() for folder in folders)
 
 
 def _base(root: Path) -> Path:

@@ -64,7 +64,9 @@ def launch(spec: ExperimentSpec, dataset: Dataset, directory: Path) -> Iterator[
         folders.fill(spec, dataset)
         trusted = spec.cache == "write"
         root = cache_dir() / "compile"
-        kernels = compilecache.borrow(root, spec.source, folders.kernels, trusted=trusted)
+        kernels = compilecache.borrow(
+            root, spec.source, folders.kernels, trusted=trusted, kin=spec.kin
+        )
         log = stack.enter_context((directory / TRUSTED_LOG).open("wb"))
         # The trusted children first, so that the candidate never waits for its data.
         gpu = _gpu_environment(spec)
@@ -222,6 +224,8 @@ def _candidate(
         "TORCH_WARM_POOL": "0" if kernels.warm else "1",
         "TORCHINDUCTOR_CACHE_DIR": f"{compiled.seen(spec.sandbox)}/inductor",
         "TRITON_CACHE_DIR": f"{compiled.seen(spec.sandbox)}/triton",
+        "FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED": "1",  # where FlashAttention 4 is installed
+        "FLASH_ATTENTION_CUTE_DSL_CACHE_DIR": f"{compiled.seen(spec.sandbox)}/flash",
         "AUTORESEARCH_DATA": data.seen(spec.sandbox),
         "AUTORESEARCH_METER": str(ends[0]),
         "AUTORESEARCH_SCORER": str(ends[1]),

@@ -67,6 +67,8 @@ class ExperimentSpec:
     byte_count: Literal["raw", "upstream"] = "raw"
     # "write": a person vouches for this source, and every later candidate starts from the kernels that it compiles.
     cache: Literal["read", "write"] = "read"
+    # SHA-256 of sources that this one descends from: it starts from their kernels too, and from nobody else's.
+    kin: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-serialisable dict; `from_json` is its inverse."""
@@ -76,7 +78,12 @@ class ExperimentSpec:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Rebuild a spec from `to_json`'s output."""
         return cls(
-            **{**data, "budget": Budget(**data["budget"]), "limits": Limits(**data["limits"])}
+            **{
+                **data,
+                "budget": Budget(**data["budget"]),
+                "limits": Limits(**data["limits"]),
+                "kin": tuple(data.get("kin", ())),
+            }
         )
 
 

@@ -196,7 +196,7 @@ def evaluate_bpb(model: Any, tokenizer: Tokenizer, batch_size: int) -> float:
     """
     if not _score:
         import prepare_exam
-        import prepare_weights  # type: ignore[import-not-found]
+        import prepare_weights
 
         exam = prepare_exam.Exam(_scorer, _DEVICE, batch_size)
         prepare_weights.commit(_meter, model)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import compilecache, sandbox
-from harness.compilecache import TooLarge, borrow, copy
+from harness.compilecache import TooLarge, borrow, copy, source_key
 from harness.spec import Budget, Outcome, Result
 
 Run = Callable[..., Result]
@@ -35,10 +35,12 @@ def borrowed(tmp_path: Path) -> Callable[..., compilecache.Loan]:
     """Borrow for a source, each time into a folder of its own."""
     numbers = iter(range(99))
 
-    def borrow_it(source: str, *, trusted: bool = False) -> compilecache.Loan:
-        return borrow(
-            tmp_path / "compile", source, tmp_path / f"copy{next(numbers)}", trusted=trusted
-        )
+    def borrow_it(
+        source: str, *, trusted: bool = False, kin: tuple[str, ...] = ()
+    ) -> compilecache.Loan:
+        folder = tmp_path / f"copy{next(numbers)}"
+        keys = tuple(source_key(other) for other in kin)
+        return borrow(tmp_path / "compile", source, folder, trusted=trusted, kin=keys)
 
     return borrow_it
 
@@ -70,6 +72,43 @@ def test_everybody_starts_from_what_a_trusted_source_compiled(
     assert contents(borrowed("child").folder) == {"triton/k": "good"}
     # Not even itself: a file of the base is nobody's to replace.
     assert contents(borrowed("hostile").folder) == {"triton/k": "good", "triton/new": "poison"}
+
+
+def test_a_child_starts_from_its_parents_kernels_and_hands_them_on(
+    borrowed: Callable[..., compilecache.Loan],
+) -> None:
+    parent = borrowed("parent")
+    write(parent.folder, k__parent="1")
+    parent.keep()
+    child = borrowed("child", kin=("parent", "nobody"))
+    assert (contents(child.folder), child.warm) == ({"k/parent": "1"}, False)
+    write(child.folder, k__child="2")
+    child.keep()
+    grandchild = borrowed("grandchild", kin=("child",))
+    assert contents(grandchild.folder) == {"k/parent": "1", "k/child": "2"}
+    assert contents(borrowed("stranger").folder) == {}
+
+
+def test_a_lineage_with_too_many_kernels_keeps_the_new_ones(
+    borrowed: Callable[..., compilecache.Loan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = borrowed("parent")
+    write(parent.folder, k__parent="1" * 60)
+    parent.keep()
+    child = borrowed("child", kin=("parent",))
+    write(child.folder, k__child="2" * 60)
+    monkeypatch.setattr(copy, "__kwdefaults__", {**copy.__kwdefaults__, "size": 100})
+    child.keep()
+    assert contents(borrowed("child").folder) == {"k/child": "2" * 60}
+
+
+def test_a_key_that_is_none_is_not_a_path(borrowed: Callable[..., compilecache.Loan]) -> None:
+    loan = borrowed("a")
+    write(loan.root, base__secret="x", other__file="y")
+    folder = loan.root.parent / "copy"
+    assert contents(borrow(loan.root, "b", folder, trusted=False, kin=("../other",)).folder) == {
+        "secret": "x"
+    }
 
 
 def test_a_trusted_run_adds_to_the_base_and_replaces_nothing(

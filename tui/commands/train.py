@@ -143,6 +143,7 @@ def _spec(
         device=device,
         sandbox=sandbox,
         script=path.name,
+        cache="write",  # the user's own file
         limits=Limits(
             wall_seconds=budget.wall_limit,
             memory_mb=settings.sandbox.memory_mb,
