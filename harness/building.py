@@ -12,19 +12,19 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from harness.corpus import Corpus
+from harness.encoders import Encoders
 from harness.packing import Packed, pack
 from harness.spec import HarnessError
-from harness.tokenizer import bos_id, encode, load_bpe, token_bytes, train_bpe
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from harness.tokenizer import bos_id, load_bpe, token_bytes, train_bpe
 
 LEAST_TRAIN_ROWS = 8
+TOKENIZER = "tokenizer.json"
+REPORT_CHARS = 500_000  # of text between two reports: a report may cross to another process
 
 Report = Callable[[str, float], None]
 
@@ -43,27 +43,27 @@ def fill(
 
     Raises HarnessError when the text is too little, OSError when the disk is full.
     """
-    bpe = _tokenizer(folder, corpus, vocabulary, tokenizer_mb, stage(progress, 0.0, 0.3))
+    bos = _tokenizer(folder, corpus, vocabulary, tokenizer_mb, stage(progress, 0.0, 0.3))
+    total = corpus.approximate_bytes
+    with Encoders(folder / TOKENIZER, total) as encoders:
 
-    def rows(documents: Iterable[str], name: str, most: int | None) -> Packed:
-        return pack(
-            encode(bpe, documents),
-            sequence_length,
-            folder / name,
-            long_documents=corpus.long_documents,
-            max_rows=most,
-        )
+        def rows(documents: Iterable[str], name: str, most: int | None) -> Packed:
+            return pack(
+                encoders.encode(documents),
+                sequence_length,
+                folder / name,
+                long_documents=corpus.long_documents,
+                max_rows=most,
+            )
 
-    progress("Packing validation rows", 0.3)
-    val = rows(corpus.val_documents(), "val.bin", max(1, eval_tokens // sequence_length))
-    _require(val, 1, "validation", corpus)
-    watched = _watched(
-        corpus.train_documents(), corpus.approximate_bytes, stage(progress, 0.35, 1.0)
-    )
-    train = rows(watched, "train.bin", None)
-    _require(train, LEAST_TRAIN_ROWS, "training", corpus)
+        progress("Packing validation rows", 0.3)
+        val = rows(corpus.val_documents(), "val.bin", max(1, eval_tokens // sequence_length))
+        _require(val, 1, "validation", corpus)
+        watched = _watched(corpus.train_documents(), total, stage(progress, 0.35, 1.0))
+        train = rows(watched, "train.bin", None)
+        _require(train, LEAST_TRAIN_ROWS, "training", corpus)
     return {
-        "bos_id": bos_id(bpe),
+        "bos_id": bos,
         "train_rows": train.rows,
         "val_rows": val.rows,
         "train_documents": train.documents,
@@ -95,17 +95,17 @@ def stage(report: Report, start: float, end: float) -> Report:
 
 def _tokenizer(
     folder: Path, corpus: Corpus, vocabulary: int, megabytes: int, report: Report
-) -> Tokenizer:
-    report("Training the tokenizer", 0.0)
+) -> int:
+    """Train it and write what belongs to it; return the id of BOS."""
     report("Training the tokenizer", 0.0)
     tokenizer_json = train_bpe(_sample(corpus, megabytes * 1_000_000, report), vocabulary)
-    write_file(folder / "tokenizer.json", tokenizer_json.encode())
+    write_file(folder / TOKENIZER, tokenizer_json.encode())
     kinds: tuple[Literal["raw", "upstream"], ...] = ("raw", "upstream")
     for kind in kinds:
         table = io.BytesIO()
         np.save(table, token_bytes(tokenizer_json, kind))
         write_file(folder / f"token_bytes_{kind}.npy", table.getvalue())
-    return load_bpe(tokenizer_json)
+    return bos_id(load_bpe(tokenizer_json))
 
 
 def _facts(folder: Path, known: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -121,22 +121,27 @@ def _facts(folder: Path, known: dict[str, str]) -> dict[str, dict[str, Any]]:
 
 def _sample(corpus: Corpus, limit: int, report: Report) -> Iterator[str]:
     """Training documents of about `limit` characters, evenly from all over the corpus."""
-    stride = max(1, corpus.approximate_bytes // limit)
+    total = corpus.approximate_bytes
+    stride = max(1, total // limit)
     taken = 0
     for text in islice(corpus.train_documents(), 0, None, stride):
         taken += len(text)
-        report("Training the tokenizer", taken / min(limit, corpus.approximate_bytes))
+        report("Training the tokenizer", taken / min(limit, total))
         yield text
         if taken >= limit:
             return
 
 
 def _watched(documents: Iterable[str], total: int, report: Report) -> Iterator[str]:
-    done = 0
+    done = told = 0
     for text in documents:
         yield text
         done += len(text)
-        report(f"Packing training rows: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", done / total)
+        if done >= told:
+            report(
+                f"Packing training rows: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB", done / total
+            )
+            told = done + REPORT_CHARS
 
 
 def _require(packed: Packed, least: int, kind: str, corpus: Corpus) -> None:

@@ -112,7 +112,7 @@ class PinnedCorpus:
         """Hashes of the shards in reading order."""
         return {"train": list(self.digests[:-1]), "validation": self.digests[-1]}
 
-    @property
+    @cached_property
     def approximate_bytes(self) -> int:
         """Bytes of the training text before compression."""
         return sum(text_bytes(file) for file in self.train_files)
@@ -163,12 +163,12 @@ class SplitCorpus:
     def val_documents(self) -> Iterator[str]:
         """Documents at or below the threshold."""
         limit = self._threshold
-        return _unique((text for text in self.documents() if _digest(text) <= limit), set())
+        return _unique(self.documents(), set(), lambda digest: digest <= limit)
 
     def train_documents(self) -> Iterator[str]:
         """Documents above the threshold."""
         limit = self._threshold
-        return _unique((text for text in self.documents() if _digest(text) > limit), set())
+        return _unique(self.documents(), set(), lambda digest: digest > limit)
 
 
 # ---- private ---------------------------------------------------------------------------------------------
@@ -290,10 +290,13 @@ def _digest(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def _unique(texts: Iterator[str], seen: set[int]) -> Iterator[str]:
+def _unique(
+    texts: Iterator[str], seen: set[int], wanted: Callable[[int], bool] = lambda digest: True
+) -> Iterator[str]:
+    """The texts whose hash is wanted and not seen; each is hashed once."""
     for text in texts:
         digest = _digest(text)
-        if digest not in seen:
+        if wanted(digest) and digest not in seen:
             seen.add(digest)
             yield text
 

@@ -1,13 +1,13 @@
 """The byte-pair tokenizer of a data set, and how many bytes each of its tokens stands for.
 
-Training and encoding use the `tokenizers` library with the ancestor's split pattern. Text is never able to
+Training uses the `tokenizers` library with the ancestor's split pattern. Text is never able to
 produce a special token, and no byte of it is ever lost: the byte table of a text's tokens sums to its length.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -25,9 +25,6 @@ SPLIT_PATTERN = (
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 )
 TRAINING_CHARS = 10_000  # of each document; the ancestor's cap
-BATCH_CHARS = 2_000_000  # encoded at once: bounds the memory, keeps all threads busy
-
-Ids = npt.NDArray[np.uint16]
 
 
 def train_bpe(documents: Iterable[str], vocabulary: int) -> str:
@@ -70,14 +67,6 @@ def load_bpe(tokenizer_json: str) -> Tokenizer:
     return bpe
 
 
-def encode(bpe: Tokenizer, documents: Iterable[str]) -> Iterator[Ids]:
-    """Yield the token ids of each document, in order, with BOS in front; memory stays bounded."""
-    bos = bos_id(bpe)
-    for batch in _batches(documents):
-        for encoding in bpe.encode_batch_fast(batch, add_special_tokens=False):
-            yield np.array([bos, *encoding.ids], dtype=np.uint16)
-
-
 def bos_id(bpe: Tokenizer) -> int:
     """The id of BOS."""
     token = bpe.token_to_id(BOS)
@@ -112,16 +101,3 @@ def _set_threads() -> None:
     """Fix the library's thread pool before it starts: every CPU that this process may use."""
     os.environ.setdefault("RAYON_NUM_THREADS", str(len(os.sched_getaffinity(0))))
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
-
-
-def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    held = 0
-    for text in documents:
-        batch.append(text)
-        held += len(text)
-        if held >= BATCH_CHARS:
-            yield batch
-            batch, held = [], 0
-    if batch:
-        yield batch

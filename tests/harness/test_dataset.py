@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.dataset import DataConfig, Dataset, load_dataset, prepare_dataset
+from harness.encoding import encode
 from harness.spec import HarnessError
-from harness.tokenizer import encode, load_bpe
+from harness.tokenizer import load_bpe
 
 T = 32
 STORIES = [

@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+from harness.encoding import encode
 from harness.spec import HarnessError
-from harness.tokenizer import BOS, bos_id, encode, load_bpe, token_bytes, train_bpe
+from harness.tokenizer import BOS, bos_id, load_bpe, token_bytes, train_bpe
 
 PLAIN = (
     "def best_fit(documents, width):\n    return [row for row in documents if len(row) <= width]\n"
@@ -58,15 +59,6 @@ def test_every_document_begins_with_bos_and_text_cannot_spell_one(tokenizer_json
         assert ids[0] == bos_id(bpe)
         assert bos_id(bpe) not in ids[1:]
         assert bpe.decode(ids[1:].tolist()) == text
-
-
-def test_documents_come_out_one_by_one_in_order_across_batches(
-    tokenizer_json: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("harness.tokenizer.BATCH_CHARS", 10)
-    bpe = load_bpe(tokenizer_json)
-    texts = [str(number) * (number % 7 + 1) for number in range(50)]
-    assert [bpe.decode(ids[1:].tolist()) for ids in encode(bpe, texts)] == texts
 
 
 def test_the_same_text_gives_the_same_tokenizer_in_another_process(tokenizer_json: str) -> None:
