@@ -27,7 +27,7 @@ from harness.tokenizer import load_bpe
 
 BATCH_CHARS = 500_000  # handed over at once
 TEXT_OF_A_PROCESS = 8_000_000  # bytes; for less, starting one takes longer than it saves
-MOST_PROCESSES = 16  # more would wait for the one process that reads; each takes about 100 MB
+MOST_PROCESSES = 16  # more would wait for the one process that reads; each takes about 110 MB
 
 
 class Encoders:

@@ -15,7 +15,7 @@ from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from harness import encoders
 from harness.encoders import Encoders
-from harness.encoding import Ids, _words_of, encode
+from harness.encoding import WORD_CHARS, Encoder, Ids, _words_of, encode
 from harness.spec import HarnessError
 from harness.tokenizer import BOS, SPLIT_PATTERN, bos_id, load_bpe, train_bpe
 
@@ -71,12 +71,16 @@ def test_random_texts_give_the_ids_of_the_library(tokenizer_json: str) -> None:
     assert lists(encode(bpe, texts)) == as_the_library_encodes(bpe, texts)
 
 
-def test_ids_stay_those_of_the_library_when_no_further_word_is_remembered(
+def test_only_so_many_words_are_remembered_and_the_ids_stay_those_of_the_library(
     tokenizer_json: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.encoding.WORDS", 5)
     bpe, texts = load_bpe(tokenizer_json), random_texts(100, seed=2)
-    assert lists(encode(bpe, texts)) == as_the_library_encodes(bpe, texts)
+    encoder = Encoder(bpe)
+    encoded = [np.frombuffer(encoder.encode(text), np.uint16).tolist() for text in texts]
+    assert encoded == as_the_library_encodes(bpe, texts)
+    assert len(encoder._tokens) == 5
+    assert max(map(len, encoder._tokens)) <= WORD_CHARS
 
 
 @pytest.mark.parametrize(
