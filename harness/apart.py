@@ -7,6 +7,7 @@ Nothing but progress, one fault's sentence and the finished folder's path comes 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from harness.corpus import Report
 from harness.dataset import DataConfig, Dataset, load_dataset, prepare_dataset
+from harness.process import OWN_CODE
 from harness.spec import HarnessError
 
 
@@ -22,7 +24,11 @@ def prepare_apart(cfg: DataConfig, progress: Report) -> Dataset:
     # Not multiprocessing: its child would import the caller's main script once more.
     line = [sys.executable, "-P", "-m", "harness.apart", json.dumps(asdict(cfg))]
     with subprocess.Popen(
-        line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        line,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | OWN_CODE,
     ) as child:
         assert child.stdout is not None  # noqa: S101 - it was asked for
         try:

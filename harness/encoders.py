@@ -22,6 +22,7 @@ from typing import IO, Self
 import numpy as np
 
 from harness.encoding import Encoder, Ids
+from harness.process import KILL_PATIENCE, OWN_CODE
 from harness.spec import HarnessError
 from harness.tokenizer import load_bpe
 
@@ -110,7 +111,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # one thread each: there are as many processes as CPUs
-            env=os.environ | {"RAYON_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env=os.environ | OWN_CODE | {"RAYON_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             process_group=0,  # Ctrl-C is for whoever started it, who then ends it
         )
 
@@ -123,9 +124,10 @@ class _Child:
         except BrokenPipeError:
             answer = None
         if answer is None:
+            code = self._process.wait(KILL_PATIENCE)
+            why = "killed, most likely for lack of memory" if code < 0 else f"exit code {code}"
             raise HarnessError(
-                "A process that encodes text ended without a word, most likely for lack of memory; free some "
-                "and prepare the data again."
+                f"A process that encodes text ended early ({why}); prepare the data again."
             )
         return answer
 

@@ -25,6 +25,8 @@ LOG_TAIL = 256 << 10  # and of its end
 LINE_LIMIT = 64 << 10  # bytes of a line that has no end yet
 PIPE_SIZE = 1 << 20
 KILL_PATIENCE = 5.0  # seconds until killed processes are gone; the kernel needs milliseconds
+# What finds our modules in a child, be we installed, or a checkout that a script put on its own path.
+OWN_CODE = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _LIBC = ctypes.CDLL(None, use_errno=True)  # loaded before any fork
@@ -194,8 +196,7 @@ def spawn_trusted(
     module: str, job: str, descriptors: Iterable[int], output: int, env: Mapping[str, str]
 ) -> Supervised:
     """Start `python -m module job` with nothing inherited but the named descriptors."""
-    root = Path(__file__).resolve().parent.parent
-    env = {"PYTHONPATH": str(root), "PATH": os.defpath, **machine_env(), **env}
+    env = {**OWN_CODE, "PATH": os.defpath, **machine_env(), **env}
     argv = [sys.executable, "-P", "-m", module, job]
     return Supervised(argv, env=env, cwd=Path("/"), output=output, pass_fds=descriptors)
 

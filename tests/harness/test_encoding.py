@@ -155,6 +155,24 @@ def test_a_process_that_dies_is_an_error_that_says_so(file: Path, two_processes:
             list(pool.encode([PLAIN] * 100_000))
 
 
+def test_a_process_that_cannot_start_is_not_taken_for_lack_of_memory(
+    tmp_path: Path, two_processes: None
+) -> None:
+    with (
+        Encoders(tmp_path / "missing.json", 10) as pool,
+        pytest.raises(HarnessError, match="exit code 1"),
+    ):
+        list(pool.encode([PLAIN] * 100_000))
+
+
+def test_a_process_finds_our_code_also_where_it_is_not_installed(
+    file: Path, two_processes: None
+) -> None:
+    with Encoders(file, 10) as pool:
+        variables = Path(f"/proc/{pool._children[0]._process.pid}/environ").read_text().split("\0")
+    assert f"PYTHONPATH={Path(encoders.__file__).parent.parent}" in variables
+
+
 PARENT = """
 import os, sys
 from pathlib import Path
