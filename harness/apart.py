@@ -7,7 +7,6 @@ Nothing but progress, one fault's sentence and the finished folder's path comes 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from harness.corpus import Report
 from harness.dataset import DataConfig, Dataset, load_dataset, prepare_dataset
-from harness.process import OWN_CODE
+from harness.process import own_env
 from harness.spec import HarnessError
 
 
@@ -28,7 +27,7 @@ def prepare_apart(cfg: DataConfig, progress: Report) -> Dataset:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | OWN_CODE,
+        env=own_env(),
     ) as child:
         assert child.stdout is not None  # noqa: S101 - it was asked for
         try:

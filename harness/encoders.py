@@ -22,7 +22,7 @@ from typing import IO, Self
 import numpy as np
 
 from harness.encoding import Encoder, Ids
-from harness.process import KILL_PATIENCE, OWN_CODE
+from harness.process import KILL_PATIENCE, own_env
 from harness.spec import HarnessError
 from harness.tokenizer import load_bpe
 
@@ -111,7 +111,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # one thread each: there are as many processes as CPUs
-            env=os.environ | OWN_CODE | {"RAYON_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env=own_env(RAYON_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1"),
             process_group=0,  # Ctrl-C is for whoever started it, who then ends it
         )
 

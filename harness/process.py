@@ -25,8 +25,8 @@ LOG_TAIL = 256 << 10  # and of its end
 LINE_LIMIT = 64 << 10  # bytes of a line that has no end yet
 PIPE_SIZE = 1 << 20
 KILL_PATIENCE = 5.0  # seconds until killed processes are gone; the kernel needs milliseconds
-# What finds our modules in a child, be we installed, or a checkout that a script put on its own path.
-OWN_CODE = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+
+_ROOT = str(Path(__file__).resolve().parent.parent)
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 _LIBC = ctypes.CDLL(None, use_errno=True)  # loaded before any fork
@@ -196,9 +196,15 @@ def spawn_trusted(
     module: str, job: str, descriptors: Iterable[int], output: int, env: Mapping[str, str]
 ) -> Supervised:
     """Start `python -m module job` with nothing inherited but the named descriptors."""
-    env = {**OWN_CODE, "PATH": os.defpath, **machine_env(), **env}
+    env = {"PYTHONPATH": _ROOT, "PATH": os.defpath, **machine_env(), **env}
     argv = [sys.executable, "-P", "-m", module, job]
     return Supervised(argv, env=env, cwd=Path("/"), output=output, pass_fds=descriptors)
+
+
+def own_env(**more: str) -> dict[str, str]:
+    """Our environment, and `more`, for a child of ours that runs our code: be it installed or only on our path."""
+    path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, **more}
 
 
 def machine_env() -> dict[str, str]:

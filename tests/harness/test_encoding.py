@@ -166,11 +166,13 @@ def test_a_process_that_cannot_start_is_not_taken_for_lack_of_memory(
 
 
 def test_a_process_finds_our_code_also_where_it_is_not_installed(
-    file: Path, two_processes: None
+    file: Path, two_processes: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/of/the/user")
     with Encoders(file, 10) as pool:
+        list(pool.encode([PLAIN]))  # it has started
         variables = Path(f"/proc/{pool._children[0]._process.pid}/environ").read_text().split("\0")
-    assert f"PYTHONPATH={Path(encoders.__file__).parent.parent}" in variables
+    assert f"PYTHONPATH={Path(encoders.__file__).parent.parent}:/of/the/user" in variables
 
 
 PARENT = """
