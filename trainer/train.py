@@ -51,7 +51,8 @@ RESID_LR = 0.005  # AdamW: residual weights
 X0_LR = 0.5  # AdamW: weights of the token embedding at each layer
 GATE_LR = 0.05  # AdamW: gates, and the weights of grams, smear and backout
 MATRIX_DECAY = 0.2  # cautious weight decay of Muon
-EMBED_DECAY = 0.001  # weight decay of token, pair and triple embeddings
+EMBED_DECAY = 0.001  # weight decay of token embeddings
+GRAM_DECAY = 0.05  # of pairs and triples: without it they learn rows by heart that come again
 VALUE_DECAY = 0.003  # weight decay of value embeddings
 HEAD_DECAY = 0.01  # weight decay of the head
 ADAM_BETA1 = 0.8  # AdamW: tables and head
@@ -431,7 +432,7 @@ def make_optimizers(model, dtype, compiled):
     groups = [
         adam([model.embed.weight], EMBED_LR * scale, EMBED_DECAY),
         adam([model.values.weight], VALUE_LR * scale, VALUE_DECAY),
-        adam([model.grams.weight], GRAM_LR * scale, EMBED_DECAY),
+        adam([model.grams.weight], GRAM_LR * scale, GRAM_DECAY),
         adam([model.head.weight], HEAD_LR * scale, HEAD_DECAY),
         adam([model.resid_weight], RESID_LR),
         adam([model.x0_weight], X0_LR, beta1=X0_BETA1),
@@ -545,9 +546,8 @@ def print_setup(size, model, attention, device):
     print(f"Parameter counts: {model.parameter_counts()}")
     print(f"Estimated FLOPs per token: {model.flops_per_token():e}")
     print(f"Time budget: {TIME_BUDGET}s")
-    print(
-        f"Batch: {size.micro} tokens × {accumulation(size, 0)}…{accumulation(size, 1)}", flush=True
-    )
+    first, last = accumulation(size, 0), accumulation(size, 1)
+    print(f"Batch: {size.micro} tokens × {first}…{last}", flush=True)
 
 
 def print_summary(model, log, val_bpb, training_seconds, total_seconds):
