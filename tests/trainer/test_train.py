@@ -349,6 +349,30 @@ def test_every_parameter_is_in_exactly_one_group_and_learns(train: ModuleType) -
     assert still == []
 
 
+def test_what_a_row_of_the_grams_holds_fades_unless_it_comes_back(train: ModuleType) -> None:
+    """Without it the tables learn repeated rows by heart (docs/trainer-log.md)."""
+    torch.manual_seed(0)
+    model = train.GPT(small(train, depth=1), 256, 64, train.sdpa)
+    optimizers = train.make_optimizers(model, torch.float32, compiled=False)
+
+    def step(x: torch.Tensor) -> None:
+        model(x[:, :-1], x[:, 1:]).backward()
+        train.apply_schedules(*optimizers, 0.1)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+
+    once, often = torch.randint(128, (2, 65)), torch.randint(128, 256, (2, 65))
+    step(once)
+    held = model.grams.weight.norm(dim=1) > 0  # rows of `once`
+    for _ in range(20):  # Adam's momentum carries a row on for a while
+        step(often)
+    before = model.grams.weight[held].norm()
+    for _ in range(20):
+        step(often)
+    assert model.grams.weight[held].norm() < 0.5 * before
+
+
 @pytest.mark.parametrize("shape", [(2, 48, 16), (3, 16, 64), (1, 32, 32)])
 def test_orthogonalise_pushes_singular_values_to_one(
     train: ModuleType, shape: tuple[int, ...]
