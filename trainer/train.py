@@ -52,7 +52,7 @@ X0_LR = 0.5  # AdamW: weights of the token embedding at each layer
 GATE_LR = 0.05  # AdamW: gates, and the weights of grams, smear and backout
 MATRIX_DECAY = 0.2  # cautious weight decay of Muon
 EMBED_DECAY = 0.001  # weight decay of token embeddings
-GRAM_DECAY = 0.07  # of pairs and triples: without it they learn rows by heart that come again
+GRAM_DECAY = 0.1  # of pairs and triples: without it they learn rows by heart that come again
 VALUE_DECAY = 0.003  # weight decay of value embeddings
 HEAD_DECAY = 0.01  # weight decay of the head
 ADAM_BETA1 = 0.8  # AdamW: tables and head
@@ -432,7 +432,7 @@ def make_optimizers(model, dtype, compiled):
     groups = [
         adam([model.embed.weight], EMBED_LR * scale, EMBED_DECAY),
         adam([model.values.weight], VALUE_LR * scale, VALUE_DECAY),
-        adam([model.grams.weight], GRAM_LR * scale, GRAM_DECAY),
+        adam([model.grams.weight], GRAM_LR * scale, GRAM_DECAY / scale),
         adam([model.head.weight], HEAD_LR * scale, HEAD_DECAY),
         adam([model.resid_weight], RESID_LR),
         adam([model.x0_weight], X0_LR, beta1=X0_BETA1),
