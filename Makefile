@@ -35,8 +35,8 @@ $(STAMP): pyproject.toml Makefile
 	@echo "Setting up $(VENV) (once, a minute or two) ..."
 	@if command -v uv >/dev/null; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python "$(TORCH)" && \
-	  uv pip install --quiet --python $(BIN)/python -e '.[train,gpu]' --group dev; \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python "$(TORCH)" && \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[train,gpu]' --group dev; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(BIN)/python -m pip install -qq --upgrade 'pip>=25.1' && \

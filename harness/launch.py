@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import compilecache, process, sandbox, wire
+from harness import bytecode, compilecache, process, sandbox, wire
 from harness.device import detect, gpu_of
 from harness.places import cache_dir
 from harness.sandbox import BUBBLEWRAP, Mount
@@ -68,6 +68,8 @@ def launch(spec: ExperimentSpec, dataset: Dataset, directory: Path) -> Iterator[
             root, spec.source, folders.kernels, trusted=trusted, kin=spec.kin
         )
         log = stack.enter_context((directory / TRUSTED_LOG).open("wb"))
+        if spec.device != "cpu" and (bare := bytecode.missing()):
+            bytecode.write(bare)  # once in the life of an installation, and many seconds a training
         # The trusted children first, so that the candidate never waits for its data.
         gpu = _gpu_environment(spec)
         meter = _trusted(stack, "meter", _meter_job(spec, dataset), log.fileno(), gpu)

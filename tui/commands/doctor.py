@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -113,6 +114,7 @@ def _torch_and_gpu() -> Iterator[Finding]:
         )
     if version:
         yield _cuda()
+        yield from _bytecode()
 
 
 def _cuda() -> Finding:
@@ -129,6 +131,24 @@ def _cuda() -> Finding:
         "bad",
         "torch cannot use the GPU",
         "install a torch build for this driver (https://pytorch.org/get-started)",
+    )
+
+
+def _bytecode() -> Iterator[Finding]:
+    from harness import bytecode
+
+    bare = bytecode.missing()
+    if not bare:
+        return
+    names = ", ".join(folder.name for folder in bare)
+    if all(os.access(folder, os.W_OK) for folder in bare):
+        yield Finding("byte code", "note", f"none of {names} yet; the first training writes it")
+        return
+    yield Finding(
+        "byte code",
+        "note",
+        f"none of {names}: every training starts many seconds later",
+        f"as the owner of the folder: python -m compileall -q -j 0 {shlex.join(map(str, bare))}",
     )
 
 
