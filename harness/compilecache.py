@@ -24,9 +24,7 @@ from pathlib import Path
 LAYER_LIMIT = 256 << 20  # bytes that one source may leave behind
 BASE_LIMIT = 512 << 20  # bytes of the base, which every candidate copies; then it begins anew
 LAYERS_LIMIT = 8 << 30  # bytes of all layers; the least recently used go first
-FILE_LIMIT = (
-    5000  # files of a layer, and of the base; the kernels of one training are some hundreds
-)
+FILE_LIMIT = 5000  # files of a layer, and of the base; one training compiles some hundreds
 _CHUNK = 8 << 20
 _KEY = re.compile(r"[0-9a-f]{64}")
 _PARTIAL = ".partial"  # name of a file that is still being copied
@@ -105,14 +103,14 @@ def borrow(
     `trusted`: a person vouches for `source`, so that what it compiles may enter the base. `kin`: keys of sources
     that it descends from. Their layers come along: whoever inherits a parent's code may as well run its kernels.
     """
-    key = source_key(source)
+    key, kin = source_key(source), tuple(filter(_KEY.fullmatch, kin))
     folder.mkdir(parents=True)
     root.mkdir(parents=True, exist_ok=True)
     layer = _layer(root, key)
     # Without it, kernels are compiled again.
     with contextlib.suppress(TooLarge, OSError), _locked(root):
         copy(_base(root), folder, files=2 * FILE_LIMIT, size=BASE_LIMIT + LAYER_LIMIT)
-        for lent in (*(_layer(root, other) for other in kin if _KEY.fullmatch(other)), layer):
+        for lent in (*(_layer(root, other) for other in kin), layer):
             copy(lent, folder)
             if lent.exists():
                 os.utime(lent)

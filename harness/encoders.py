@@ -21,7 +21,7 @@ from typing import IO, Self
 
 import numpy as np
 
-from harness.encoding import Encoder, Ids
+from harness.encoding import Encoder, Ids, encode
 from harness.process import KILL_PATIENCE, own_env
 from harness.spec import HarnessError
 from harness.tokenizer import load_bpe
@@ -63,9 +63,7 @@ class Encoders:
         Raises HarnessError when a process dies.
         """
         if not self._children:
-            encoder = Encoder(load_bpe(self._file.read_text()))
-            for text in documents:
-                yield np.frombuffer(encoder.encode(text), dtype=np.uint16)
+            yield from encode(load_bpe(self._file.read_text()), documents)
             return
         waiting: deque[Future[list[bytes]]] = deque()
         try:
@@ -93,9 +91,7 @@ def main(tokenizer_json: str) -> None:
     try:
         while (texts := _read(sys.stdin.buffer)) is not None:
             _write(sys.stdout.buffer, [encoder.encode(text.decode()) for text in texts])
-    except (
-        BrokenPipeError
-    ):  # whoever asked is gone; the answer goes nowhere, and without a complaint at exit
+    except BrokenPipeError:  # whoever asked is gone: the answer goes nowhere, without a complaint
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -16,9 +16,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-WORKSPACE = (
-    64 << 20
-)  # bytes of float32 at a time: a slot of half-precision logits is never widened as a whole
+# Bytes of float32 at a time: a slot of half-precision logits is never widened as a whole.
+WORKSPACE = 64 << 20
 
 
 @dataclass(slots=True)
@@ -75,9 +74,8 @@ class Judge:
         """Get ready on `device`: not before the weights are committed."""
         import torch
 
-        self._targets = torch.from_numpy(self._narrow).to(
-            device
-        )  # [n, T]; uint16 in the guise of int16
+        # [n, T]; uint16 in the guise of int16
+        self._targets = torch.from_numpy(self._narrow).to(device)
         self._counted = torch.from_numpy(self._counts).to(device)
         # Nats of the rows that came together, at the index of the first of them.
         self._sums = torch.zeros(len(self._narrow), dtype=torch.float64, device=device)

@@ -201,9 +201,8 @@ class Meter:
         self._busy_since = time.monotonic()
         self._waited += self._busy_since - asked
         if clock.batches == WARMUP_BATCHES + 1:
-            self._report(
-                force=True
-            )  # the runner takes the compiled kernels now, before any training counts
+            # The runner takes the compiled kernels now, before any training counts.
+            self._report(force=True)
         ring.turn = (slot + 1) % RING_SLOTS
         ring.ready = self._fill(ring)  # while the candidate works on this one
 

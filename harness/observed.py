@@ -60,7 +60,7 @@ class Observed:
     @property
     def phase(self) -> Literal["starting", "training", "scoring"]:
         """Where the experiment stands."""
-        if self.committed:
+        if self.committed is not None:
             return "scoring"
         return "starting" if self.spent.first is None else "training"
 

@@ -211,9 +211,8 @@ def main(argv: list[str]) -> None:
             with contextlib.suppress(wire.PeerGone):  # the runner has gone
                 wire.report(control, "left")
         with contextlib.suppress(ConnectionResetError):
-            while control.recv(
-                wire.WORD_LIMIT
-            ):  # stay until the runner hangs up: an early end looks like a fault
+            # Stay until the runner hangs up: an early end looks like a fault.
+            while control.recv(wire.WORD_LIMIT):
                 pass
 
 

@@ -33,14 +33,12 @@ class Exam:
         line.send(wire.EVALUATE, batch_size)
         self._line, self._device, self._wanted = line, device, batch_size
         self._arrived: deque[tuple[int, int]] = deque()  # slots of inputs, with their rows
-        self._asked = self._announced = (
-            0  # rows whose inputs were asked for, whose logits were sent
-        )
+        # Rows whose inputs were asked for, and whose logits were sent.
+        self._asked = self._announced = 0
         # Logits under way: when they have arrived, slot, rows, type, and what must live until then.
         self._under_way: deque[tuple[Any, int, int, int, torch.Tensor]] = deque()
-        self._held: tuple[torch.Tensor, Any] | None = (
-            None  # the last batch, and when it is computed
-        )
+        # The last batch, and when it is computed.
+        self._held: tuple[torch.Tensor, Any] | None = None
 
     def run(self, model: Any) -> float:
         """Run the model over all validation rows and return the scorer's bits per byte."""
@@ -99,10 +97,9 @@ class Exam:
         rows = self._plane_in[slot].astype("int64")
         rows[count:] = rows[0]  # the same shape throughout: a compiled model is not compiled again
         x = torch.from_numpy(rows)
-        # Pinned, or the copy would wait for everything that is queued on the device.
-        return (
-            x if self._device == "cpu" else x.pin_memory().to(self._device, non_blocking=True)
-        ), count
+        if self._device != "cpu":  # pinned, or the copy would wait for all that is queued there
+            x = x.pin_memory().to(self._device, non_blocking=True)
+        return x, count
 
     # ---- logits ------------------------------------------------------------------------------------------
 

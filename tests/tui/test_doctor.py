@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ def test_missing_byte_code(
 ) -> None:
     folder = tmp_path / "with space" / "torch"
     monkeypatch.setattr(bytecode, "missing", lambda: [folder] if bare else [])
-    monkeypatch.setattr(os, "access", lambda *_: writable)
+    monkeypatch.setattr(bytecode, "writable", lambda _: writable)
     findings = list(doctor._bytecode())
     assert len(findings) == bare
     for finding in findings:

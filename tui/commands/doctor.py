@@ -141,7 +141,7 @@ def _bytecode() -> Iterator[Finding]:
     if not bare:
         return
     names = ", ".join(folder.name for folder in bare)
-    if all(os.access(folder, os.W_OK) for folder in bare):
+    if all(map(bytecode.writable, bare)):
         yield Finding("byte code", "note", f"none of {names} yet; the first training writes it")
         return
     yield Finding(
