@@ -26,8 +26,9 @@ from harness.corpus import Corpus, choose_source, open_source
 from harness.places import cache_dir, is_full
 from harness.spec import HarnessError
 
-RECIPE = 1  # part of every key: raise it when the same configuration begins to give other bytes
+RECIPE = 2  # part of every key: raise it when the same configuration begins to give other bytes
 MANIFEST = "manifest.json"
+LEAST_VAL_ROWS = 8  # for which validation text is asked for, whatever the evaluation needs
 SMALLEST_VOCABULARY, LARGEST_VOCABULARY = 257, 65_536  # all bytes and BOS; what uint16 can count
 SHARD_BYTES = (
     340_000_000  # one of climbmix, with the rows made from it: for the message of a full disk
@@ -44,14 +45,15 @@ class DataConfig:
     shards: int = 10  # training shards of climbmix, or of a folder in its format, at most
     sequence_length: int = 2048  # T
     vocabulary: int = 8192  # V, with BOS
-    eval_tokens: int = 20_971_520  # validation tokens to keep, at most
+    eval_tokens: int = 20_971_520  # validation tokens that selection sees, at most
+    sealed_tokens: int | None = None  # and that it never sees, at most; None = half of eval_tokens
     local_mb: int = 400  # text of the source `local`, at most
     tokenizer_mb: int = 20  # text that the tokenizer is trained on, at most
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A finished folder. `train()` and `val()` map its rows; nothing is read before."""
+    """A finished folder. `train()`, `val()` and `sealed()` map its rows; nothing is read before."""
 
     path: Path
     source: str  # "climbmix", "local", or the base name of the path
@@ -59,6 +61,7 @@ class Dataset:
     sequence_length: int
     train_rows: int
     val_rows: int
+    sealed_rows: int  # 0 in a folder of an earlier version
     train_tokens: int  # targets: train_rows * sequence_length
     bos_id: int
     manifest: dict[str, Any]
@@ -71,6 +74,18 @@ class Dataset:
     def val(self) -> npt.NDArray[np.uint16]:
         """Validation rows, uint16 [val_rows, T + 1], mapped read-only. Never for a candidate's eyes."""
         return self._rows("val.bin", self.val_rows)
+
+    def sealed(self) -> npt.NDArray[np.uint16]:
+        """Rows that selection never sees either, uint16 [sealed_rows, T + 1], mapped read-only.
+
+        They come from documents of which nothing is in `val()`. Raises HarnessError where there are none.
+        """
+        if not self.sealed_rows:
+            raise HarnessError(
+                f"The data set {self.path} has no sealed rows, for an earlier version made it; make a new one with "
+                "`autoresearch prepare`, and start a new run with `autoresearch run --name NAME`."
+            )
+        return self._rows("sealed.bin", self.sealed_rows)
 
     def _rows(self, name: str, count: int) -> npt.NDArray[np.uint16]:
         shape = (count, self.sequence_length + 1)
@@ -108,7 +123,8 @@ def load_dataset(path: Path) -> Dataset:
         manifest = json.loads(text)
         files: dict[str, dict[str, Any]] = manifest["files"]
         damage = next(
-            (why for name, facts in files.items() if (why := _damage(path, name, facts))), ""
+            (why for name, facts in files.items() if (why := _damage(path, name, facts))),
+            _miscounted(manifest),
         )
         dataset = Dataset(
             path=path,
@@ -117,6 +133,7 @@ def load_dataset(path: Path) -> Dataset:
             sequence_length=manifest["sequence_length"],
             train_rows=manifest["train_rows"],
             val_rows=manifest["val_rows"],
+            sealed_rows=manifest.get("sealed_rows", 0),
             train_tokens=manifest["train_rows"] * manifest["sequence_length"],
             bos_id=manifest["bos_id"],
             manifest=manifest,
@@ -150,13 +167,18 @@ def _open(cfg: DataConfig, report: Report) -> Corpus:
         from harness.device import detect
 
         source = choose_source(shards=cfg.shards, gpu=bool(detect().gpus))
+    wanted = cfg.eval_tokens + _sealed_tokens(cfg)
     return open_source(
         source,
         shards=cfg.shards,
         local_mb=cfg.local_mb,
-        eval_tokens=max(cfg.eval_tokens, cfg.sequence_length),  # one row at least
+        eval_tokens=max(wanted, LEAST_VAL_ROWS * cfg.sequence_length),
         report=report,
     )
+
+
+def _sealed_tokens(cfg: DataConfig) -> int:
+    return cfg.eval_tokens // 2 if cfg.sealed_tokens is None else cfg.sealed_tokens
 
 
 def _recipe(cfg: DataConfig, corpus: Corpus) -> dict[str, Any]:
@@ -170,6 +192,7 @@ def _recipe(cfg: DataConfig, corpus: Corpus) -> dict[str, Any]:
         "sequence_length": cfg.sequence_length,
         "vocabulary": cfg.vocabulary,
         "eval_tokens": cfg.eval_tokens,
+        "sealed_tokens": _sealed_tokens(cfg),
         "tokenizer_mb": cfg.tokenizer_mb,
     }
 
@@ -200,6 +223,16 @@ def _damage(path: Path, name: str, facts: dict[str, Any]) -> str:
     return ""
 
 
+def _miscounted(manifest: dict[str, Any]) -> str:
+    """Which rows the manifest counts otherwise than it sizes their file, or an empty string."""
+    row = 2 * (manifest["sequence_length"] + 1)  # bytes
+    for name in ("train", "val", "sealed"):
+        size = manifest["files"].get(f"{name}.bin", {"bytes": 0})["bytes"]
+        if size != row * manifest.get(f"{name}_rows", 0):
+            return f"{name}.bin has {size // row:,} rows, which {MANIFEST} counts otherwise"
+    return ""
+
+
 def _damaged(path: Path, what: str) -> HarnessError:
     return HarnessError(
         f"The data set {path} is damaged: {what}. Run `autoresearch prepare`, which makes it anew."
@@ -222,6 +255,7 @@ def _build(
             sequence_length=cfg.sequence_length,
             vocabulary=cfg.vocabulary,
             eval_tokens=cfg.eval_tokens,
+            sealed_tokens=_sealed_tokens(cfg),
             tokenizer_mb=cfg.tokenizer_mb,
             progress=stage(progress, 0.3, 1.0),
         )

@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import os
 import re
-import select
 import signal
 import sys
 import time
@@ -19,20 +18,18 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from types import FrameType
 
-from harness import device, live, rundir, sandbox
+from harness import device, live, process, rundir, sandbox, wire
+from harness.attempt import Ended, attempt
 from harness.dataset import Dataset, load_dataset
-from harness.ending import Evidence, judge
-from harness.launch import Crew, launch
-from harness.observed import Observed
-from harness.process import BoundedLog
-from harness.spec import ExperimentSpec, HarnessError, Outcome, Progress, Result
-from harness.trial import Trial
+from harness.ending import Verdict
+from harness.launch import Replay
+from harness.observed import Score
+from harness.replay import audit
+from harness.spec import AuditReport, ExperimentSpec, HarnessError, Outcome, Progress, Result
 
 TAIL = 8192  # characters of the log in a result
-IDLE_PATIENCE = 15.0  # seconds for the driver to clean up after an earlier training
-IDLE_POLL = 0.5
+AUDIT = "audit"  # folder of the replay, within that of the experiment
 LEASE_EVERY = 1.0  # seconds between two looks at the lease
-KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # by itself, or as a sandbox reports it
 
 
 def run(
@@ -50,26 +47,66 @@ def run(
     begun = time.monotonic()
     _check(spec)
     dataset = load_dataset(Path(spec.dataset))
-    if gpu := device.gpu_of(spec.device, device.detect()):
-        _wait_for_idle(gpu)
     directory.mkdir(parents=True, exist_ok=True)
     on_progress(Progress("starting", time.time()))
-    kills = _kernel_kills()
-    with contextlib.closing(BoundedLog(directory / rundir.LOG)) as log:
-        with launch(spec, dataset, directory) as crew:
-            observed = Trial(crew, spec, directory, log).watch(on_progress, cancelled)
-            started = _has_started(crew, spec)
-        evidence = _evidence(observed, crew, log.text())
-        evidence = replace(
-            evidence, kernel_killed=_kernel_kills() > kills, sandbox_failed=not started
-        )
-    result = _result(spec, dataset, observed, crew, evidence, begun)
+    with contextlib.ExitStack() as stack:
+        nats = _store(stack) if spec.audit.possible else None
+        ended = attempt(spec, dataset, directory, on_progress, cancelled, nats=nats)
+        observed = ended.observed
+        if observed.weights is not None:
+            stack.callback(os.close, observed.weights)
+        result = _result(spec, dataset, ended, begun)
+        if result.val_bpb is not None and (probes := spec.audit.probes_for(result.val_bpb)):
+            assert nats is not None  # noqa: S101 - an audit is possible
+            assert observed.weights is not None  # noqa: S101 - they were scored
+            left = Replay(observed.weights, observed.weights_sha256, result.val_bpb, probes)
+            told = _as_audit(on_progress, result)
+            found = audit(spec, dataset, directory / AUDIT, told, cancelled, nats, left)
+            result = _audited(result, found)
     on_progress(
         Progress(
             "done", time.time(), observed.spent.fraction, result.train_tokens, result.train_seconds
         )
     )
     return result
+
+
+def _store(stack: contextlib.ExitStack) -> int:
+    """A memory file for the loss of every token, which is gone with this experiment."""
+    nats = wire.make_store("nats")
+    stack.callback(os.close, nats)
+    return nats
+
+
+def _as_audit(
+    on_progress: Callable[[Progress], None], result: Result
+) -> Callable[[Progress], None]:
+    """Reports of a replay as those of the experiment: its training is done."""
+
+    def tell(progress: Progress) -> None:
+        tokens, seconds = result.train_tokens, result.train_seconds
+        on_progress(Progress("auditing", progress.time, 1.0, tokens, seconds))
+
+    return tell
+
+
+def _audited(result: Result, found: AuditReport | Verdict) -> Result:
+    """The result with what its audit found; a score that fails it is none."""
+    if isinstance(found, Verdict):  # nothing was found out, and not by the candidate's doing
+        return _without_score(result, found.outcome, f"Its audit was cut short: {found.reason}")
+    timeline = result.timeline | {"audit": round(found.seconds, 4)}
+    total = result.total_seconds + found.seconds
+    result = replace(result, audit=found, timeline=timeline, total_seconds=total)
+    if found.passed:
+        return result
+    reason = f"The blind audit voids its score of {found.claimed_bpb:.6f}: {found.reason}."
+    return _without_score(result, Outcome.INVALID, reason)
+
+
+def _without_score(result: Result, outcome: Outcome, reason: str) -> Result:
+    return replace(
+        result, outcome=outcome, reason=reason, val_bpb=None, val_nats=None, sealed_bpb=None
+    )
 
 
 def _check(spec: ExperimentSpec) -> None:
@@ -86,62 +123,12 @@ def _check(spec: ExperimentSpec) -> None:
         raise HarnessError(f"A budget of {spec.budget.amount:g} {spec.budget.kind} trains nothing.")
 
 
-def _wait_for_idle(gpu: device.Gpu) -> None:
-    """Two trainings on one GPU would disturb each other's clock. Raises HarnessError naming who is there."""
-    deadline = time.monotonic() + IDLE_PATIENCE
-    while others := device.busy(gpu.index):
-        if time.monotonic() > deadline:
-            raise HarnessError(
-                f"GPU {gpu.index} is in use by {', '.join(others)}; end that first, or choose another device."
-            )
-        select.select([], [], [], IDLE_POLL)  # the driver announces nothing
-
-
-def _kernel_kills() -> int:
-    """How often the kernel's out-of-memory killer has struck since boot."""
-    found = re.search(r"^oom_kill (\d+)$", Path("/proc/vmstat").read_text(), re.M)
-    return int(found[1]) if found else 0
-
-
-def _has_started(crew: Crew, spec: ExperimentSpec) -> bool:
-    """Whether the script ran at all: bubblewrap tells an exit code only of what it has started."""
-    if spec.sandbox != sandbox.BUBBLEWRAP or crew.candidate.code in (0, -signal.SIGKILL):
-        return True
-    try:
-        return b"exit-code" in os.read(crew.status, 4096)
-    except BlockingIOError:
-        return False
-
-
-def _evidence(observed: Observed, crew: Crew, log: str) -> Evidence:
-    step = observed.step
-    # Sent off after its goodbye, it was killed while it tidied up: that is no end of its own.
-    sent_off = observed.goodbye and observed.score and observed.stopped is None
-    code = 0 if sent_off and crew.candidate.code in KILLED else crew.candidate.code
-    return Evidence(
-        scored=observed.score is not None,
-        refused=observed.refused,
-        stopped=observed.stopped,
-        exit_code=code,
-        committed=observed.committed is not None,
-        log=log,
-        traceback=live.last_traceback(log),
-        last_loss_finite=step is None or step.loss is None or abs(step.loss) < float("inf"),
-    )
-
-
-def _result(
-    spec: ExperimentSpec,
-    dataset: Dataset,
-    observed: Observed,
-    crew: Crew,
-    evidence: Evidence,
-    begun: float,
-) -> Result:
+def _result(spec: ExperimentSpec, dataset: Dataset, ended: Ended, begun: float) -> Result:
     """Put together what is known; the score is in it exactly when the outcome is OK."""
-    verdict, spent, score = judge(evidence), observed.spent, observed.score
+    observed, verdict, spent = ended.observed, ended.verdict, ended.observed.spent
+    score = observed.score if isinstance(observed.score, Score) else None
     ok = verdict.outcome is Outcome.OK
-    summary = live.parse_summary(evidence.log)
+    summary = live.parse_summary(ended.log)
     fingerprint = device.fingerprint(spec, dataset)
     now = time.monotonic()
     return Result(
@@ -149,13 +136,14 @@ def _result(
         reason=verdict.reason,
         val_bpb=score.val_bpb if score and ok else None,
         val_nats=score.val_nats if score and ok else None,
+        sealed_bpb=score.sealed_bpb if score and ok else None,
         seed=spec.seed,
         sandbox=spec.sandbox,
-        setup_seconds=(spent.start or now) - crew.launched,
+        setup_seconds=(spent.start or now) - ended.launched,
         train_seconds=spent.seconds,
         eval_seconds=score.seconds if score else 0.0,
         total_seconds=now - begun,
-        timeline=observed.timeline(begun, crew.launched, now),
+        timeline=observed.timeline(begun, ended.launched, now),
         row_wait_seconds=spent.waited,
         train_tokens=spent.tokens,
         eval_tokens=score.tokens if score else 0,
@@ -163,10 +151,10 @@ def _result(
         tokens_per_second=spent.counted / spent.seconds if spent.seconds else 0.0,
         weights_sha256=observed.weights_sha256,
         peak_memory_mb=live.summary_number(summary, "peak_vram_mb"),
-        host_memory_mb=round(crew.candidate.memory_mb, 1) or None,
+        host_memory_mb=round(ended.memory_mb, 1) or None,
         summary=summary,
-        log_tail=evidence.log[-TAIL:],
-        traceback=evidence.traceback,
+        log_tail=ended.log[-TAIL:],
+        traceback=ended.traceback,
         curve=tuple(observed.curve),
         fingerprint=fingerprint,
     )
@@ -211,6 +199,7 @@ def main(argv: list[str] | None = None) -> int:
         "--grace", type=float, default=30.0, metavar="S", help="seconds without an engine"
     )
     args = parser.parse_args(argv)
+    process.become_trusted()  # it holds the weights and the losses of an audit
     stop = Stop(args.lease, args.grace)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop.on_signal)

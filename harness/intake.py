@@ -75,19 +75,13 @@ class CudaIntake:
 
     device = "cuda"
 
-    def __init__(self, plane: mmap.mmap, slots: int) -> None:
-        """`plane` holds `slots` slots of one size; it is pinned, for copies at the speed of the bus."""
+    def __init__(self, shared: torch.Tensor, slots: int) -> None:
+        """`shared`: uint8 in device memory or in host memory, of `slots` slots of one size."""
         import torch
 
-        self._torch, self._size = torch, len(plane) // slots
-        self._private = torch.empty(len(plane), dtype=torch.uint8, device="cuda")
-        self._shared = torch.frombuffer(plane, dtype=torch.uint8)
-        runtime = torch.cuda.cudart()
-        done = runtime.cudaHostRegister(self._shared.data_ptr(), len(plane), 0)
-        if done != runtime.cudaError.success:
-            # Copies are slower then, not wrong; the error stays pending until the next operation reports it.
-            with contextlib.suppress(RuntimeError):
-                self._private[:1].zero_()
+        self._torch, self._size = torch, len(shared) // slots
+        self._shared = shared
+        self._private = torch.empty(len(shared), dtype=torch.uint8, device="cuda")
         self._stream = torch.cuda.Stream()
         self._copied = [torch.cuda.Event() for _ in range(slots)]
         self._read = [torch.cuda.Event() for _ in range(slots)]
@@ -126,18 +120,55 @@ class CudaIntake:
 def open_intake(
     plane: mmap.mmap, slots: int, device: str, rehearse: Callable[[Intake], None]
 ) -> Intake:
-    """An intake on `device`, or on the CPU when the GPU has no room beside the candidate.
+    """An intake of a plane in host memory, on `device`, or on the CPU when the GPU has no room beside the candidate.
 
     `rehearse(intake)` does once what will be done often, so that kernels are loaded and memory is held by then.
     """
     import torch
 
-    if device != "cpu" and torch.cuda.is_available():
-        try:
-            intake = CudaIntake(plane, slots)
-            rehearse(intake)
-            torch.cuda.synchronize()
-        except RuntimeError:  # also torch.OutOfMemoryError; not even a context may fit
-            return CpuIntake(plane, slots)
-        return intake
-    return CpuIntake(plane, slots)
+    if device == "cpu" or not torch.cuda.is_available():
+        return CpuIntake(plane, slots)
+    try:
+        return _rehearsed(CudaIntake(pinned(plane), slots), rehearse)
+    except RuntimeError:  # also torch.OutOfMemoryError; not even a context may fit
+        return CpuIntake(plane, slots)
+
+
+def open_device_intake(
+    slot: int, slots: int, rehearse: Callable[[Intake], None]
+) -> tuple[int, Intake] | None:
+    """Slots of so many bytes in device memory, by their descriptor, and the intake of them; None where it fails."""
+    import torch
+
+    try:
+        from harness.guest.prepare_device import lend
+
+        if not torch.cuda.is_available():
+            return None
+        descriptor, shared = lend(slot * slots)
+        return descriptor, _rehearsed(CudaIntake(shared, slots), rehearse)
+    except (OSError, RuntimeError):  # a driver without it, or no room
+        return None
+
+
+def pinned(plane: mmap.mmap) -> torch.Tensor:
+    """uint8 of a plane, for copies at the speed of the bus. Raises RuntimeError when there is no GPU to be had."""
+    import torch
+
+    shared = torch.frombuffer(plane, dtype=torch.uint8)
+    torch.cuda.init()
+    runtime = torch.cuda.cudart()
+    done = runtime.cudaHostRegister(shared.data_ptr(), len(plane), 0)
+    if done != runtime.cudaError.success:
+        # Copies are slower then, not wrong; the error stays pending until the next operation reports it.
+        with contextlib.suppress(RuntimeError):
+            torch.zeros(1, device="cuda")
+    return shared
+
+
+def _rehearsed(intake: CudaIntake, rehearse: Callable[[Intake], None]) -> Intake:
+    import torch
+
+    rehearse(intake)
+    torch.cuda.synchronize()
+    return intake

@@ -1,6 +1,6 @@
 """The arithmetic of the score: cross-entropy of logits against targets that stay in this process.
 
-Sums are kept on the device and read once, at the end, so that nothing waits while logits arrive. It believes
+Nats are kept on the device and read once, at the end, so that nothing waits while logits arrive. It believes
 nothing about the logits but their shape, which its caller has checked.
 """
 
@@ -66,9 +66,7 @@ class Judge:
     def __init__(self, rows: npt.NDArray[np.uint16], byte_table: npt.NDArray[np.int32]) -> None:
         """`rows`: uint16[n, T+1] validation rows; `byte_table`: int32[V] bytes of each token."""
         targets = rows[:, 1:].copy()  # [n, T]; `finish` wipes it
-        count = byte_table[targets]
-        self._narrow, self._counts = targets.view(np.int16), count > 0
-        self.tally = Tally(tokens=int(self._counts.sum()), count=int(count.sum(dtype=np.int64)))
+        self._narrow, self._bytes = targets.view(np.int16), byte_table[targets]
 
     def begin(self, device: str) -> None:
         """Get ready on `device`: not before the weights are committed."""
@@ -76,27 +74,31 @@ class Judge:
 
         # [n, T]; uint16 in the guise of int16
         self._targets = torch.from_numpy(self._narrow).to(device)
-        self._counted = torch.from_numpy(self._counts).to(device)
-        # Nats of the rows that came together, at the index of the first of them.
-        self._sums = torch.zeros(len(self._narrow), dtype=torch.float64, device=device)
+        self._nats = torch.zeros(self._narrow.shape, dtype=torch.float32, device=device)
 
     def score(self, first: int, logits: torch.Tensor) -> None:
-        """Add rows `first`… to the sums; logits [R, T, V] in private memory, on the device."""
+        """Take rows `first`… of logits [R, T, V], which lie in private memory, on the device."""
         here = slice(first, first + len(logits))
-        nats = cross_entropy(logits, self._targets[here].long() & 0xFFFF)
-        # Whatever is not finite stays so when it is multiplied by 0: one sum also tells whether all is well.
-        self._sums[first] = (nats.double() * self._counted[here]).sum()
+        self._nats[here] = cross_entropy(logits, self._targets[here].long() & 0xFFFF)
 
-    def finish(self) -> Tally:
-        """Wait for the sums. Raises Invalid when a logit was not finite."""
-        sums = self._sums.cpu()
+    def finish(self) -> npt.NDArray[np.float32]:
+        """Wait for all of it: nats of every token, float32[n, T]. Raises Invalid when a logit was not finite."""
+        nats: npt.NDArray[np.float32] = self._nats.cpu().numpy()
         self._targets.zero_()  # a later process may be given this memory as it is
-        broken = (~sums.isfinite()).nonzero()
+        broken = np.flatnonzero((~np.isfinite(nats) & (self._bytes > 0)).any(1))
         if len(broken):
             raise Invalid(
                 "nan",
                 "The model's logits are not finite in validation rows "
                 f"{int(broken[0])} and following.",
             )
-        self.tally.nats = float(sums.sum())
-        return self.tally
+        return nats
+
+    def tally(self, nats: npt.NDArray[np.float32], part: slice) -> Tally:
+        """Sums over some of the rows, of what `finish` returned."""
+        size, counted = self._bytes[part], self._bytes[part] > 0
+        return Tally(
+            nats=float(nats[part].sum(dtype=np.float64, where=counted)),
+            tokens=int(counted.sum()),
+            count=int(size.sum(dtype=np.int64)),
+        )

@@ -45,6 +45,7 @@ class Crew:
     launched: float  # on the monotonic clock
     strangers: frozenset[int]  # children that we had before
     kernels: compilecache.Loan  # what the candidate compiles
+    replay: bool  # nothing is trained: committed weights are examined
 
     def end_candidate(self) -> None:
         """Kill the candidate and whatever descends from it; returns when all are gone."""
@@ -52,9 +53,28 @@ class Crew:
         process.sweep({*self.strangers, self.meter.pid, self.scorer.pid})
 
 
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a blind audit starts from: what the training has left, and how closely to look."""
+
+    weights: int  # descriptor of the committed weights
+    weights_sha256: str
+    claimed_bpb: float
+    probes: int
+
+
 @contextlib.contextmanager
-def launch(spec: ExperimentSpec, dataset: Dataset, directory: Path) -> Iterator[Crew]:
-    """Start an experiment in `directory`. Raises HarnessError when that is impossible."""
+def launch(
+    spec: ExperimentSpec,
+    dataset: Dataset,
+    directory: Path,
+    nats: int | None = None,
+    replay: Replay | None = None,
+) -> Iterator[Crew]:
+    """Start an experiment in `directory`, or the `replay` of one. Raises HarnessError when that is impossible.
+
+    `nats`: a store for the loss of every validation token; a training fills it, a replay reads it.
+    """
     strangers = frozenset(process.descendants(os.getpid()))
     with contextlib.ExitStack() as stack:
         process.adopt_orphans(True)  # a script that flees into the background stays in reach
@@ -72,15 +92,19 @@ def launch(spec: ExperimentSpec, dataset: Dataset, directory: Path) -> Iterator[
             bytecode.write(bare)  # once in the life of an installation, and many seconds a training
         # The trusted children first, so that the candidate never waits for its data.
         gpu = _gpu_environment(spec)
-        meter = _trusted(stack, "meter", _meter_job(spec, dataset), log.fileno(), gpu)
-        scorer = _trusted(stack, "scorer", _scorer_job(spec, dataset), log.fileno(), gpu)
+        lent = (replay.weights,) if replay else ()
+        job = _meter_job(spec, dataset, replay)
+        meter = _trusted(stack, "meter", job, log.fileno(), gpu, lent)
+        scorer = _examiner(stack, spec, dataset, nats, replay, log.fileno(), gpu)
         output, output_end = _pipe(stack)
         status, status_end = _pipe(stack)
         fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, process.PIPE_SIZE)
         launched = time.monotonic()
         try:
             ends = (meter.guest.fileno(), scorer.guest.fileno())
-            candidate = _candidate(spec, dataset, folders, kernels, ends, output_end, status_end)
+            candidate = _candidate(
+                spec, dataset, folders, kernels, ends, output_end, status_end, replay=bool(replay)
+            )
         finally:
             os.close(output_end)
             os.close(status_end)
@@ -98,6 +122,7 @@ def launch(spec: ExperimentSpec, dataset: Dataset, directory: Path) -> Iterator[
             launched=launched,
             strangers=strangers,
             kernels=kernels,
+            replay=bool(replay),
         )
         stack.callback(crew.end_candidate)
         yield crew
@@ -150,9 +175,14 @@ class _Trusted:
 
 
 def _trusted(
-    stack: contextlib.ExitStack, name: str, job: dict[str, Any], log: int, env: dict[str, str]
+    stack: contextlib.ExitStack,
+    name: str,
+    job: dict[str, Any],
+    log: int,
+    env: dict[str, str],
+    stores: tuple[int, ...] = (),
 ) -> _Trusted:
-    """Start the meter or the scorer with its end of two lines."""
+    """Start the meter or an examiner with its end of two lines, and the descriptors that its job names."""
     control, control_theirs = wire.pair()
     guest, guest_theirs = wire.pair()
     stack.callback(control.close)
@@ -160,7 +190,8 @@ def _trusted(
     with control_theirs, guest_theirs:
         descriptors = {"control": control_theirs.fileno(), "guest": guest_theirs.fileno()}
         text = json.dumps(job | descriptors)
-        child = process.spawn_trusted(f"harness.{name}", text, descriptors.values(), log, env)
+        passed = (*descriptors.values(), *stores)
+        child = process.spawn_trusted(f"harness.{name}", text, passed, log, env)
     stack.callback(child.close)
     control.setblocking(False)
     return _Trusted(child, control, guest)
@@ -174,27 +205,52 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
     return ours, theirs
 
 
-def _meter_job(spec: ExperimentSpec, dataset: Dataset) -> dict[str, Any]:
+def _meter_job(spec: ExperimentSpec, dataset: Dataset, replay: Replay | None) -> dict[str, Any]:
+    facts = {"weights": replay.weights, "sha256": replay.weights_sha256} if replay else None
     return {
         "rows": str(dataset.path / "train.bin"),
         "count": dataset.train_rows,
         "length": dataset.sequence_length,
         "seed": spec.seed,
         "budget": asdict(spec.budget),
+        "replay": facts,
     }
 
 
-def _scorer_job(spec: ExperimentSpec, dataset: Dataset) -> dict[str, Any]:
-    return {
-        "rows": str(dataset.path / "val.bin"),
-        "stored": dataset.val_rows,
-        "count": eval_rows(spec, dataset),
+def _examiner(
+    stack: contextlib.ExitStack,
+    spec: ExperimentSpec,
+    dataset: Dataset,
+    nats: int | None,
+    replay: Replay | None,
+    log: int,
+    env: dict[str, str],
+) -> _Trusted:
+    """Start the scorer, or for a replay the auditor, which speaks like it."""
+    job = {
+        "val": {
+            "path": str(dataset.path / "val.bin"),
+            "stored": dataset.val_rows,
+            "count": eval_rows(spec, dataset),
+        },
         "length": dataset.sequence_length,
         "vocabulary": dataset.vocabulary,
         "byte_table": str(_byte_table(spec, dataset)),
         "device": spec.device,
         "threads": spec.limits.threads,
+        "nats": nats,
     }
+    if replay:
+        facts = {"probes": replay.probes, "claimed": replay.claimed_bpb}
+        job |= facts | {"tolerance": spec.audit.tolerance}
+    else:
+        job["sealed"] = {
+            "path": str(dataset.path / "sealed.bin"),
+            "stored": dataset.sealed_rows,
+            "count": dataset.sealed_rows if spec.sealed else 0,
+        }
+    stores = () if nats is None else (nats,)
+    return _trusted(stack, "auditor" if replay else "scorer", job, log, env, stores)
 
 
 def _byte_table(spec: ExperimentSpec, dataset: Dataset) -> Path:
@@ -209,6 +265,8 @@ def _candidate(
     ends: tuple[int, int],
     output: int,
     status: int,
+    *,
+    replay: bool,
 ) -> process.Supervised:
     """Start the script in its cell, with `ends` as its lines to meter and scorer."""
     cell = spec.sandbox == BUBBLEWRAP
@@ -231,6 +289,7 @@ def _candidate(
         "AUTORESEARCH_DATA": data.seen(spec.sandbox),
         "AUTORESEARCH_METER": str(ends[0]),
         "AUTORESEARCH_SCORER": str(ends[1]),
+        **({"AUTORESEARCH_REPLAY": "1"} if replay else {}),
     }
     line = sandbox.command(
         spec.sandbox,

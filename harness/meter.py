@@ -1,7 +1,7 @@
 """The data loader is the meter: a trusted process that serves packed rows, counts them and owns the clock.
 
 It alone decides what a candidate has spent. It must never import torch, never trust a number that a candidate
-sends, and never hold more memory for a candidate than `RING_LIMIT`.
+sends, never show a row before it is counted, and never hold more memory for a candidate than `RING_LIMIT`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import mmap
 import os
 import select
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,108 +24,60 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import process, wire
-from harness.roworder import RowOrder
+from harness.clock import WARMUP_BATCHES as WARMUP_BATCHES
+from harness.clock import BudgetClock
+from harness.roworder import Rows
 from harness.spec import Budget
 from harness.wire import Op, Refusal
 
-WARMUP_BATCHES = 16  # before the clock of a `seconds` budget starts: compilation is free
-COMMIT_GRACE = 3.0  # seconds to finish the last step and hand the weights over
 COMMIT_LIMIT = 16 << 30  # bytes of weights
-COMMIT_RATE = 1 << 30  # bytes a second that handing them over may take, on top of the grace
-RING_SLOTS = 4  # one with the candidate, one filled ahead, two to spare
+RING_SLOTS = 3  # one with the candidate, two to spare
 RING_LIMIT = 1 << 30  # bytes, over all rings of a candidate
 RINGS = 64  # batch shapes a candidate may open
+OWN_CLOCK, WARMING, WARM = 1, 2, 4  # what a script says of itself when it asks for a batch
+SAID = {OWN_CLOCK | WARMING: True, OWN_CLOCK | WARM: False}  # whether its warm-up goes on
 REPORT_EVERY = 0.025  # seconds between two reports of a busy meter
 IDLE_TICK = 0.25  # seconds between two reports of a waiting one
 
 
 @dataclass(slots=True)
-class BudgetClock:
-    """What has been spent of a budget. All times are seconds on one monotonic clock, given by the caller."""
-
-    budget: Budget
-    first: float | None = None  # when the first batch was served
-    batches: int = 0
-    tokens: int = 0
-    tokens_before: int = 0  # served before the clock started
-    end: float | None = None  # when the weights were committed
-    _start: float | None = None
-
-    def served(self, now: float, tokens: int) -> None:
-        """Count one batch of `tokens` tokens, served at `now`."""
-        self.start(now)
-        if self.first is None:
-            self.first = now
-        self.batches += 1
-        if self._start is None and (
-            self.budget.kind == "tokens" or self.batches == WARMUP_BATCHES + 1
-        ):
-            self._start, self.tokens_before = now, self.tokens
-        self.tokens += tokens
-
-    def start(self, now: float) -> float | None:
-        """When the clock started: at the 17th batch, or `setup_limit` after the first; None before that."""
-        limit = self.budget.setup_limit
-        if self._start is None and self.first is not None and now > self.first + limit:
-            self._start, self.tokens_before = self.first + limit, self.tokens
-        return self._start
-
-    def seconds(self, now: float) -> float:
-        """Seconds on the clock; it stands still once the weights are committed."""
-        start = self.start(now)
-        return 0.0 if start is None else max(0.0, (now if self.end is None else self.end) - start)
-
-    def fraction(self, now: float) -> float:
-        """Share of the budget that is spent, 0…1."""
-        spent = self.tokens if self.budget.kind == "tokens" else self.seconds(now)
-        return min(1.0, spent / self.budget.amount)
-
-    def spent(self, now: float, tokens: int, *, overtime: bool = False) -> bool:
-        """Whether a batch of `tokens` tokens more is out of the question.
-
-        A script that keeps its own time (`overtime`) is served until the overrun is used up as well, so that
-        its own clock ends it and not ours. A budget of tokens is never exceeded.
-        """
-        if self.end is not None:
-            return True
-        if self.budget.kind == "tokens":
-            return self.tokens + tokens > self.budget.amount
-        share = 1 + self.budget.overrun if overtime else 1.0
-        return self.seconds(now) >= self.budget.amount * share
-
-    def late(self, now: float, size: int) -> bool:
-        """Whether weights of `size` bytes that arrive at `now` come too late to count."""
-        if self.budget.kind == "tokens":
-            return False
-        allowed = self.budget.amount * (1 + self.budget.overrun) + COMMIT_GRACE + size / COMMIT_RATE
-        return self.seconds(now) > allowed
-
-
-@dataclass(slots=True)
 class Ring:
-    """One batch shape: its shared slots and the batch that lies ready in the next of them."""
+    """One batch shape: the slots that the candidate reads, and the batch that lies ready on our side."""
 
     descriptor: int
     slots: npt.NDArray[np.uint16]  # [RING_SLOTS, B, T+1]
+    ahead: npt.NDArray[np.uint16]  # [B, T+1]; a slot would show it before it is counted
     turn: int = 0
-    ready: int | None = None  # epoch of the batch in slot `turn`
+    ready: int = 0  # epoch of the batch in `ahead`; 0 = there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The weights that a replay gets back instead of committing its own."""
+
+    weights: int  # descriptor of a memory file that can never change again
+    sha256: str
 
 
 class Meter:
-    """Serves one candidate over `guest`, reports to the runner over `control`."""
+    """Serves one candidate over `guest`, reports to the runner over `control`.
+
+    In a replay, which a blind audit asks for, the budget is nothing: no row is shown, and the script gets the
+    weights of the training that is audited.
+    """
 
     def __init__(
         self,
-        rows: npt.NDArray[np.uint16],
-        seed: int,
+        rows: Rows,
         budget: Budget,
         guest: socket.socket,
         control: socket.socket,
+        replay: Replay | None = None,
     ) -> None:
-        """`rows`: uint16[n, T+1] training rows."""
-        self._rows = rows
-        self._order = RowOrder(len(rows), seed)
-        self._clock = BudgetClock(budget)
+        """`rows` of the training; with `replay`, none of them is served."""
+        self._rows, self._replay = rows, replay
+        # The clock of a replay never starts.
+        self._clock = BudgetClock(replace(budget, setup_limit=math.inf) if replay else budget)
         self._guest, self._control = guest, control
         self._rings: list[Ring] = []
         self._epoch = 0
@@ -161,60 +114,69 @@ class Meter:
         """Answer a message that came at `asked`."""
         if self._opened is None:
             self._opened = time.monotonic()
-        if message.op == Op.COMMIT:
+        if message.op == Op.COMMIT and self._replay is None:
             self._commit(message)
             return
         wire.close_all(message.descriptors)
         if message.op == Op.NEXT and message.a < len(self._rings):
-            self._next(message.a, asked, overtime=bool(message.b))
+            self._next(self._rings[message.a], asked, message.b)
         elif message.op == Op.OPEN:
             self._open(message.a, message.b)
+        elif message.op == Op.RESTORE and self._replay and self._clock.end is None:
+            self._restore(self._replay)
         else:
             raise wire.ProtocolError(f"message {message.op} out of turn")
 
     def _open(self, batch: int, length: int) -> None:
-        if not (batch and length) or length >= self._rows.shape[1]:
+        if not (batch and length) or length > self._rows.length:
             wire.send(self._guest, Op.REFUSED, Refusal.SHAPE)
             return
         size = RING_SLOTS * batch * (length + 1) * 2
-        held = sum(ring.slots.nbytes for ring in self._rings)
-        if held + size > RING_LIMIT or len(self._rings) == RINGS:
+        held = sum(ring.slots.nbytes + ring.ahead.nbytes for ring in self._rings)
+        if held + size + size // RING_SLOTS > RING_LIMIT or len(self._rings) == RINGS:
             wire.send(self._guest, Op.REFUSED, Refusal.SIZE)
             return
         descriptor, memory = wire.make_ring("rows", size)
         slots = np.frombuffer(memory, np.uint16).reshape(RING_SLOTS, batch, length + 1)
-        self._rings.append(Ring(descriptor, slots))
+        self._rings.append(Ring(descriptor, slots, np.empty_like(slots[0])))
         wire.send(self._guest, Op.RING, len(self._rings) - 1, RING_SLOTS, descriptors=(descriptor,))
 
-    def _next(self, number: int, asked: float, *, overtime: bool) -> None:
+    def _next(self, ring: Ring, asked: float, said: int) -> None:
         """Serve a batch, or say that there is none; the budget counts from now, whenever rows were got ready."""
-        ring, clock, now = self._rings[number], self._clock, time.monotonic()
-        tokens = ring.slots.shape[1] * (ring.slots.shape[2] - 1)
-        if clock.spent(now, tokens, overtime=overtime):
+        clock, now = self._clock, time.monotonic()
+        own_clock = bool(said & OWN_CLOCK)
+        tokens = ring.slots[0, :, 1:].size
+        if self._replay:
+            over, warm = clock.end is not None or not own_clock, True
+        else:
+            over = clock.spent(now, tokens, overtime=own_clock)
+            warm = clock.warming(now, SAID.get(said))
+        if over:
             wire.send(self._guest, Op.END)
             return
-        slot, epoch = ring.turn, ring.ready or self._fill(ring)
-        clock.served(now, tokens)
-        self._epoch = epoch
-        fraction = round(1e9 * clock.fraction(now))
-        wire.send(self._guest, Op.BATCH, slot, epoch, fraction, clock.batches)
+        first_data = not warm and clock.batches == clock.warm
+        self._epoch = self._fill(ring, warm=warm)
+        clock.served(now, tokens, warm=warm)
+        fraction, data = round(1e9 * clock.fraction(now)), clock.batches - clock.warm
+        wire.send(self._guest, Op.BATCH, ring.turn, self._epoch, fraction, data)
         self._busy_since = time.monotonic()
         self._waited += self._busy_since - asked
-        if clock.batches == WARMUP_BATCHES + 1:
+        if first_data or clock.batches == WARMUP_BATCHES + 1:
             # The runner takes the compiled kernels now, before any training counts.
             self._report(force=True)
-        ring.turn = (slot + 1) % RING_SLOTS
-        ring.ready = self._fill(ring)  # while the candidate works on this one
+        ring.turn = (ring.turn + 1) % RING_SLOTS
+        if not warm:
+            ring.ready = self._rows.next_into(ring.ahead)  # while the candidate works on this one
 
-    def _fill(self, ring: Ring) -> int:
-        """Put the next rows into slot `turn`; returns their epoch."""
-        batch, width = ring.slots.shape[1:]
-        numbers, slot = self._order.take(batch), ring.slots[ring.turn]
-        if width == self._rows.shape[1]:
-            np.take(self._rows, numbers, axis=0, out=slot, mode="clip")  # "clip": no buffer between
-        else:
-            slot[:] = self._rows[numbers, :width]  # the start of each row, where a document begins
-        return self._order.epoch
+    def _fill(self, ring: Ring, *, warm: bool) -> int:
+        """Put a batch into slot `turn`; returns its epoch."""
+        slot = ring.slots[ring.turn]
+        if warm:
+            return self._rows.random_into(slot)
+        if not ring.ready:
+            return self._rows.next_into(slot)
+        slot[:], epoch, ring.ready = ring.ahead, ring.ready, 0
+        return epoch
 
     def _commit(self, message: wire.Message) -> None:
         """Time-stamp and hash the weights; only bytes that can never change again count."""
@@ -226,14 +188,18 @@ class Meter:
             size = os.fstat(weights).st_size
             refusal = self._refusal(weights, size, now)
             if refusal:
-                facts = {"refusal": refusal.name, "seconds": self._clock.seconds(now)}
+                facts: dict[str, Any] = {
+                    "refusal": refusal.name,
+                    "seconds": self._clock.seconds(now),
+                }
                 wire.report(self._control, "refused", size=size, **facts)
                 wire.send(self._guest, Op.REFUSED, refusal)
                 return
             self._clock.start(now)
             self._clock.end = now
             self._report(force=True)
-            wire.report(self._control, "committed", at=now)
+            # The runner keeps them: an audit starts from them again.
+            wire.report(self._control, "committed", (weights,), at=now)
             with contextlib.suppress(wire.PeerGone):  # weights are hashed, whoever has left
                 wire.send(self._guest, Op.COMMITTED)
             # Sealed, the bytes stay what they are: hashing them may take its time beside the scoring.
@@ -242,6 +208,18 @@ class Meter:
             wire.report(self._control, "hashed", sha256=sha256)
         finally:
             wire.close_all(message.descriptors)
+
+    def _restore(self, replay: Replay) -> None:
+        """Hand out the weights under audit, read-only; to the runner it is as if they had been committed."""
+        self._clock.end = time.monotonic()
+        self._report(force=True)
+        wire.report(self._control, "committed", at=self._clock.end)
+        size = os.fstat(replay.weights).st_size
+        weights = os.open(f"/proc/self/fd/{replay.weights}", os.O_RDONLY | os.O_CLOEXEC)
+        with contextlib.suppress(wire.PeerGone):
+            wire.send(self._guest, Op.WEIGHTS, d=size, descriptors=(weights,))
+        os.close(weights)
+        wire.report(self._control, "hashed", sha256=replay.sha256)
 
     def _refusal(self, weights: int, size: int, now: float) -> Refusal | None:
         if self._clock.late(now, size):
@@ -262,7 +240,7 @@ class Meter:
             fraction=clock.fraction(now),
             seconds=clock.seconds(now),
             tokens=clock.tokens,
-            counted=clock.tokens - clock.tokens_before,
+            counted=clock.tokens,
             epoch=self._epoch,
             first=clock.first,
             start=clock.start(now),
@@ -272,19 +250,26 @@ class Meter:
         )
 
 
+def _vocabulary(job: dict[str, Any]) -> int:
+    """TODO(coordinator): job["vocabulary"], once launch.py sends it."""
+    manifest = Path(job["rows"]).with_name("manifest.json")
+    return int(job.get("vocabulary") or json.loads(manifest.read_text())["vocabulary"])
+
+
 def main(argv: list[str]) -> None:
     """Serve until the runner hangs up; `argv[0]` is the job as JSON."""
     process.become_trusted()
     job: dict[str, Any] = json.loads(argv[0])
-    rows = np.memmap(
-        Path(job["rows"]), np.uint16, mode="r", shape=(job["count"], job["length"] + 1)
-    )
+    shape = (job["count"], job["length"] + 1)
+    stored = np.memmap(Path(job["rows"]), np.uint16, mode="r", shape=shape)
+    rows = Rows(stored, _vocabulary(job), job["seed"])
+    replay = Replay(**job["replay"]) if job.get("replay") else None
     with (
         socket.socket(fileno=job["guest"]) as guest,
         socket.socket(fileno=job["control"]) as control,
     ):
         try:
-            Meter(rows, job["seed"], Budget(**job["budget"]), guest, control).serve()
+            Meter(rows, Budget(**job["budget"]), guest, control, replay).serve()
         except wire.PeerGone:
             return  # the runner died between two messages; nobody is left to serve
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from harness import live
+from harness.audit import Findings
 from harness.ending import Verdict
 from harness.spec import CurvePoint
 
@@ -35,8 +36,17 @@ class Score:
 
     val_bpb: float
     val_nats: float
+    sealed_bpb: float | None  # of the sealed rows, where they were asked for
     tokens: int
     seconds: float
+    at: float  # when it was known
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The auditor's report."""
+
+    findings: Findings
     at: float  # when it was known
 
 
@@ -48,7 +58,8 @@ class Observed:
     evaluating: float | None = None  # when the script asked to be scored
     committed: float | None = None  # when its weights had come
     weights_sha256: str = ""  # of these, a little later
-    score: Score | None = None
+    weights: int | None = None  # a descriptor of them, the runner's own
+    score: Score | Examined | None = None  # what the conversation with the examiner came to
     goodbye: bool = False  # the script has nothing more to say
     gone: float | None = None  # when its process was no more
     refused: Verdict | None = None

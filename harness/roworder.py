@@ -1,4 +1,8 @@
-"""The order of the training rows: a fresh permutation an epoch, fixed by the seed and by nothing else."""
+"""The rows of a training: a fresh permutation of them an epoch, fixed by the seed and by nothing else.
+
+Rows of a warm-up are made of random tokens, so they carry nothing; drawing them never moves the order of the
+real ones.
+"""
 
 from __future__ import annotations
 
@@ -29,3 +33,30 @@ class RowOrder:
             self._left = self._left[count:]
             count -= len(parts[-1])
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+
+class Rows:
+    """Rows of data in the order of the seed, and rows of nothing."""
+
+    def __init__(self, rows: npt.NDArray[np.uint16], vocabulary: int, seed: int) -> None:
+        """`rows`: uint16[n, T+1], each beginning with BOS; `vocabulary`: number of tokens."""
+        self.length = rows.shape[1] - 1
+        self._rows, self._vocabulary = rows, vocabulary
+        self._order = RowOrder(len(rows), seed)
+        self._random = np.random.default_rng([seed, 0])  # epochs count from 1
+
+    def next_into(self, slot: npt.NDArray[np.uint16]) -> int:
+        """Put the next rows into `slot`, uint16[B, t+1] with t ≤ T; returns their epoch, from 1 on."""
+        batch, width = slot.shape
+        numbers = self._order.take(batch)
+        if width == self._rows.shape[1]:
+            np.take(self._rows, numbers, axis=0, out=slot, mode="clip")  # "clip": no buffer between
+        else:
+            slot[:] = self._rows[numbers, :width]  # the start of each row, where a document begins
+        return self._order.epoch
+
+    def random_into(self, slot: npt.NDArray[np.uint16]) -> int:
+        """Put random tokens behind BOS into `slot`, uint16[B, t+1]; returns the epoch that they stand before."""
+        slot[:] = self._random.integers(0, self._vocabulary, slot.shape, np.uint16)
+        slot[:, 0] = self._rows[0, 0]
+        return max(1, self._order.epoch)

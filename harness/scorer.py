@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import process, wire
-from harness.intake import Intake, open_intake
-from harness.judging import Invalid, Judge, Tally, cross_entropy
+from harness.intake import Intake, open_device_intake, open_intake
+from harness.judging import Invalid, Judge, cross_entropy
 from harness.wire import Dtype, Op
 
 INPUTS = 4  # batches of inputs in the candidate's hands: computed, on their way out, and two to go on with
@@ -39,20 +41,22 @@ class Scorer:
     def __init__(
         self, judge: Judge, job: dict[str, Any], guest: socket.socket, control: socket.socket
     ) -> None:
-        """`job`: rows, length, vocabulary and device of the evaluation."""
+        """`job`: length, vocabulary and device of the evaluation."""
         self._judge, self._guest, self._control = judge, guest, control
-        self._count, self._length, self._vocabulary = job["count"], job["length"], job["vocabulary"]
+        self._length, self._vocabulary = job["length"], job["vocabulary"]
         self._device = job["device"]
         self._issued = self._scored = 0
         self._begun = False  # the weights are committed
         self._intake: Intake | None = None
         self.seconds = 0.0  # from then on
 
-    def serve(self, rows: npt.NDArray[np.uint16]) -> Tally:
-        """Answer the candidate until every row is scored.
+    def serve(self, rows: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+        """Answer the candidate until every row is scored, for its nats, float32[n, T].
 
-        Raises Invalid, wire.ProtocolError, and wire.PeerGone when either side hangs up.
+        `rows`: uint16[n, T+1], of which all but the last token are shown. Raises Invalid, wire.ProtocolError, and
+        wire.PeerGone when either side hangs up.
         """
+        self._count = len(rows)
         batch = min(self._expect(Op.EVALUATE).a, self._count)
         wire.report(self._control, "asked", at=time.monotonic())
         if not 0 < batch <= BATCH_LIMIT:
@@ -64,19 +68,23 @@ class Scorer:
         begun = reported = time.monotonic()
         self._judge.begin(self.intake.device)
         while self._scored < self._count:
-            message = self._expect(Op.ROWS, Op.LOGITS, Op.SHAPE)
-            if message.op == Op.ROWS:
+            message = self._expect(Op.ROWS, Op.LOGITS, Op.SHAPE, Op.PLAIN)
+            if message.op == Op.PLAIN and not self._issued:
+                self._offer_host()
+            elif message.op == Op.ROWS:
                 self._issue(rows, batch)
             elif message.op == Op.LOGITS:
                 self._take(message)
-            else:
+            elif message.op == Op.SHAPE:
                 raise Invalid("invalid", self._shape(message))
+            else:
+                raise wire.ProtocolError("a request for other memory, too late")
             if time.monotonic() - reported > REPORT_EVERY:
                 reported = time.monotonic()
                 wire.report(self._control, "scoring", fraction=self._scored / self._count)
-        tally = self._judge.finish()
+        nats = self._judge.finish()
         self.seconds = time.monotonic() - begun
-        return tally
+        return nats
 
     @property
     def intake(self) -> Intake:
@@ -121,13 +129,30 @@ class Scorer:
         aim = SLOT_BYTES if on_cpu else GPU_SLOT_BYTES
         self._slot_bytes = min(batch, max(1, aim // row)) * row
         self._slots = SLOTS if on_cpu or self._slot_bytes > GPU_SLOT_BYTES else GPU_SLOTS
-        inputs, memory = wire.make_ring("inputs", INPUTS * batch * self._length * 2)
+        self._inputs_at, memory = wire.make_ring("inputs", INPUTS * batch * self._length * 2)
         self._inputs = np.frombuffer(memory, np.uint16).reshape(INPUTS, batch, self._length)
+        lent = None
+        if not on_cpu:
+            lent = open_device_intake(self._slot_bytes, self._slots, self._rehearse)
+        if lent is None:
+            self._offer_host()
+        else:
+            descriptor, self._intake = lent
+            self._send_planes(descriptor, self._slots)
+
+    def _offer_host(self) -> None:
+        """Slots in host memory: without a GPU, or where its memory cannot be shared."""
         logits, plane = wire.make_plane("logits", self._slots * self._slot_bytes)
-        shape = (self._count, self._length, self._vocabulary, self._slot_bytes)
-        wire.send(self._guest, Op.PLANES, *shape, descriptors=(inputs, logits))
-        wire.close_all((inputs, logits))
+        self._send_planes(
+            logits, 0
+        )  # before the way in is open: the candidate pins its side meanwhile
         self._intake = open_intake(plane, self._slots, self._device, self._rehearse)
+
+    def _send_planes(self, logits: int, on_device: int) -> None:
+        size = on_device << wire.DEVICE_SHIFT | self._slot_bytes
+        shape = (self._count, self._length, self._vocabulary, size)
+        wire.send(self._guest, Op.PLANES, *shape, descriptors=(self._inputs_at, logits))
+        os.close(logits)
 
     def _rehearse(self, intake: Intake) -> None:
         """Score one slot of nothing."""
@@ -196,16 +221,23 @@ class Scorer:
         )
 
 
+Evaluate = Callable[[dict[str, Any], socket.socket, socket.socket], bool]
+
+
 def main(argv: list[str]) -> None:
     """Load when there is somebody to score, then score one evaluation; `argv[0]` is the job as JSON."""
+    stand_by(json.loads(argv[0]), _evaluate)
+
+
+def stand_by(job: dict[str, Any], evaluate: Evaluate) -> None:
+    """Have one evaluation done on the lines of `job`, and report whatever keeps it from a result."""
     process.become_trusted()
-    job: dict[str, Any] = json.loads(argv[0])
     with (
         socket.socket(fileno=job["guest"]) as guest,
         socket.socket(fileno=job["control"]) as control,
     ):
         try:
-            if _evaluate(job, guest, control):
+            if _try(job, guest, control, evaluate):
                 return
         except wire.PeerGone:
             with contextlib.suppress(wire.PeerGone):  # the runner has gone
@@ -216,8 +248,10 @@ def main(argv: list[str]) -> None:
                 pass
 
 
-def _evaluate(job: dict[str, Any], guest: socket.socket, control: socket.socket) -> bool:
-    """Score, and report what came of it; returns whether there is a score."""
+def _try(
+    job: dict[str, Any], guest: socket.socket, control: socket.socket, evaluate: Evaluate
+) -> bool:
+    """Whether the evaluation came to a result; what went wrong is reported."""
     # The runner's first word comes with the first batch, and the candidate may ask before: a script that cannot
     # start costs nothing.
     select.select([guest, control], [], [])
@@ -227,24 +261,42 @@ def _evaluate(job: dict[str, Any], guest: socket.socket, control: socket.socket)
         torch.set_num_threads(job["threads"])
     if job["device"] != "cpu":
         torch.cuda.is_available()  # loads the driver, and touches no device
-    rows = np.memmap(
-        Path(job["rows"]), np.uint16, mode="r", shape=(job["stored"], job["length"] + 1)
-    )[: job["count"]]
-    scorer = Scorer(Judge(rows, np.load(job["byte_table"])), job, guest, control)
     try:
-        tally = scorer.serve(rows)
+        return evaluate(job, guest, control)
     except Invalid as fault:
         wire.report(control, "invalid", outcome=fault.outcome, reason=str(fault))
-        return False
     except wire.ProtocolError as fault:
         wire.report(control, "violation", reason=f"it sent {fault} to the scorer")
-        return False
+    return False
+
+
+def validation_rows(job: dict[str, Any], kind: str) -> npt.NDArray[np.uint16]:
+    """uint16[count, T+1] of the rows that the job names under `kind`: "val" or "sealed"."""
+    part = job[kind]
+    shape = (part["stored"], job["length"] + 1)
+    return np.memmap(Path(part["path"]), np.uint16, mode="r", shape=shape)[: part["count"]]
+
+
+def _evaluate(job: dict[str, Any], guest: socket.socket, control: socket.socket) -> bool:
+    """Score the validation rows, and the sealed ones behind them; nobody can tell where these begin."""
+    rows = validation_rows(job, "val")
+    count = len(rows)
+    if job["sealed"]["count"]:
+        rows = np.concatenate((rows, validation_rows(job, "sealed")))
+    judge = Judge(rows, np.load(job["byte_table"]))
+    scorer = Scorer(judge, job, guest, control)
+    nats = scorer.serve(rows)
+    tally, sealed = judge.tally(nats, slice(count)), judge.tally(nats, slice(count, None))
+    if job["nats"] is not None:
+        # For the audit, in memory that no candidate can reach.
+        wire.write_all(job["nats"], nats[:count].tobytes())
     # The runner knows the score before the candidate does.
     wire.report(
         control,
         "scored",
         val_bpb=tally.bpb,
         val_nats=tally.nats / max(1, tally.tokens),
+        sealed_bpb=sealed.bpb if sealed.count else None,
         tokens=tally.tokens,
         seconds=scorer.seconds,
         at=time.monotonic(),

@@ -51,6 +51,48 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditPlan:
+    """Which scores are audited blindly, and how closely; see `harness.audit`.
+
+    A score below `champion_below` gets `champion_probes`, else one below `below` gets `probes`; a limit of None means
+    every score, and 0 probes mean no audit.
+    """
+
+    probes: int = 2048  # places at which the future is hidden
+    below: float | None = None  # bits per byte
+    champion_probes: int = 0
+    champion_below: float | None = None
+    tolerance: float = 0.5  # nats by which honest arithmetic may differ at one place
+
+    @property
+    def possible(self) -> bool:
+        """Whether any score would be audited."""
+        return bool(self.probes or self.champion_probes)
+
+    def probes_for(self, bpb: float) -> int:
+        """Places to probe for a score of `bpb`; 0 = it is not audited."""
+        if self.champion_probes and (self.champion_below is None or bpb < self.champion_below):
+            return self.champion_probes
+        return self.probes if self.below is None or bpb < self.below else 0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What the blind audit of one score found; differences are in nats per token."""
+
+    passed: bool
+    reason: str  # one sentence for a person
+    claimed_bpb: float  # the score under audit
+    probes: int = 0
+    mean: float = 0.0  # of (blind minus seeing): what seeing the future was worth
+    error: float = 0.0  # standard error of it
+    outliers: int = 0  # places with a difference above the tolerance
+    stateful: float = 0.0  # share of probes whose earlier predictions changed, 0…1
+    largest: float = 0.0  # difference of a prediction that should not have changed at all
+    seconds: float = 0.0  # that the audit took, start of its sandbox included
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentSpec:
     """One training of one candidate with one seed."""
 
@@ -69,6 +111,8 @@ class ExperimentSpec:
     cache: Literal["read", "write"] = "read"
     # SHA-256 of sources that this one descends from: it starts from their kernels too, and from nobody else's.
     kin: tuple[str, ...] = ()
+    audit: AuditPlan = field(default_factory=AuditPlan)
+    sealed: bool = False  # also score the sealed rows, which selection never sees
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-serialisable dict; `from_json` is its inverse."""
@@ -83,6 +127,7 @@ class ExperimentSpec:
                 "budget": Budget(**data["budget"]),
                 "limits": Limits(**data["limits"]),
                 "kin": tuple(data.get("kin", ())),
+                "audit": AuditPlan(**data.get("audit", {})),
             }
         )
 
@@ -126,6 +171,8 @@ class Result:
     reason: str  # one sentence for a person: why it ended so, and what to look at
     val_bpb: float | None = None  # bits per byte on the validation rows
     val_nats: float | None = None  # mean nats per scored token
+    sealed_bpb: float | None = None  # on the sealed rows; only of an OK experiment that asked for it
+    audit: AuditReport | None = None  # also of a score that it voided
     seed: int = 0
     sandbox: str = ""
     setup_seconds: float = 0.0  # launch to first counted batch
@@ -157,7 +204,9 @@ class Result:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Rebuild a result from `to_json`'s output."""
         curve = tuple(CurvePoint(**point) for point in data["curve"])
-        return cls(**{**data, "outcome": Outcome(data["outcome"]), "curve": curve})
+        audit = AuditReport(**data["audit"]) if data.get("audit") else None
+        outcome = Outcome(data["outcome"])
+        return cls(**{**data, "outcome": outcome, "curve": curve, "audit": audit})
 
 
 class HarnessError(Exception):

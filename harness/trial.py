@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from harness import live, wire
+from harness.audit import Findings
 from harness.ending import Verdict
 from harness.launch import TRUSTED_LOG, Crew
 from harness.meter import WARMUP_BATCHES
-from harness.observed import Observed, Score, Spent
+from harness.observed import Examined, Observed, Score, Spent
 from harness.process import BoundedLog
 from harness.spec import CurvePoint, ExperimentSpec, Outcome, Progress
 
@@ -58,6 +59,9 @@ class Trial:
     ) -> Observed:
         """Return once the candidate has ended, by itself or by a deadline, and all its words are in."""
         crew = self._crew
+        if crew.replay:
+            self._kept = True  # what an audit compiles is nobody's
+            self._tell_scorer(wire.PREPARE)
         with selectors.DefaultSelector() as selector:
             self._register(selector)
             while not crew.candidate.exited():
@@ -111,7 +115,8 @@ class Trial:
             reason = f"It ran for {spec.limits.wall_seconds:g} s, the wall limit of an experiment."
             self._end(Verdict(Outcome.TIMEOUT, reason))
         elif observed.phase == "starting" and running > setup:
-            reason = f"It asked for no batch within {setup:g} s of set-up."
+            wanted = "did not reach evaluate_bpb" if self._crew.replay else "asked for no batch"
+            reason = f"It {wanted} within {setup:g} s of set-up."
             self._end(Verdict(Outcome.TIMEOUT, reason))
         if self._log.total > spec.limits.log_mb << 20:
             reason = f"It printed more than {spec.limits.log_mb} MB."
@@ -174,6 +179,7 @@ class Trial:
                 self._keep_kernels()
             elif event == "committed":
                 self.observed.committed = report["at"]
+                self.observed.weights = next(iter(report.get("descriptors", ())), None)
                 self._tell_scorer(wire.BEGIN)
             elif event == "hashed":
                 self.observed.weights_sha256 = report["sha256"]
@@ -213,10 +219,10 @@ class Trial:
             if event == "asked":
                 self.observed.evaluating = report["at"]
             elif event == "scored":
-                self.observed.score = Score(**report)
-                reason = f"the script did not end within {EXIT_GRACE:g} s."
-                self._ending = (time.monotonic() + EXIT_GRACE, Verdict(Outcome.CRASH, reason))
-                self._send_off()
+                self._scored(Score(**report))
+            elif event == "examined":
+                at = report.pop("at")
+                self._scored(Examined(Findings(**report), at))
             elif event == "invalid":
                 self._refuse(Outcome(report["outcome"]), report["reason"])
             elif event == "violation":
@@ -224,6 +230,13 @@ class Trial:
             elif event == "left":
                 self.observed.scorer_left = True
         return open_
+
+    def _scored(self, score: Score | Examined) -> None:
+        """All is known that matters; the script may tidy up for a while."""
+        self.observed.score = score
+        reason = f"the script did not end within {EXIT_GRACE:g} s."
+        self._ending = (time.monotonic() + EXIT_GRACE, Verdict(Outcome.CRASH, reason))
+        self._send_off()
 
     def _refuse(self, outcome: Outcome, reason: str) -> None:
         if self.observed.refused is None:

@@ -23,6 +23,7 @@ REPORT_LIMIT = 1 << 16  # bytes of one trusted report
 MAX_DESCRIPTORS = 2  # in one message
 PREPARE, BEGIN = b"prepare", b"begin"  # what the runner tells the scorer
 WORD_LIMIT = 16  # bytes of such a word
+DEVICE_SHIFT = 48  # where in PLANES' d the number of slots in device memory stands
 F_SEAL_FUTURE_WRITE = 0x10  # Linux 5.1; Python 3.11 has no name for it
 
 # Nobody can change the size (a shrunk file would end the trusted reader with SIGBUS).
@@ -42,15 +43,18 @@ class Op(IntEnum):
     COMMITTED = 7
     REFUSED = 8  # a=Refusal
     EVALUATE = 9  # to the scorer: a=rows a batch; answered by PLANES
-    PLANES = (
-        10  # a=rows b=T c=V d=bytes of a slot; descriptors: inputs uint16[2, B, T], logits[slots]
-    )
+    # a=rows b=T c=V d=bytes of a slot, and in its highest 16 bits how many slots lie in device memory, 0 for host
+    # memory; descriptors: inputs uint16[4, B, T], logits[slots]
+    PLANES = 10
     ROWS = 11  # ask for the next inputs; answered by INPUTS or END
     INPUTS = 12  # a=slot b=rows d=index of the first row
     LOGITS = 13  # a=slot b=rows c=Dtype
     FREE = 14  # a=slot: the scorer has taken its copy
     SCORE = 15  # d=bits of the float64 val_bpb
     SHAPE = 16  # the model's logits have the wrong shape: a=B b=T c=V d=dimensions
+    RESTORE = 17  # to the meter of a replay, instead of COMMIT; answered by WEIGHTS
+    WEIGHTS = 18  # d=bytes; descriptor: the committed weights, immutable
+    PLAIN = 19  # device memory cannot be mapped here; answered by PLANES in host memory
 
 
 class Refusal(IntEnum):
@@ -139,18 +143,21 @@ def close_all(descriptors: Sequence[int]) -> None:
         os.close(descriptor)
 
 
-def report(sock: socket.socket, event: str, **facts: Any) -> None:
+def report(sock: socket.socket, event: str, descriptors: Sequence[int] = (), **facts: Any) -> None:
     """Tell the runner something; trusted ends only. Raises PeerGone when the runner has gone."""
     try:
-        sock.send(json.dumps({"event": event, **facts}).encode())
+        socket.send_fds(sock, [json.dumps({"event": event, **facts}).encode()], list(descriptors))
     except (BrokenPipeError, ConnectionResetError) as fault:
         raise PeerGone from fault
 
 
 def hear(sock: socket.socket) -> dict[str, Any] | None:
-    """Read one report, or None when nothing waits on a non-blocking socket. Raises PeerGone at the end."""
+    """Read one report, or None when nothing waits on a non-blocking socket. Raises PeerGone at the end.
+
+    Descriptors that came along stand under "descriptors", and are the caller's to close.
+    """
     try:
-        data = sock.recv(REPORT_LIMIT)
+        data, descriptors, _, _ = socket.recv_fds(sock, REPORT_LIMIT, MAX_DESCRIPTORS)
     except BlockingIOError:
         return None
     except ConnectionResetError as fault:
@@ -158,6 +165,8 @@ def hear(sock: socket.socket) -> dict[str, Any] | None:
     if not data:
         raise PeerGone
     message: dict[str, Any] = json.loads(data)
+    if descriptors:
+        message["descriptors"] = descriptors
     return message
 
 
@@ -179,6 +188,18 @@ def _memory_file(name: str, size: int) -> tuple[int, mmap.mmap]:
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
     return descriptor, mmap.mmap(descriptor, size)
+
+
+def make_store(name: str) -> int:
+    """An empty memory file for trusted processes; the caller owns the descriptor."""
+    return os.memfd_create(name, os.MFD_CLOEXEC)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Fill a store with `data`, from its beginning."""
+    view, offset = memoryview(data), 0
+    while offset < len(view):  # one call writes 2 GiB at most
+        offset += os.pwrite(descriptor, view[offset:], offset)
 
 
 def is_immutable(descriptor: int) -> bool:

@@ -8,15 +8,17 @@ memory, changes nothing that counts.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import functools
 import mmap
 import os
-import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import prepare_wire as wire
+from prepare_seeds import Seeds  # type: ignore[import-not-found, unused-ignore]
 from prepare_wire import Line
 
 if "AUTORESEARCH_METER" not in os.environ:
@@ -30,28 +32,54 @@ TIME_BUDGET = float(os.environ["AUTORESEARCH_TIME_BUDGET"])
 TIME_BUDGET = int(TIME_BUDGET) if TIME_BUDGET.is_integer() else TIME_BUDGET
 EVAL_TOKENS = int(os.environ["AUTORESEARCH_EVAL_TOKENS"])
 VOCAB_SIZE = int(os.environ["AUTORESEARCH_VOCABULARY"])
-TOKENIZER_DIR = DATA_DIR = CACHE_DIR = os.environ["AUTORESEARCH_DATA"]
+BOS_TOKEN = "<|bos|>"  # noqa: S105 - no password
+SPECIAL_TOKENS = [BOS_TOKEN]
+CACHE_DIR = str(Path("~/.cache/autoresearch").expanduser())  # the candidate's own, in its cell
+DATA_DIR, TOKENIZER_DIR = f"{CACHE_DIR}/data", f"{CACHE_DIR}/tokenizer"
 _DEVICE = os.environ["AUTORESEARCH_DEVICE"]  # "cpu" or "cuda"
 _SEED = int(os.environ["AUTORESEARCH_SEED"])
+# Nothing is trained: a blind audit of committed weights.
+_REPLAY = "AUTORESEARCH_REPLAY" in os.environ
 
 _meter = Line("AUTORESEARCH_METER")
 _scorer = Line("AUTORESEARCH_SCORER")
-_seeded: set[str] = set()
+Seeds(_SEED)
+# What the ancestor's prepare does before a training is done already, and not by a candidate.
+_DONE = {"BASE_URL", "MAX_SHARD", "VAL_SHARD", "VAL_FILENAME", "SPLIT_PATTERN"}
+_DONE |= {"download_single_shard", "download_data", "list_parquet_files", "text_iterator"}
+_DONE |= {"train_tokenizer"}
+_OWN_CLOCK, _WARMING, _WARM = 1, 2, 4  # what a script says of itself when it asks for a batch
+_NO_PICKLE = b"cprepare\n_refuse_pickle\n(tR."  # a pickle that calls _refuse_pickle()
 
 
-def _seed() -> None:
-    """Seed every generator that is loaded by now, once; a script may seed again."""
-    for name in {"random", "numpy", "torch"} & sys.modules.keys() - _seeded:
-        _seeded.add(name)
-        if name == "random":
-            random.seed(_SEED)
-        elif name == "numpy":
-            sys.modules[name].random.seed(_SEED % 2**32)
-        else:
-            sys.modules[name].manual_seed(_SEED)
+def __getattr__(name: str) -> Any:
+    if name in _DONE:  # no AttributeError: `from prepare import ...` would drop these words
+        raise ImportError(
+            f"prepare.{name} is not there for a candidate: the text is downloaded, split into tokens and packed "
+            "before a training; make_dataloader serves it, and Tokenizer and get_token_bytes tell of its tokens"
+        )
+    raise AttributeError(f"module 'prepare' has no attribute {name!r}")
 
 
-_seed()
+def _furnish() -> None:
+    """Lay out the ancestor's cache; what is real in it is linked."""
+    Path(DATA_DIR).mkdir(parents=True, exist_ok=True)
+    folder = Path(TOKENIZER_DIR)
+    folder.mkdir(exist_ok=True)
+    for name in ("tokenizer.json", "token_bytes.npy"):
+        with contextlib.suppress(FileExistsError):
+            (folder / name).symlink_to(Path(os.environ["AUTORESEARCH_DATA"]) / name)
+    (folder / "tokenizer.pkl").write_bytes(_NO_PICKLE)
+
+
+def _refuse_pickle() -> None:
+    raise RuntimeError(
+        "tokenizer.pkl holds no tokenizer: prepare.Tokenizer.from_directory() opens the one of the data set, "
+        "and nobody has to trust a pickle"
+    )
+
+
+_furnish()
 
 
 class Tokenizer:
@@ -61,11 +89,11 @@ class Tokenizer:
         """`directory` holds tokenizer.json."""
         self._path = str(Path(directory) / "tokenizer.json")
         self._bpe: Any = None
+        self.bos_token_id = int(os.environ["AUTORESEARCH_BOS"])
 
     @classmethod
     def from_directory(cls, tokenizer_dir: str = TOKENIZER_DIR) -> Tokenizer:
         """Open the tokenizer of the data set."""
-        _seed()
         return cls(tokenizer_dir)
 
     @property
@@ -75,6 +103,8 @@ class Tokenizer:
             from tokenizers import Tokenizer as Bpe
 
             self._bpe = Bpe.from_file(self._path)
+            # As the data set was made: a special token that is spelt out in a text is plain text.
+            self._bpe.encode_special_tokens = True
         return self._bpe
 
     def get_vocab_size(self) -> int:
@@ -83,7 +113,7 @@ class Tokenizer:
 
     def get_bos_token_id(self) -> int:
         """The token that begins every document."""
-        return int(os.environ["AUTORESEARCH_BOS"])
+        return self.bos_token_id
 
     def encode(
         self, text: str | list[str], prepend: int | str | None = None, num_threads: int = 8
@@ -91,12 +121,20 @@ class Tokenizer:
         """Token ids of a text or of a list of texts, each with the token `prepend` in front if given."""
         if not isinstance(text, str | list):
             raise ValueError(f"Invalid input type: {type(text)}")
-        front = [self.enc.token_to_id(prepend) if isinstance(prepend, str) else prepend]
-        front = front if prepend is not None else []
+        front = [] if prepend is None else [self._token(prepend)]
         texts = [text] if isinstance(text, str) else text
         found = self.enc.encode_batch(texts, add_special_tokens=False)
         ids = [front + encoding.ids for encoding in found]
         return ids[0] if isinstance(text, str) else ids
+
+    def _token(self, prepend: int | str) -> int:
+        """The id of a token; the ancestor calls BOS `<|reserved_0|>`."""
+        if not isinstance(prepend, str):
+            return prepend
+        token = self.enc.token_to_id(prepend.replace("<|reserved_0|>", BOS_TOKEN))
+        if token is None:
+            raise ValueError(f"there is no token {prepend!r}; the one special token is {BOS_TOKEN}")
+        return int(token)
 
     def decode(self, ids: list[int]) -> str:
         """The text of token ids."""
@@ -108,7 +146,7 @@ def get_token_bytes(device: str = "cpu") -> Any:
     import numpy as np
     import torch
 
-    return torch.from_numpy(np.load(Path(DATA_DIR) / "token_bytes.npy")).to(device)
+    return torch.from_numpy(np.load(Path(TOKENIZER_DIR) / "token_bytes.npy")).to(device)
 
 
 class Loader:
@@ -116,6 +154,10 @@ class Loader:
 
     `for x, y, epoch in loader:` ends when the budget is spent. Plain `next(loader)` is for scripts that keep
     their own time by TIME_BUDGET: it goes on a little longer, as far as the overrun of the budget allows.
+
+    Under a budget of seconds, the batches before the clock starts are random tokens, good for compiling and for
+    nothing else: 16 of them, or with plain `next(loader)` those of the first eleven optimizer steps, which the
+    ancestor leaves out of its time as well. `loader.warming` tells them from data.
     """
 
     def __init__(self, batch: int, length: int) -> None:
@@ -128,26 +170,32 @@ class Loader:
         memory = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
         os.close(descriptor)
         self._slots = np.frombuffer(memory, np.uint16).reshape(slots, batch, length + 1)
-        self._overtime = 1
+        self._own_clock = _OWN_CLOCK
         self._pinned: list[tuple[Any, Any]] = []  # CUDA: staging buffers and their last copies
         self.progress = 0.0  # share of the budget that is spent, 0…1
+        self.warming = True  # the last batch was random tokens
 
     def __iter__(self) -> Iterator[tuple[Any, Any, int]]:
         """Iterate until the budget is spent."""
-        self._overtime = 0
+        self._own_clock = 0
         return self
 
     def __next__(self) -> tuple[Any, Any, int]:
         """The next batch. Raises StopIteration when the budget is spent."""
-        _meter.send(wire.NEXT, self._number, self._overtime)
-        op, slot, epoch, fraction, _, _ = _meter.receive()
+        said = self._own_clock
+        if said and not _REPLAY:
+            said |= {None: 0, True: _WARMING, False: _WARM}[_warm_up().lasts()]
+        _meter.send(wire.NEXT, self._number, said)
+        op, slot, epoch, fraction, data, _ = _meter.receive()
         if op == wire.END:
             self.progress = 1.0
             raise StopIteration(
                 "the training budget is spent: iterate with `for x, y, epoch in loader`, "
                 "or stop when loader.progress reaches 1"
             )
-        self.progress = fraction / 1e9
+        self.progress, self.warming = fraction / 1e9, data == 0
+        if _REPLAY:
+            _hurry().skip(TIME_BUDGET)
         rows = self._on_device(self._slots[slot])
         return rows[:, :-1].contiguous(), rows[:, 1:].contiguous(), epoch
 
@@ -169,6 +217,22 @@ class Loader:
         return narrow.long() & 0xFFFF  # back to unsigned
 
 
+@functools.cache
+def _warm_up() -> Any:
+    """The warm-up of a script that keeps its own time."""
+    from prepare_clock import WarmUp  # type: ignore[import-not-found, unused-ignore]
+
+    return WarmUp()
+
+
+@functools.cache
+def _hurry() -> Any:
+    """The clocks of a script that keeps its own time, in a replay."""
+    from prepare_clock import Hurry  # type: ignore[import-not-found, unused-ignore]
+
+    return Hurry()
+
+
 def make_dataloader(
     tokenizer: Tokenizer, B: int, T: int, split: str, buffer_size: int = 1000, **_: Any
 ) -> Loader:
@@ -184,7 +248,6 @@ def make_dataloader(
         raise ValueError(
             f"no batch of {B} rows of {T} tokens: rows have up to {MAX_SEQ_LEN} tokens"
         )
-    _seed()
     return Loader(B, T)
 
 
@@ -199,7 +262,9 @@ def evaluate_bpb(model: Any, tokenizer: Tokenizer, batch_size: int) -> float:
         import prepare_weights
 
         exam = prepare_exam.Exam(_scorer, _DEVICE, batch_size)
-        prepare_weights.commit(_meter, model)
+        # In a replay the model gets the weights of the training; from there on it is one and the same.
+        hand_over = prepare_weights.restore if _REPLAY else prepare_weights.commit
+        hand_over(_meter, model)
         _score.append(exam.run(model))
         atexit.register(_say_goodbye)
     return _score[0]

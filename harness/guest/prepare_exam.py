@@ -61,22 +61,45 @@ class Exam:
 
     def _open(self) -> None:
         """Map the planes that the scorer has made."""
-        _, self._rows, length, vocabulary, self._slot_bytes, (inputs, logits) = self._line.receive()
+        _, self._rows, length, vocabulary, size, (inputs, logits) = self._line.receive()
+        self._slot_bytes, slots = size % (1 << wire.DEVICE_SHIFT), size >> wire.DEVICE_SHIFT
         self._batch = min(self._wanted, self._rows)
         self._shape = (self._batch, length, vocabulary)
         memory = mmap.mmap(inputs, os.fstat(inputs).st_size, prot=mmap.PROT_READ)
         self._plane_in = np.frombuffer(memory, np.uint16).reshape(-1, self._batch, length)
-        size = os.fstat(logits).st_size
-        self._plane = torch.frombuffer(mmap.mmap(logits, size), dtype=torch.uint8)
-        self._free = list(range(size // self._slot_bytes))
         if self._device != "cpu":
             self._stream = torch.cuda.Stream()
-            # Pinned, for copies at the speed of the bus; where that fails, the next operation reports it.
+        if slots and not self._borrow(logits, slots):
+            self._line.send(wire.PLAIN)
+            *_, (_, logits) = self._line.receive()
+            slots = 0
+        if not slots:
+            self._plane = self._mapped(logits)
+        self._free = list(range(len(self._plane) // self._slot_bytes))
+
+    def _borrow(self, descriptor: int, slots: int) -> bool:
+        """Use device memory of the scorer's, so that logits need not leave the GPU; False where that fails."""
+        from prepare_device import borrow
+
+        try:
+            self._plane = borrow(descriptor, slots * self._slot_bytes)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def _mapped(self, descriptor: int) -> torch.Tensor:
+        """Host memory uint8; on a GPU pinned, for copies at the speed of the bus."""
+        size = os.fstat(descriptor).st_size
+        plane = torch.frombuffer(mmap.mmap(descriptor, size), dtype=torch.uint8)
+        if self._device != "cpu":
             runtime = torch.cuda.cudart()
-            done = runtime.cudaHostRegister(self._plane.data_ptr(), size, 0)
-            if done != runtime.cudaError.success:
+            done = runtime.cudaHostRegister(plane.data_ptr(), size, 0)
+            if done != runtime.cudaError.success:  # the next operation reports it
                 with contextlib.suppress(RuntimeError):
                     torch.zeros(1, device=self._device)
+        return plane
 
     # ---- inputs ------------------------------------------------------------------------------------------
 

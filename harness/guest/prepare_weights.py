@@ -1,15 +1,17 @@
 """The guest's part of a commit: the weights go out as an immutable memory file in the safetensors format.
 
 That is data and no code. A GPU's tensors travel through a few pinned buffers, so that reading them off the device
-and writing them to the file go on side by side.
+and writing them to the file go on side by side. In a replay the weights of the training come back the same way.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import mmap
 import os
 import struct
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,7 +41,7 @@ SAFETENSORS = {
 
 def commit(line: Line, model: Any) -> None:
     """Send the weights. Raises ValueError when the harness does not take them, TypeError for what is no tensor."""
-    tensors: dict[str, torch.Tensor] = model.state_dict()
+    tensors = _tensors(model)
     header, size = _header(tensors)
     front = struct.pack("<Q", len(header)) + header
     descriptor = os.memfd_create("weights", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -56,6 +58,49 @@ def commit(line: Line, model: Any) -> None:
     line.receive()
 
 
+def restore(line: Line, model: Any) -> None:
+    """Give the model the weights that the training has committed. Raises ValueError when it is another model."""
+    tensors = _tensors(model)
+    line.send(wire.RESTORE)
+    _, _, _, _, size, (descriptor,) = line.receive()
+    memory = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+    os.close(descriptor)
+    length = struct.unpack_from("<Q", memory)[0]
+    stored = json.loads(memory[8 : 8 + length])
+    ours = {name: (SAFETENSORS[_kind(t)], list(t.shape)) for name, t in tensors.items()}
+    theirs = {name: (facts["dtype"], facts["shape"]) for name, facts in stored.items()}
+    if ours != theirs:
+        odd = sorted(name for name in ours | theirs if ours.get(name) != theirs.get(name))
+        raise ValueError(
+            f"{len(odd)} tensors of the model are not those of the training, first {odd[0]!r}: build the same model "
+            "whatever the budget is, and evaluate that one"
+        )
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch minds that the memory is read-only; it is only read
+        for name, tensor in tensors.items():
+            if tensor.numel():
+                start = 8 + length + stored[name]["data_offsets"][0]
+                flat = torch.frombuffer(
+                    memory, dtype=tensor.dtype, count=tensor.numel(), offset=start
+                )
+                tensor.copy_(flat.view(tensor.shape))
+
+
+def _tensors(model: Any) -> dict[str, torch.Tensor]:
+    """The state of a model by name. Raises TypeError for what has none."""
+    if not callable(getattr(model, "state_dict", None)):
+        raise TypeError(
+            f"evaluate_bpb wants a torch.nn.Module, not {type(model).__name__}: its weights are committed and its "
+            "logits are scored"
+        )
+    tensors: dict[str, torch.Tensor] = model.state_dict()
+    return tensors
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
 def _header(tensors: dict[str, torch.Tensor]) -> tuple[bytes, int]:
     """The JSON header of a safetensors file, padded to 8 bytes, and the bytes of all tensors."""
     header: dict[str, Any] = {}
@@ -64,7 +109,7 @@ def _header(tensors: dict[str, torch.Tensor]) -> tuple[bytes, int]:
         if not isinstance(tensor, torch.Tensor):
             raise TypeError(f"state_dict()[{name!r}] is no tensor; weights are tensors only")
         end = offset + tensor.numel() * tensor.element_size()
-        kind = SAFETENSORS[str(tensor.dtype).removeprefix("torch.")]
+        kind = SAFETENSORS[_kind(tensor)]
         header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header).encode()

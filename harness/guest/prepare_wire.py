@@ -14,6 +14,8 @@ import struct
 MESSAGE = struct.Struct("<IIIIQ")
 OPEN, RING, NEXT, BATCH, END, COMMIT, COMMITTED, REFUSED = range(1, 9)
 EVALUATE, PLANES, ROWS, INPUTS, LOGITS, FREE, SCORE, SHAPE = range(9, 17)
+RESTORE, WEIGHTS, PLAIN = range(17, 20)
+DEVICE_SHIFT = 48
 REFUSALS = {
     1: "the weights come too late: the time budget and its overrun are spent",
     2: "no row of the data set is that long, or the batch is empty",

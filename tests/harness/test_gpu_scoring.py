@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
+import harness
 from harness import sandbox
-from harness.intake import CudaIntake
+from harness.intake import CudaIntake, open_device_intake, pinned
 from harness.judging import cross_entropy
 from harness.spec import Budget, Outcome, Result
 from harness.wire import make_plane
@@ -68,7 +73,7 @@ def test_copies_of_many_slots_are_each_scored_from_their_own_bytes() -> None:
     count, rows, length, vocabulary = 6, 2, 64, 512
     size = rows * length * vocabulary * 2
     _, plane = make_plane("test", count * size)
-    intake = CudaIntake(plane, count)
+    intake = CudaIntake(pinned(plane), count)
     shared = torch.frombuffer(plane, dtype=torch.float16).view(count, rows, length, vocabulary)
     targets = torch.randint(0, vocabulary, (rows, length))
     expected, found, given = [], [], 0
@@ -84,3 +89,26 @@ def test_copies_of_many_slots_are_each_scored_from_their_own_bytes() -> None:
         intake.scored(slot)
     for here, there in zip(expected, found, strict=True):
         assert torch.allclose(here, there.cpu(), atol=1e-4)
+
+
+def test_device_memory_is_shared_by_its_descriptor() -> None:
+    """Another process, in the sandbox, writes into it what this one reads."""
+    guest = Path(harness.__file__).parent / "guest"
+    lent = open_device_intake(1 << 20, 2, lambda intake: None)
+    assert lent
+    descriptor, intake = lent
+    code = (
+        f"import prepare_device; shared = prepare_device.borrow({descriptor}, 2 << 20); "
+        "shared.fill_(7); shared[5] = 9; import torch; torch.cuda.synchronize()"
+    )
+    line = sandbox.command(
+        sandbox.probe().level,
+        [sys.executable, "-c", code],
+        mounts=[sandbox.Mount(guest, "/guest")],
+        environment={"PYTHONPATH": "/guest", "PATH": os.defpath},
+        gpu=True,
+    )
+    subprocess.run(line, check=True, pass_fds=(descriptor,), timeout=120)
+    copy = intake.take(0, 16)
+    torch.cuda.synchronize()
+    assert copy.tolist() == [7] * 5 + [9] + [7] * 10

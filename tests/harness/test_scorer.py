@@ -24,7 +24,7 @@ torch.set_num_threads(1)
 COUNT, LENGTH, VOCABULARY = 10, 8, 32
 ROWS = np.random.default_rng(0).integers(0, VOCABULARY, (COUNT, LENGTH + 1)).astype(np.uint16)
 BYTES = np.arange(VOCABULARY, dtype=np.int32) % 5  # token 0, 5, 10 … stand for no bytes
-JOB = {"count": COUNT, "length": LENGTH, "vocabulary": VOCABULARY, "device": "cpu"}
+JOB = {"length": LENGTH, "vocabulary": VOCABULARY, "device": "cpu"}
 
 
 def model(rows: np.ndarray) -> torch.Tensor:
@@ -55,7 +55,8 @@ def scoring(*words: bytes) -> Iterator[tuple[socket.socket, Callable[[], Tally]]
     def serve() -> None:
         judge = Judge(ROWS, BYTES)
         try:
-            outcome.append(Scorer(judge, JOB, guest_theirs, control_theirs).serve(ROWS))
+            nats = Scorer(judge, JOB, guest_theirs, control_theirs).serve(ROWS)
+            outcome.append(judge.tally(nats, slice(None)))
         except (Invalid, wire.ProtocolError, wire.PeerGone) as fault:
             outcome.append(fault)
 
@@ -235,6 +236,25 @@ def test_a_single_row_is_scored_and_the_rows_themselves_stay_untouched() -> None
     judge = Judge(rows, BYTES)
     judge.begin("cpu")
     judge.score(0, torch.zeros(1, LENGTH, VOCABULARY))
-    tally = judge.finish()
+    tally = judge.tally(judge.finish(), slice(None))
     assert tally.nats == pytest.approx(tally.tokens * math.log(VOCABULARY))
     assert rows.tolist() == ROWS[:1].tolist()
+
+
+def test_a_candidate_that_cannot_use_device_memory_is_given_host_memory_before_it_begins() -> None:
+    with scoring() as (guest, result):
+        candidate = Candidate(guest, COUNT)
+        wire.send(guest, Op.PLAIN)
+        again = wire.recv(guest)
+        assert again.op == Op.PLANES
+        assert again.d >> wire.DEVICE_SHIFT == 0
+        candidate.logits = mmap.mmap(again.descriptors[1], 0)
+        wire.close_all(again.descriptors)
+        candidate.give(model(candidate.rows()))
+        assert result().bpb == pytest.approx(expected_bpb(), abs=1e-6)
+    with scoring() as (guest, result):
+        candidate = Candidate(guest, COUNT)
+        candidate.rows()
+        wire.send(guest, Op.PLAIN)
+        with pytest.raises(wire.ProtocolError, match="too late"):
+            result()

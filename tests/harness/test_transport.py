@@ -37,7 +37,7 @@ def score(logits: torch.Tensor, targets: torch.Tensor) -> float:
     judge.begin("cpu")
     for first in range(0, ROWS, 24):
         judge.score(first, logits[first : first + 24])
-    return judge.finish().bpb
+    return judge.tally(judge.finish(), slice(None)).bpb
 
 
 def textbook(logits: torch.Tensor, targets: torch.Tensor) -> float:

@@ -1,0 +1,125 @@
+"""One run of a script in its cell, from start to end: a training, or the replay of one.
+
+It waits for a quiet GPU, has the crew launched and watched, and gathers the evidence for how it ended. What an
+outcome means for a score is decided by its callers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import device, live, rundir, sandbox
+from harness.dataset import Dataset
+from harness.ending import Evidence, Verdict, judge
+from harness.launch import Crew, Replay, launch
+from harness.observed import Observed
+from harness.process import BoundedLog
+from harness.spec import ExperimentSpec, HarnessError, Progress
+from harness.trial import Trial
+
+IDLE_PATIENCE = 15.0  # seconds for the driver to clean up after an earlier training
+IDLE_POLL = 0.5
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # by itself, or as a sandbox reports it
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A script that has ended, with all that descended from it."""
+
+    observed: Observed
+    verdict: Verdict
+    log: str  # cleaned
+    traceback: str
+    launched: float  # on the monotonic clock
+    memory_mb: float  # of the host, at its largest
+
+
+def attempt(
+    spec: ExperimentSpec,
+    dataset: Dataset,
+    directory: Path,
+    on_progress: Callable[[Progress], None],
+    cancelled: Callable[[], str | None],
+    *,
+    nats: int | None = None,
+    replay: Replay | None = None,
+) -> Ended:
+    """Run the script of `spec` to its end in `directory`, which holds its run.log afterwards.
+
+    `nats`: a store for the loss of every validation token; see `launch`. Raises HarnessError when it cannot begin.
+    """
+    wait_for_idle(spec.device)
+    directory.mkdir(parents=True, exist_ok=True)
+    kills = _kernel_kills()
+    with contextlib.closing(BoundedLog(directory / rundir.LOG)) as log:
+        with launch(spec, dataset, directory, nats, replay) as crew:
+            observed = Trial(crew, spec, directory, log).watch(on_progress, cancelled)
+            started = _has_started(crew, spec)
+        evidence = _evidence(
+            observed, crew, log.text(), killed=_kernel_kills() > kills, started=started
+        )
+    return Ended(
+        observed=observed,
+        verdict=judge(evidence),
+        log=evidence.log,
+        traceback=evidence.traceback,
+        launched=crew.launched,
+        memory_mb=crew.candidate.memory_mb,
+    )
+
+
+def wait_for_idle(device_name: str) -> None:
+    """Two trainings on one GPU would disturb each other's clock. Raises HarnessError naming who is there."""
+    gpu = device.gpu_of(device_name, device.detect())
+    if gpu is None:
+        return
+    deadline = time.monotonic() + IDLE_PATIENCE
+    while others := device.busy(gpu.index):
+        if time.monotonic() > deadline:
+            raise HarnessError(
+                f"GPU {gpu.index} is in use by {', '.join(others)}; end that first, or choose another device."
+            )
+        select.select([], [], [], IDLE_POLL)  # the driver announces nothing
+
+
+def _kernel_kills() -> int:
+    """How often the kernel's out-of-memory killer has struck since boot."""
+    found = re.search(r"^oom_kill (\d+)$", Path("/proc/vmstat").read_text(), re.M)
+    return int(found[1]) if found else 0
+
+
+def _has_started(crew: Crew, spec: ExperimentSpec) -> bool:
+    """Whether the script ran at all: bubblewrap tells an exit code only of what it has started."""
+    if spec.sandbox != sandbox.BUBBLEWRAP or crew.candidate.code in (0, -signal.SIGKILL):
+        return True
+    try:
+        return b"exit-code" in os.read(crew.status, 4096)
+    except BlockingIOError:
+        return False
+
+
+def _evidence(observed: Observed, crew: Crew, log: str, *, killed: bool, started: bool) -> Evidence:
+    step = observed.step
+    # Sent off after its goodbye, it was killed while it tidied up: that is no end of its own.
+    sent_off = observed.goodbye and observed.score and observed.stopped is None
+    code = 0 if sent_off and crew.candidate.code in KILLED else crew.candidate.code
+    return Evidence(
+        scored=observed.score is not None,
+        refused=observed.refused,
+        stopped=observed.stopped,
+        exit_code=code,
+        committed=observed.committed is not None,
+        log=log,
+        traceback=live.last_traceback(log),
+        last_loss_finite=step is None or step.loss is None or abs(step.loss) < float("inf"),
+        kernel_killed=killed,
+        sandbox_failed=not started,
+    )
