@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.spec import ExperimentSpec, Outcome, Result
+from harness.spec import AuditReport, ExperimentSpec, Outcome, Result
 
 CANDIDATES = 40
 TRAINING = 0.5  # seconds
@@ -42,7 +42,16 @@ class SleepingSlot:
         rng = random.Random(spec.source)
         score = 2.0 + rng.gauss(0, 0.02) + random.Random(f"{spec.source}{spec.seed}").gauss(0, 0.01)
         self._ended = time.perf_counter()
-        return Result(Outcome.OK, "slept", val_bpb=score, seed=spec.seed, train_seconds=TRAINING)
+        audited = AuditReport(True, "slept", score) if spec.audit.probes_for(score) else None
+        return Result(
+            Outcome.OK,
+            "slept",
+            val_bpb=score,
+            sealed_bpb=score if spec.sealed else None,
+            seed=spec.seed,
+            train_seconds=TRAINING,
+            audit=audited,
+        )
 
     async def adopt(self, directory: Path) -> Result | None:
         """Nothing survives in here."""

@@ -1,4 +1,7 @@
-"""A data set of random tokens in the layout that the harness reads, and experiments on it; for benchmarks only."""
+"""Data sets of made-up tokens in the layout that the harness reads, and experiments on random ones.
+
+For benchmarks and tests only: nothing here reads text, and no score that it gives means anything.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from harness import experiment
 from harness.spec import Budget, ExperimentSpec, Limits
@@ -21,7 +25,13 @@ def measure(
     At level `process`, so that the benchmark runs wherever the tests do. Raises SystemExit when nothing came.
     """
     with tempfile.TemporaryDirectory() as folder:
-        data = _write(Path(folder) / "data", length, vocabulary, train_rows, val_rows)
+        generator = np.random.default_rng(0)
+        counts = {"train": train_rows, "val": val_rows, "sealed": 1}
+        rows = {
+            name: generator.integers(0, vocabulary, (count, length + 1), dtype=np.uint16)
+            for name, count in counts.items()
+        }
+        data = write_dataset(Path(folder) / "data", rows, vocabulary=vocabulary, bos=0)
         spec = ExperimentSpec(
             name="bench",
             source=script,
@@ -39,14 +49,26 @@ def measure(
     raise SystemExit(f"the benchmark's script failed: {result.reason}\n{result.log_tail}")
 
 
-def _write(folder: Path, length: int, vocabulary: int, train_rows: int, val_rows: int) -> Path:
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for name, rows in (("train.bin", train_rows), ("val.bin", val_rows)):
-        generator.integers(0, vocabulary, (rows, length + 1), dtype=np.uint16).tofile(folder / name)
+def write_dataset(
+    folder: Path, rows: dict[str, npt.NDArray[np.uint16]], *, vocabulary: int, bos: int
+) -> Path:
+    """Make `folder` as `harness.dataset` lays it out, without its work.
+
+    `rows`: `train`, `val` and `sealed`, each uint16 [n, T + 1]. Every token but `bos` is a word of one letter,
+    which counts as 1 to 5 bytes.
+    """
+    from tokenizers import Tokenizer, models
+
+    folder.mkdir(parents=True)
+    for name, content in rows.items():
+        content.tofile(folder / f"{name}.bin")
+    words = {chr(ord("0") + token): token for token in range(vocabulary) if token != bos}
+    known = models.WordLevel({**words, "<|bos|>": bos}, unk_token=next(iter(words)))
+    Tokenizer(known).save(str(folder / "tokenizer.json"))
+    table = 1 + np.arange(vocabulary, dtype=np.int32) % 5
+    table[bos] = 0
     for kind in ("raw", "upstream"):
-        np.save(folder / f"token_bytes_{kind}.npy", np.full(vocabulary, 4, np.int32))
-    (folder / "tokenizer.json").write_text("{}")
+        np.save(folder / f"token_bytes_{kind}.npy", table)
     files = {
         path.name: {
             "bytes": path.stat().st_size,
@@ -55,13 +77,12 @@ def _write(folder: Path, length: int, vocabulary: int, train_rows: int, val_rows
         for path in folder.iterdir()
     }
     manifest = {
-        "source": "random",
+        "source": "synthetic",
         "vocabulary": vocabulary,
-        "sequence_length": length,
-        "train_rows": train_rows,
-        "val_rows": val_rows,
-        "bos_id": 0,
+        "sequence_length": rows["train"].shape[1] - 1,
+        "bos_id": bos,
         "files": files,
+        **{f"{name}_rows": len(content) for name, content in rows.items()},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder

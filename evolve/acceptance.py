@@ -13,6 +13,7 @@ from typing import Protocol
 
 from evolve.model import UsageError
 from evolve.noise import Noise, Posterior, posterior, probability_better, t_density
+from evolve.sealing import SealedGain
 
 # What is believed of a child before it is measured: one in seven is truly better, half of those by more than two
 # sigma. The official 126-experiment log of the ancestor kept 22, of which half lie within its noise. This
@@ -54,6 +55,11 @@ class Judgement:
     action: Action
     probability: float  # that the challenger is truly better, 0…1
     reason: str  # a sentence for a person
+    margin: float = (
+        0.0  # bits per byte by which a simpler challenger may lie behind and still be promoted
+    )
+    seed: int | None = None  # at which main is to be repeated; None = at its next one
+    sealed: SealedGain | None = None  # what the sealed rows say, once they were asked
 
 
 class Acceptance(Protocol):
@@ -127,7 +133,7 @@ class Confirmed:
             return Judgement(
                 Action.REPEAT_CHALLENGER, chance, f"A contender, measured once more: {versus}."
             )
-        return self._undecided(challenger, incumbent, chance, hope, simpler)
+        return self._undecided(challenger, incumbent, chance, hope, margin)
 
     def _incumbent_next(self, challenger: Samples, incumbent: Samples) -> bool:
         if incumbent.paired:
@@ -137,14 +143,17 @@ class Confirmed:
         return len(incumbent.scores) < wanted
 
     def _undecided(
-        self, challenger: Samples, incumbent: Samples, chance: float, hope: float, simpler: bool
+        self, challenger: Samples, incumbent: Samples, chance: float, hope: float, margin: float
     ) -> Judgement:
-        """All repeats are used up."""
+        """All repeats are used up; a `margin` is given to a simpler challenger."""
         versus = _versus(challenger, incumbent)
-        if simpler and len(challenger.scores) >= 2 and hope >= self.confidence:
+        if margin and len(challenger.scores) >= 2 and hope >= self.confidence:
             saved = incumbent.lines - challenger.lines
             return Judgement(
-                Action.PROMOTE, chance, f"As good as main and {saved} lines simpler: {versus}."
+                Action.PROMOTE,
+                chance,
+                f"As good as main and {saved} lines simpler: {versus}.",
+                margin=margin,
             )
         return Judgement(
             Action.REJECT, chance, f"Not confirmed: P(better) = {_floor(chance)}, {versus}."

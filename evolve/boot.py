@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evolve import audits, comparable
 from evolve import settings as config
 from evolve.context import Context
 from evolve.journal import Journal, Reader
 from evolve.ledger import JournalLedger
+from evolve.levels import LACKS, sandbox_level
 from evolve.lineage import Lineage
 from evolve.lock import EngineLock
 from evolve.model import Event, EvolveError, NothingToDo, Operator, Run
@@ -31,7 +33,6 @@ from evolve.propose.vetting import code_hash
 from evolve.settings import Settings
 from evolve.standing import refresh_noise
 from evolve.stopping import in_words, reason_to_stop
-from harness import sandbox
 from harness.apart import prepare_apart
 from harness.dataset import DataConfig, Dataset, load_dataset
 from harness.device import Machine, detect
@@ -89,6 +90,7 @@ def boot(
         _take_over(context, resumed, overrides)
         _check_model(context)
         _announce(context, resumed)
+        _warn(context)
         tell()
         yield Boot(context, lock, tell)
 
@@ -108,9 +110,9 @@ def _context(
     """Data, device and run: the one that goes on where its scores would mean the same, or a new one."""
     dataset = _dataset(settings, journal, resumed, tell)
     device = _device(settings, machine)
-    fingerprint = _fingerprint(settings, machine, dataset, device, level)
+    fingerprint = comparable.fingerprint(settings, machine, dataset, device, level)
     run = resumed or _new_run(journal, lineage, settings, name, fingerprint, dataset, overrides)
-    _comparable(run, fingerprint)
+    comparable.check(run, fingerprint)
     return Context(
         workspace=workspace,
         state=workspace / STATE,
@@ -154,6 +156,18 @@ def _announce(context: Context, resumed: Run | None) -> None:
     )
 
 
+def _warn(context: Context) -> None:
+    """Say what this run does without, so that nobody trusts a score more than it deserves."""
+    if note := LACKS.get(context.sandbox):
+        context.journal.record_event("sandbox", note)
+    if not audits.enabled(context.settings):
+        context.journal.record_event(
+            "audit",
+            "The blind audit is off ([scoring] audit_probes = 0): a script that looks at the text which it should "
+            "predict is not found out.",
+        )
+
+
 def remembered(workspace: Path, name: str | None) -> dict[str, str]:
     """The command-line settings with which the run that would go on was started; empty for a new one."""
     path = workspace / STATE / JOURNAL
@@ -164,21 +178,6 @@ def remembered(workspace: Path, name: str | None) -> dict[str, str]:
         stored = reader.meta(_OVERRIDES.format(run.name)) if run else ""
     overrides: dict[str, str] = json.loads(stored or "{}")
     return overrides
-
-
-def sandbox_level(settings: Settings, *, allow_weak: bool) -> str:
-    """The level in force; refuses a weak one unless a person allowed it."""
-    if settings.sandbox.level == "process":
-        level, why = "process", "the settings ask for it"
-    else:
-        report = sandbox.probe()
-        level, why = report.level, report.advice
-    if level == "process" and not allow_weak:
-        raise EvolveError(
-            f"No real sandbox is to be had here ({why}). Install bubblewrap (`apt install bubblewrap`), or "
-            "accept that candidates run as plain processes with --allow-weak-sandbox."
-        )
-    return level
 
 
 def language_model(context: Context) -> ClaudeProposer | None:
@@ -269,35 +268,6 @@ def _dataset(settings: Settings, journal: Journal, resumed: Run | None, tell: Te
             tell()
 
     return prepare_apart(data_config(settings), progress)
-
-
-def _fingerprint(
-    settings: Settings, machine: Machine, dataset: Dataset, device: str, level: str
-) -> dict[str, str]:
-    """What two scores must share to be comparable."""
-    budget = settings.budget
-    amount = budget.seconds if budget.kind == "seconds" else budget.tokens
-    gpu = None if device == "cpu" else machine.gpus[int(device.removeprefix("cuda:"))]
-    return {
-        "device": gpu.name if gpu else "cpu",
-        "budget": f"{amount:g} {budget.kind}",
-        "data": json.dumps(settings.data.model_dump(mode="json"), sort_keys=True),
-        "dataset": dataset.manifest_sha256,
-        "eval_tokens": str(settings.data.eval_tokens),
-        "byte_count": settings.scoring.byte_count,
-        "sandbox": level,
-    }
-
-
-def _comparable(run: Run, fingerprint: dict[str, str]) -> None:
-    """A resumed run goes on only where its scores mean the same."""
-    for key, value in fingerprint.items():
-        before = run.fingerprint.get(key, value)
-        if before != value:
-            raise EvolveError(
-                f"Run “{run.name}” was made with {key} = {before}, and now it is {value}: its scores could not "
-                "be compared any more. Put it back, or start a new run with `autoresearch run --name NAME`."
-            )
 
 
 def _new_run(

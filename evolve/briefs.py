@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evolve.model import Candidate, Operator, Verdict
+from evolve.propose.history import VOIDED
 from evolve.propose.operators import Attempt, Brief, ParentView
 
 if TYPE_CHECKING:
@@ -85,11 +86,6 @@ def _history(candidates: dict[int, Candidate]) -> tuple[Attempt, ...]:
 def _attempt(candidates: dict[int, Candidate], candidate: Candidate) -> Attempt:
     parent = candidates[candidate.parents[0]].mean
     mean = candidate.mean
-    status = (
-        candidate.outcome.value
-        if candidate.verdict is Verdict.FAILED and candidate.outcome
-        else str(candidate.verdict)
-    )
     return Attempt(
         id=candidate.id,
         parents=candidate.parents,
@@ -97,7 +93,15 @@ def _attempt(candidates: dict[int, Candidate], candidate: Candidate) -> Attempt:
         title=candidate.title,
         category=candidate.category,
         changes=candidate.changes,
-        status=status,
+        status=_status(candidate),
         delta_bpb=None if mean is None or parent is None else mean - parent,
         confirmed=not candidate.provisional,
+        note=candidate.voided,
     )
+
+
+def _status(candidate: Candidate) -> str:
+    """A verdict's word; a failure says which, for the next proposal learns from that."""
+    if candidate.verdict is not Verdict.FAILED or candidate.outcome is None:
+        return str(candidate.verdict)
+    return VOIDED if candidate.voided else candidate.outcome.value

@@ -26,6 +26,7 @@ from evolve.model import (
     Run,
     UsageError,
 )
+from evolve.pace import META
 from evolve.places import EXPERIMENTS, JOURNAL, LOCK, STATE
 from evolve.reader import Reader, Tally
 from evolve.rows import as_json
@@ -37,7 +38,7 @@ from harness.spec import Progress
 Curve = tuple[tuple[float, float], ...]
 _RECENT = 50  # events in a snapshot
 _LOOK = 0.05  # seconds between looks for an answer
-_NOTHING = Tally(0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0)
+_NOTHING = Tally(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0)
 
 
 class Client:
@@ -188,6 +189,7 @@ class Client:
             stop_rules=describe(_stop_rules(in_force)),
             sandbox=journal.meta("sandbox"),
             rehearsal=run.settings.get("profile") == "cpu",
+            drift=journal.meta(META.format(run.name)),
             **_counts(journal.tally()),
         )
 
@@ -256,6 +258,7 @@ def _counts(tally: Tally) -> dict[str, Any]:
         "candidates": tally.candidates,
         "experiments": tally.experiments,
         "failures": tally.failures,
+        "voided": tally.voided,
         "promotions": tally.promotions,
         "crossovers": tally.crossovers,
         "llm_calls": tally.llm_calls,

@@ -66,6 +66,11 @@ class Context:
         """True once the run is to end."""
         return self.stop_reason is not None
 
+    @property
+    def sealed(self) -> bool:
+        """Does the data set hold rows that only a promotion looks at? One of an older version does not."""
+        return self.dataset.sealed_rows > 0
+
     def incumbent(self) -> Candidate | None:
         """The candidate that main holds."""
         number = self.journal.run().incumbent

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from evolve.model import EvolveError
-from evolve.schema import LADDER, VERSION
+from evolve.schema import AS_IF, LADDER, VERSION
 
 BUSY = 5.0  # seconds that a writer waits for another one
 # WAL needs shared memory, which these file systems do not give across machines.
@@ -55,6 +55,8 @@ def open_reader(path: Path) -> sqlite3.Connection:
         )
         try:
             _check_version(db, path)
+            for view in AS_IF.get(version(db), ()):
+                db.execute(view)
         except (sqlite3.Error, EvolveError):
             db.close()
             raise

@@ -156,8 +156,8 @@ class Engine:
         result = await self._slot.run(spec, self._directory(experiment))
         self._finish(experiment, result)
 
-    def _finish(self, experiment: Experiment, result: Result) -> None:
-        self._judge.settle(experiment, result)
+    def _finish(self, experiment: Experiment, result: Result, *, adopted: bool = False) -> None:
+        self._judge.settle(experiment, result, adopted=adopted)
         self._judge.keep_logs()
         self._project()
         self._context.wake()
@@ -172,7 +172,8 @@ class Engine:
             if result is None:
                 context.journal.void_experiment(experiment.id, "The engine ended before it did.")
             else:
-                self._finish(experiment, result)
+                self._finish(experiment, result, adopted=True)
+        self._judge.look_back()
         self._judge.move_main()
 
     def _directory(self, experiment: Experiment) -> Path:

@@ -27,9 +27,9 @@ from evolve.places import state_folder
 from evolve.propose.operators import Proposal
 from evolve.reader import Reader, Tally
 from evolve.rows import as_json
-from evolve.spending import Spending
 from evolve.text import check_run_name, one_line
 from evolve.toml_text import is_live
+from evolve.verdicts import Verdicts
 from evolve.writer import IllegalMove
 from harness.spec import CurvePoint, Outcome, Result
 
@@ -39,8 +39,8 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _ENDED = ("stopped", "finished", "failed")
 
 
-class Journal(Spending):
-    """The steps of a run. Answers every question of `Reader`, and books calls as `Spending`."""
+class Journal(Verdicts):
+    """The steps of a run. Answers every question of `Reader`, books calls as `Spending`, and judges as `Verdicts`."""
 
     @classmethod
     def reader(cls, path: Path) -> Reader:
@@ -132,6 +132,12 @@ class Journal(Spending):
         """Add a line to the story and return its number."""
         with self._transaction():
             return self._event(kind, text, candidate, data)
+
+    def tell(self, kind: str, text: str, data: Mapping[str, Any], key: str, value: str) -> None:
+        """Add a line to the story together with the fact that it tells of, as `set_meta` would write it."""
+        with self._transaction():
+            self._event(kind, text, data=data)
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     # ---- candidates ----------------------------------------------------------------------------------------
 
@@ -261,6 +267,7 @@ class Journal(Spending):
                     "outcome": str(result.outcome),
                     "val_bpb": result.val_bpb,
                     "seconds": round(result.total_seconds, 3),
+                    "audit": None if result.audit is None else result.audit.passed,
                 },
             )
 
@@ -276,34 +283,6 @@ class Journal(Spending):
         else:
             back = CandidateState.READY
         self.finish_experiment(experiment, Result(Outcome.VOID, reason, seed=running.seed), back)
-
-    # ---- verdicts ------------------------------------------------------------------------------------------
-
-    def judge(self, number: int, verdict: Verdict, reason: str, *, alive: bool) -> None:
-        """Say what became of a candidate, and whether it lives on."""
-        with self._transaction():
-            event = self._event("verdict", f"#{number} {verdict}: {reason}", number)
-            self._verdict(number, verdict, reason, event, alive=alive)
-
-    def promote(self, number: int, reason: str) -> None:
-        """A candidate is confirmed better: it becomes the incumbent, and main is to follow."""
-        with self._transaction():
-            event = self._event("verdict", f"#{number} promoted: {reason}", number)
-            self._verdict(number, Verdict.PROMOTED, reason, event, alive=True)
-            self._update(number, provisional=0)
-            self._enthrone(number, event)
-
-    def crown_baseline(self, number: int) -> None:
-        """The seed of the run has its first score: it is what children have to beat."""
-        with self._transaction():
-            if self.candidate(number).state is not CandidateState.JUDGED:
-                self._move(number, CandidateState.JUDGED)
-            reason = "What children have to beat."
-            self._update(number, verdict=str(Verdict.BASELINE), verdict_reason=reason, alive=1)
-            mean = self.candidate(number).mean
-            score = "" if mean is None else f": {mean:.6f} bpb"
-            event = self._event("verdict", f"#{number} is the baseline{score}.", number)
-            self._enthrone(number, event)
 
     # ---- commands of clients -------------------------------------------------------------------------------
 
@@ -360,22 +339,6 @@ class Journal(Spending):
             self._update(number, provisional=0)
         if peak is not None:
             self._update(number, peak_memory_mb=peak)
-
-    def _verdict(
-        self, number: int, verdict: Verdict, reason: str, event: int, *, alive: bool
-    ) -> None:
-        self._move(number, CandidateState.JUDGED)
-        self._update(number, verdict=str(verdict), verdict_reason=reason, alive=int(alive))
-        self._db.execute(
-            "UPDATE candidate SET judged = coalesce(judged, ?) WHERE run = ? AND id = ?",
-            (event, self.run_id(), number),
-        )
-
-    def _enthrone(self, number: int, event: int) -> None:
-        self._db.execute(
-            "UPDATE run SET incumbent = ?, promotion = ? WHERE id = ?",
-            (number, event, self.run_id()),
-        )
 
 
 def _ending(candidate: int, result: Result) -> str:

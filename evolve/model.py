@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from harness.spec import CurvePoint, Outcome
+from harness.spec import AuditReport, CurvePoint, Outcome
 
 
 class EvolveError(Exception):
@@ -107,6 +107,9 @@ class Experiment:
     steps: int | None = None
     params_m: float | None = None
     sandbox: str = ""
+    sealed_bpb: float | None = None  # on the rows that only a promotion looks at
+    audit: AuditReport | None = None  # None = this score was not audited
+    discounted: str = ""  # why its score counts no more; empty = it counts
     traceback: str = ""
     log_tail: str = ""
     curve: tuple[CurvePoint, ...] = ()  # empty unless asked for
@@ -143,6 +146,11 @@ class Candidate:
     children: int = 0
     pinned: bool = False
     banned: bool = False
+    voided: str = ""  # why the blind audit voided its score; empty = it did not
+    sealed_gain: float | None = None  # over main on the sealed rows when it was judged, bpb
+    sealed_gap: float | None = (
+        None  # gain on the validation rows minus that on the sealed ones, bpb
+    )
 
     @property
     def mean(self) -> float | None:
@@ -161,7 +169,7 @@ class Event:
 
     id: int
     time: float
-    kind: str  # "run", "proposal", "queued", "started", "finished", "verdict", "ratchet", "setting", "llm", "error"
+    kind: str  # "run", "proposal", "queued", "started", "finished", "verdict", "ratchet", "audit", "drift", …
     text: str  # a sentence for a person, plain text
     candidate: int | None = None
     data: dict[str, Any] = field(default_factory=dict)

@@ -17,6 +17,7 @@ _REHEARSAL: dict[str, dict[str, Any]] = {
         "eval_tokens": 65_536,
         "local_mb": 2,
     },
+    "scoring": {"audit_probes": 256, "champion_probes": 1024},
     "device": {"device": "cpu"},
     "sandbox": {"threads": 1},
     "population": {"size": 6},

@@ -16,6 +16,7 @@ from typing import Self
 
 from evolve import rows
 from evolve.database import faults, open_reader
+from evolve.drift import Speed
 from evolve.model import (
     Candidate,
     CandidateState,
@@ -24,6 +25,7 @@ from evolve.model import (
     Experiment,
     LlmCall,
     NothingToDo,
+    Purpose,
     Run,
     UsageError,
     Verdict,
@@ -42,6 +44,7 @@ class Tally:
     since_promotion: int  # settled since main moved last
     experiments: int  # finished, void ones included
     failures: int  # candidates without a score
+    voided: int  # of those, by the blind audit
     promotions: int
     crossovers: int
     llm_calls: int
@@ -148,6 +151,7 @@ class Reader:
             (SELECT count(*) FROM experiment WHERE run = :run) AS experiments,
             (SELECT count(*) FROM experiment WHERE run = :run AND finished IS NULL) AS running,
             (SELECT count(*) FROM candidate WHERE run = :run AND operator = 'crossover') AS crossovers,
+            (SELECT count(*) FROM candidate WHERE run = :run AND verdict = 'failed' AND voided != '') AS voided,
             (SELECT count(*) FROM llm_call WHERE run = :run) AS calls""",
             {"run": run["id"], "promotion": run["promotion"]},
         )
@@ -158,6 +162,7 @@ class Reader:
             since_promotion=counts["since"],
             experiments=counts["experiments"] - counts["running"],
             failures=verdicts.get(Verdict.FAILED, 0),
+            voided=counts["voided"],
             promotions=verdicts.get(Verdict.PROMOTED, 0),
             crossovers=counts["crossovers"],
             llm_calls=counts["calls"],
@@ -215,13 +220,21 @@ class Reader:
         return tuple(rows.experiment(r, self.curve(r["id"]) if curve else ()) for r in found)
 
     def scores_by_seed(self, candidate: int) -> dict[int, float]:
-        """Seed to val_bpb of a candidate's scored trainings, oldest first."""
+        """Seed to val_bpb of a candidate's scored trainings that count, oldest first."""
+        return self._by_seed("val_bpb", candidate)
+
+    def sealed_by_seed(self, candidate: int) -> dict[int, float]:
+        """Seed to the score on the sealed rows, of those trainings that were scored there and count."""
+        return self._by_seed("sealed_bpb", candidate)
+
+    def speeds(self) -> tuple[Speed, ...]:
+        """How fast every scored training of the run was, oldest first."""
         found = self._all(
-            "SELECT seed, val_bpb FROM experiment WHERE run = ? AND candidate = ? "
-            "AND outcome = 'ok' ORDER BY id",
-            (self.run_id(), candidate),
+            "SELECT id, candidate, purpose, tokens_per_second FROM experiment WHERE run = ? "
+            "AND outcome = 'ok' AND tokens_per_second > 0 ORDER BY id",
+            (self.run_id(),),
         )
-        return {row["seed"]: row["val_bpb"] for row in found}
+        return tuple(Speed(row[0], row[1], Purpose(row[2]), row[3]) for row in found)
 
     def all_experiments(self) -> tuple[Experiment, ...]:
         """Every training of the run, oldest first, without logs, tracebacks and curves."""
@@ -339,6 +352,14 @@ class Reader:
         return float(row[0])
 
     # ---- private -------------------------------------------------------------------------------------------
+
+    def _by_seed(self, column: str, candidate: int) -> dict[int, float]:
+        found = self._all(
+            f"SELECT seed, {column} FROM experiment WHERE run = ? AND candidate = ? "  # noqa: S608 - our own words
+            f"AND outcome = 'ok' AND discounted = '' AND {column} IS NOT NULL ORDER BY id",
+            (self.run_id(), candidate),
+        )
+        return {row[0]: row[1] for row in found}
 
     def _candidates(self, condition: str, *values: object) -> tuple[Candidate, ...]:
         found = self._all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import asdict
 from typing import Any
 
 from evolve.model import (
@@ -19,13 +20,14 @@ from evolve.model import (
     Run,
     Verdict,
 )
-from harness.spec import CurvePoint, Outcome, Result
+from harness.spec import AuditReport, CurvePoint, Outcome, Result
 
 CANDIDATE = """SELECT id, operator, proposer, parents, title, hypothesis, category, commit_oid, source_sha, code_hash,
     lines, created, state, alive, verdict, verdict_reason, provisional, generation, prompt_version, model,
-    priority, changes, scores, outcome, children, pinned, banned FROM candidate"""
+    priority, changes, scores, outcome, children, pinned, banned, voided, sealed_gain, sealed_gap FROM candidate"""
 _EXPERIMENT = """SELECT id, candidate, purpose, seed, started, finished, outcome, reason, val_bpb, train_seconds,
-    total_seconds, train_tokens, tokens_per_second, peak_memory_mb, mfu_percent, steps, params_m, sandbox"""
+    total_seconds, train_tokens, tokens_per_second, peak_memory_mb, mfu_percent, steps, params_m, sandbox,
+    sealed_bpb, audit, discounted"""
 EXPERIMENT = f"{_EXPERIMENT}, traceback, log_tail FROM experiment"
 EXPERIMENT_BRIEF = f"{_EXPERIMENT}, '' AS traceback, '' AS log_tail FROM experiment"
 EVENT = "SELECT id, time, kind, text, candidate, data FROM event"
@@ -70,6 +72,7 @@ def experiment(row: sqlite3.Row, curve: tuple[CurvePoint, ...] = ()) -> Experime
     given = dict(row)
     given["purpose"] = Purpose(row["purpose"])
     given["outcome"] = None if row["outcome"] is None else Outcome(row["outcome"])
+    given["audit"] = AuditReport(**json.loads(row["audit"])) if row["audit"] else None
     return Experiment(**given, curve=curve)
 
 
@@ -101,6 +104,8 @@ def result_columns(result: Result) -> dict[str, Any]:
         "reason": result.reason,
         "val_bpb": result.val_bpb,
         "val_nats": result.val_nats,
+        "sealed_bpb": result.sealed_bpb if result.outcome is Outcome.OK else None,
+        "audit": as_json(asdict(result.audit)) if result.audit else "",
         "setup_seconds": result.setup_seconds,
         "train_seconds": result.train_seconds,
         "eval_seconds": result.eval_seconds,

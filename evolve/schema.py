@@ -19,7 +19,7 @@ from evolve.model import (
 )
 from harness.spec import Outcome
 
-VERSION = 1
+VERSION = 2
 
 
 def _one_of(column: str, words: Iterable[StrEnum | str]) -> str:
@@ -207,5 +207,36 @@ _VERSION_1 = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
 )
 
+# The facts of a finished experiment; whether its score still counts (`discounted`) is not among them.
+_FINAL = (
+    "id, run, candidate, purpose, seed, directory, started, finished, outcome, reason, val_bpb, val_nats, "
+    "setup_seconds, train_seconds, eval_seconds, total_seconds, train_tokens, eval_tokens, tokens_per_second, "
+    "weights_sha256, peak_memory_mb, mfu_percent, steps, params_m, sandbox, fingerprint, traceback, log_tail, "
+    "sealed_bpb, audit"
+)
+_VERSION_2 = (
+    # a failure never becomes a number, here neither:
+    "ALTER TABLE experiment ADD COLUMN sealed_bpb REAL CHECK (sealed_bpb IS NULL OR outcome = 'ok')",
+    "ALTER TABLE experiment ADD COLUMN audit TEXT NOT NULL DEFAULT ''",  # JSON; '' = none
+    "ALTER TABLE experiment ADD COLUMN discounted TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE candidate ADD COLUMN voided TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE candidate ADD COLUMN sealed_gain REAL",
+    "ALTER TABLE candidate ADD COLUMN sealed_gap REAL",
+    "DROP TRIGGER experiment_is_final",
+    f"""CREATE TRIGGER experiment_is_final BEFORE UPDATE OF {_FINAL} ON experiment WHEN OLD.finished IS NOT NULL
+        BEGIN SELECT RAISE(ABORT, 'a finished experiment never changes'); END""",
+)
+
 # What brings a file from version n to n + 1; a released step never changes again.
-LADDER: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+LADDER: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
+
+# How a client, which may not write, reads a file of version n as if it were of this one, until an engine has
+# brought it up to date: then the columns of the file itself come first.
+AS_IF: dict[int, tuple[str, ...]] = {
+    1: (
+        """CREATE TEMP VIEW experiment AS SELECT *, NULL AS sealed_bpb, '' AS audit, '' AS discounted
+            FROM main.experiment""",
+        """CREATE TEMP VIEW candidate AS SELECT *, '' AS voided, NULL AS sealed_gain, NULL AS sealed_gap
+            FROM main.candidate""",
+    )
+}

@@ -80,11 +80,23 @@ class Data(_Section):
 
 
 class Scoring(_Section):
-    """How bits per byte are counted."""
+    """How bits per byte are counted, and how closely a score is looked at."""
 
     byte_count: Literal["raw", "upstream"] = Field(
         default="raw",
         description="raw: true bytes; upstream: as karpathy/autoresearch, to compare with it",
+    )
+    audit_probes: int = Field(
+        default=2048,
+        ge=0,
+        le=1_000_000,
+        description="places of the blind audit; 0: nothing is audited, and scores can be faked",
+    )
+    champion_probes: int = Field(
+        default=8192,
+        ge=0,
+        le=1_000_000,
+        description="the same for what may become main; never fewer than audit_probes",
     )
 
 
@@ -99,7 +111,7 @@ class Device(_Section):
 class Sandbox(_Section):
     """What a candidate may touch and use."""
 
-    level: Literal["auto", "bubblewrap", "process"] = Field(
+    level: Literal["auto", "bubblewrap", "landlock", "process"] = Field(
         default="auto", description="auto: the strongest that works; process: none to speak of"
     )
     memory_mb: int = Field(default=0, ge=0, description="host memory of a training; 0: no limit")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evolve import audits
+from evolve.model import Purpose
 from harness.compilecache import source_key
 from harness.spec import Budget, ExperimentSpec, Limits
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def experiment_spec(context: Context, experiment: Experiment) -> ExperimentSpec:
-    """The spec of one experiment; everything but source and seed is frozen in the run."""
+    """The spec of one experiment; everything but source, seed and scrutiny is frozen in the run."""
     settings = context.settings
     budget = settings.budget
     candidate = context.journal.candidate(experiment.candidate)
@@ -42,4 +44,13 @@ def experiment_spec(context: Context, experiment: Experiment) -> ExperimentSpec:
         # The user's own file is vouched for; a child inherits its parents' kernels together with their code.
         cache="read" if parents else "write",
         kin=tuple(source_key(context.lineage.source(parent.commit)) for parent in parents),
+        audit=audits.plan(context, experiment),
+        sealed=_sealed(context, experiment),
     )
+
+
+def _sealed(context: Context, experiment: Experiment) -> bool:
+    """Selection never sees the sealed rows: a screening is scored there only where it alone may move main."""
+    if experiment.purpose is Purpose.SCREEN and context.settings.acceptance.policy != "greedy":
+        return False
+    return context.sealed

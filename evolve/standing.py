@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evolve.noise import Noise, Posterior, child_spread, paired, pooled, posterior
@@ -51,6 +52,18 @@ def paired_noise(context: Context) -> Noise:
         return context.noise
     base, *others = (journal.scores_by_seed(number) for number in repeated)
     return paired(base, others, context.noise)
+
+
+def score_for(context: Context, candidate: Candidate, mean: float) -> float:
+    """The score in one training that would give an unmeasured candidate this posterior mean, bits per byte."""
+    everybody = {c.id: c for c in context.journal.candidates()}
+    spread = _spread(context, everybody)
+    # The posterior mean is a line in the score, so two points of it tell the rest.
+    at_zero, at_one = (
+        _posterior(context, everybody, replace(candidate, scores=(score,)), spread).mean
+        for score in (0.0, 1.0)
+    )
+    return (mean - at_zero) / (at_one - at_zero)
 
 
 def _spread(context: Context, everybody: dict[int, Candidate]) -> float:

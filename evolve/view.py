@@ -54,3 +54,5 @@ class Snapshot:
     stop_rules: str  # in words: "12 candidates or 20 minutes"
     sandbox: str
     rehearsal: bool  # the cpu profile: a rehearsal, not a result
+    voided: int = 0  # failures whose score the blind audit voided
+    drift: str = ""  # what to know when the machine trains at another speed than at the start; empty = all is well

@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from harness.corpus import Corpus
+from harness.corpus import BYTES_PER_TOKEN, Corpus
 from harness.encoders import Encoders
-from harness.packing import Packed, pack
+from harness.packing import Ids, Packed, pack
 from harness.spec import HarnessError
 from harness.tokenizer import bos_id, load_bpe, token_bytes, train_bpe
 
@@ -27,6 +28,7 @@ TOKENIZER = "tokenizer.json"
 REPORT_CHARS = 500_000  # of text between two reports: a report may cross to another process
 
 Report = Callable[[str, float], None]
+Rows = Callable[[Iterable[Ids], str, int | None], Packed]  # documents, file, most rows
 
 
 def fill(
@@ -36,10 +38,11 @@ def fill(
     sequence_length: int,
     vocabulary: int,
     eval_tokens: int,
+    sealed_tokens: int,
     tokenizer_mb: int,
     progress: Report,
 ) -> dict[str, Any]:
-    """Write tokenizer.json, the byte tables, val.bin and train.bin; return what the manifest says of them.
+    """Write tokenizer.json, the byte tables and all rows; return what the manifest says of them.
 
     Raises HarnessError when the text is too little, OSError when the disk is full.
     """
@@ -47,9 +50,9 @@ def fill(
     total = corpus.approximate_bytes
     with Encoders(folder / TOKENIZER, total) as encoders:
 
-        def rows(documents: Iterable[str], name: str, most: int | None) -> Packed:
+        def rows(documents: Iterable[Ids], name: str, most: int | None) -> Packed:
             return pack(
-                encoders.encode(documents),
+                documents,
                 sequence_length,
                 folder / name,
                 long_documents=corpus.long_documents,
@@ -57,17 +60,22 @@ def fill(
             )
 
         progress("Packing validation rows", 0.3)
-        val = rows(corpus.val_documents(), "val.bin", max(1, eval_tokens // sequence_length))
+        most = tuple(max(1, tokens // sequence_length) for tokens in (eval_tokens, sealed_tokens))
+        val, sealed = _validation(corpus, encoders, rows, most, sequence_length)
         _require(val, 1, "validation", corpus)
+        _require(sealed, 1, "sealed validation", corpus)
         watched = _watched(corpus.train_documents(), total, stage(progress, 0.35, 1.0))
-        train = rows(watched, "train.bin", None)
+        train = rows(encoders.encode(watched), "train.bin", None)
         _require(train, LEAST_TRAIN_ROWS, "training", corpus)
+        packed = {"train.bin": train, "val.bin": val, "sealed.bin": sealed}
     return {
         "bos_id": bos,
         "train_rows": train.rows,
         "val_rows": val.rows,
+        "sealed_rows": sealed.rows,
         "train_documents": train.documents,
-        "files": _facts(folder, {"train.bin": train.sha256, "val.bin": val.sha256}),
+        "private": list(corpus.private),
+        "files": _facts(folder, {name: file.sha256 for name, file in packed.items()}),
     }
 
 
@@ -106,6 +114,43 @@ def _tokenizer(
         np.save(table, token_bytes(tokenizer_json, kind))
         write_file(folder / f"token_bytes_{kind}.npy", table.getvalue())
     return bos_id(load_bpe(tokenizer_json))
+
+
+def _validation(
+    corpus: Corpus, encoders: Encoders, rows: Rows, most: tuple[int, ...], sequence_length: int
+) -> tuple[Packed, Packed]:
+    """Pack val.bin as if nothing followed it, and sealed.bin from documents that val.bin did not even look at.
+
+    Where they fill less than half of sealed.bin, all documents are shared out anew, a third of the text to it.
+    `most`: rows of the one and of the other.
+    """
+    ids = encoders.encode(corpus.val_documents())  # one stream, which val.bin leaves where it stops
+    val, sealed = rows(ids, "val.bin", most[0]), rows(ids, "sealed.bin", most[1])
+    if 2 * sealed.rows >= most[1]:
+        return val, sealed
+    away = _third(corpus, sequence_length)
+    kept = [not taken for taken in away]
+    return (
+        rows(encoders.encode(compress(corpus.val_documents(), kept)), "val.bin", most[0]),
+        rows(encoders.encode(compress(corpus.val_documents(), away)), "sealed.bin", most[1]),
+    )
+
+
+def _third(corpus: Corpus, sequence_length: int) -> list[bool]:
+    """Which validation documents to seal: about a third of the text that rows can hold, largest documents first."""
+    # Of a document that is cropped, what one row cannot hold is worth nothing.
+    crop = corpus.long_documents == "crop"
+    largest = sequence_length * BYTES_PER_TOKEN if crop else sys.maxsize
+    sizes = [min(len(text), largest) for text in corpus.val_documents()]
+    away = [False] * len(sizes)
+    kept = taken = 0
+    for at in sorted(range(len(sizes)), key=lambda at: -sizes[at]):
+        away[at] = 2 * taken < kept
+        if away[at]:
+            taken += sizes[at]
+        else:
+            kept += sizes[at]
+    return away
 
 
 def _facts(folder: Path, known: dict[str, str]) -> dict[str, dict[str, Any]]:

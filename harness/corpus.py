@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import site
+import sys
 import sysconfig
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from harness import climbmix
 from harness.places import cache_dir
@@ -27,8 +30,12 @@ LongDocuments = Literal["crop", "split"]
 
 PYTHON_SUFFIXES = (".py", ".md", ".rst", ".txt")
 PYTHON_FILE_BYTES = (200, 1_000_000)  # below: boilerplate; above: generated tables
+# Packages that the app needs and no training imports: what validates the source `local` can be hidden from one.
+PRIVATE_PACKAGES = ("anthropic", "git", "gitdb", "smmap", "textual")
+# Below /usr, which every sandbox shows: packages of other Pythons.
+OTHER_PACKAGES = ("lib/python3*/*-packages", "local/lib/python3*/*-packages")
 VALIDATION_SHARE = 0.02  # of the text, when nothing pins the validation documents …
-VALIDATION_SHARE_MAX = 0.10  # … or more, up to this, when the evaluation asks for it
+VALIDATION_SHARE_MAX = 0.15  # … or more, up to this, when the evaluation asks for it
 BYTES_PER_TOKEN = 5  # upper bound for the tokenizers trained here (3.8 at a vocabulary of 8192)
 
 
@@ -48,6 +55,11 @@ class Corpus(Protocol):
     @property
     def long_documents(self) -> LongDocuments:
         """What packing does with a document longer than a row."""
+        ...
+
+    @property
+    def private(self) -> tuple[str, ...]:
+        """Packages of this Python that hold the validation text, to be hidden: see `private_paths`."""
         ...
 
     @property
@@ -80,7 +92,7 @@ def open_source(
     """Open `climbmix` (downloading what is missing), `local`, or a path.
 
     `shards` bounds the training shards of climbmix and of a folder in its format; `local_mb` bounds `local`;
-    `eval_tokens` is what the validation text should suffice for. Raises HarnessError when there is no text.
+    `eval_tokens` is what all validation text together should suffice for. Raises HarnessError when there is none.
     """
     if source == "climbmix":
         folder = cache_dir() / "shards"
@@ -96,6 +108,18 @@ def open_source(
     return _open_path(Path(source).expanduser().absolute(), shards, eval_tokens, report)
 
 
+def private_paths(packages: Iterable[str]) -> list[Path]:
+    """Every folder in which a Python that a sandbox may show keeps one of `packages` (a corpus's `private`).
+
+    A sandbox has to show the packages of Python; an empty folder bound over each of these hides what validates.
+    """
+    usr = Path("/usr")
+    roots = {*_package_roots(), *(root for glob in OTHER_PACKAGES for root in usr.glob(glob))}
+    roots |= {root.resolve() for root in roots}  # it may show a folder under both of its names
+    found = (root / name for root in sorted(roots) for name in packages)
+    return [path for path in found if path.is_dir() and not path.is_symlink()]
+
+
 @dataclass(frozen=True)
 class PinnedCorpus:
     """Parquet shards with one of them set aside for validation, as the ancestor has it."""
@@ -106,6 +130,7 @@ class PinnedCorpus:
     digests: tuple[str, ...]  # SHA-256 of the files, training first, in order
     # The ancestor's rows: only the beginning of a document longer than a row is used.
     long_documents: LongDocuments = "crop"
+    private: tuple[str, ...] = ()
 
     @property
     def identity(self) -> dict[str, object]:
@@ -140,7 +165,8 @@ class SplitCorpus:
     identity: dict[str, object]
     approximate_bytes: int
     eval_tokens: int
-    long_documents: LongDocuments = field(default="split")
+    long_documents: LongDocuments = "split"
+    private: tuple[str, ...] = ()
 
     @cached_property
     def _threshold(self) -> int:
@@ -169,6 +195,28 @@ class SplitCorpus:
         """Documents above the threshold."""
         limit = self._threshold
         return _unique(self.documents(), set(), lambda digest: digest > limit)
+
+
+@dataclass(frozen=True)
+class LocalCorpus:
+    """Files of this Python installation; those of the private packages validate."""
+
+    train_files: tuple[Path, ...]
+    val_files: tuple[Path, ...]
+    identity: dict[str, object]
+    approximate_bytes: int
+    name: str = "local"
+    long_documents: LongDocuments = "split"
+    private: tuple[str, ...] = PRIVATE_PACKAGES
+
+    def val_documents(self) -> Iterator[str]:
+        """Files of the private packages."""
+        return _unique(_python_texts(self.val_files), set())
+
+    def train_documents(self) -> Iterator[str]:
+        """Files of everything else, but for copies of what validates."""
+        seen = {_digest(text) for text in _python_texts(self.val_files)}
+        return _unique(_python_texts(self.train_files), seen)
 
 
 # ---- private ---------------------------------------------------------------------------------------------
@@ -227,46 +275,84 @@ def _walk(
 
 def _open_local(limit: int, eval_tokens: int) -> Corpus:
     """Take files of the standard library and of site-packages, in an order that only their names decide."""
+    wanted = max(VALIDATION_SHARE * limit, eval_tokens * BYTES_PER_TOKEN)
+    val = _take(_private_files(), min(wanted, VALIDATION_SHARE_MAX * limit))
+    train = _take(_public_files(), limit - val.chars)
+    if not train.files or not val.files:
+        raise HarnessError(
+            "This Python installation holds no sources; use --source with a folder of text."
+        )
+    return LocalCorpus(
+        train_files=train.files,
+        val_files=val.files,
+        identity={"train": train.sha256, "validation": val.sha256},
+        approximate_bytes=train.chars,
+    )
+
+
+class _Taken(NamedTuple):
+    """Files, how many characters they hold, and a hash of what they say."""
+
+    files: tuple[Path, ...]
+    chars: int
+    sha256: str
+
+
+def _take(files: Iterable[Path], limit: float) -> _Taken:
+    """The first of `files` that are text, until they hold `limit` characters."""
     chosen: list[Path] = []
     digest = hashlib.sha256()
     taken = 0
-    for file in _python_files():
+    for file in files:
+        if taken >= limit:
+            break
         text = _python_text(file)
         if text is None:
             continue
         chosen.append(file)
         digest.update(hashlib.sha256(text.encode()).digest())
         taken += len(text)
-        if taken >= limit:
-            break
-    if not chosen:
-        raise HarnessError(
-            "This Python installation holds no sources; use --source with a folder of text."
-        )
-    return SplitCorpus(
-        name="local",
-        documents=lambda: (text for file in chosen if (text := _python_text(file)) is not None),
-        identity={"files": len(chosen), "sha256": digest.hexdigest()},
-        approximate_bytes=taken,
-        eval_tokens=eval_tokens,
-    )
+    return _Taken(tuple(chosen), taken, digest.hexdigest())
 
 
-def _python_files() -> list[Path]:
-    """All sources and docs, ordered by a hash of the relative path.
-
-    Ordering by hash is a shuffle that stays put: a package that comes or goes moves no other file.
-    """
+def _public_files() -> list[Path]:
+    """Sources and docs of the standard library and of all packages but the private ones, shuffled."""
     packages = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
     library = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")} - packages
     foreign = frozenset({"site-packages", "dist-packages", "__pycache__"})
-    found: dict[str, tuple[Path, str]] = {}
+    # A folder of a private package's name within another package is most likely a copy of it.
+    private = frozenset({*PRIVATE_PACKAGES, "__pycache__"})
+    found: dict[str, Path] = {}
     for root in sorted(library):
-        found |= {name: (root, name) for name in _walk(root, PYTHON_SUFFIXES, foreign)}
+        found |= {name: root / name for name in _walk(root, PYTHON_SUFFIXES, foreign)}
     for root in sorted(packages):
-        names = _walk(root, PYTHON_SUFFIXES, frozenset({"__pycache__"}))
-        found |= {f"site-packages/{name}": (root, name) for name in names}
-    return [found[name][0] / found[name][1] for name in sorted(found, key=_name_hash)]
+        names = _walk(root, PYTHON_SUFFIXES, private)
+        found |= {f"site-packages/{name}": root / name for name in names}
+    return _shuffled(found)
+
+
+def _private_files() -> Iterator[Path]:
+    """Sources and docs of the private packages, each package shuffled, one of each in turn."""
+    packages: list[list[Path]] = []
+    for name in PRIVATE_PACKAGES:
+        root = next((root for root in _package_roots() if (root / name).is_dir()), None)
+        if root is not None:
+            files = _walk(root / name, PYTHON_SUFFIXES, frozenset({"__pycache__"}))
+            packages.append(_shuffled({file: root / name / file for file in files}))
+    return (file for turn in zip_longest(*packages) for file in turn if file is not None)
+
+
+def _package_roots() -> list[Path]:
+    """Folders of packages, of this Python first and then of those that it is based on; each once."""
+    base = {"base": sys.base_prefix, "platbase": sys.base_prefix}
+    own = (sysconfig.get_path(name) for name in ("purelib", "platlib"))
+    below = (sysconfig.get_path(name, vars=base) for name in ("purelib", "platlib"))
+    return [Path(root) for root in dict.fromkeys((*own, *site.getsitepackages(), *below))]
+
+
+def _shuffled(found: dict[str, Path]) -> list[Path]:
+    """The files by a hash of their name: a shuffle that stays put, for a package that comes or goes moves no other."""
+    return [found[name] for name in sorted(found, key=_name_hash)]
 
 
 def _name_hash(name: str) -> bytes:
@@ -283,6 +369,10 @@ def _python_text(file: Path) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None  # a broken link, a file of another user, a test of encodings
     return None if "\0" in text else text
+
+
+def _python_texts(files: Iterable[Path]) -> Iterator[str]:
+    return (text for file in files if (text := _python_text(file)) is not None)
 
 
 def _digest(text: str) -> int:

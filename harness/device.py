@@ -101,11 +101,22 @@ def telemetry(index: int) -> Telemetry | None:
     )
 
 
+def node(index: int) -> int | None:
+    """The N of a GPU's /dev/nvidiaN, by the driver's number; None without NVML or it."""
+    nvml = _nvml()
+    if nvml is None:
+        return None
+    try:
+        return int(nvml.nvmlDeviceGetMinorNumber(nvml.nvmlDeviceGetHandleByIndex(index)))
+    except nvml.NVMLError:
+        return None
+
+
 def busy(index: int) -> list[str]:
     """Who computes on a GPU (the driver's number) now, in words; empty when nobody does or none can tell."""
     nvml = _nvml()
     if nvml is None:
-        return []
+        return _busy_by_tool(index)
     try:
         gpu = nvml.nvmlDeviceGetHandleByIndex(index)
         found = nvml.nvmlDeviceGetComputeRunningProcesses(gpu)
@@ -199,26 +210,32 @@ def _nvml() -> Any | None:
 
 @functools.cache
 def _gpus_by_tool() -> tuple[Gpu, ...]:
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return ()
-    query = [
-        tool,
-        "--query-gpu=name,memory.total,driver_version,uuid",
-        "--format=csv,noheader,nounits",
-    ]
-    try:
-        done = subprocess.run(
-            query, capture_output=True, text=True, timeout=_SMI_PATIENCE, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    rows = [line.split(", ") for line in done.stdout.splitlines()]
+    rows = _ask_tool("--query-gpu=name,memory.total,driver_version,uuid")
     return tuple(
         Gpu(index, row[0], int(row[1]) if row[1].isdigit() else 0, row[2], row[3])
         for index, row in enumerate(rows)
         if len(row) == 4
     )
+
+
+def _busy_by_tool(index: int) -> list[str]:
+    rows = _ask_tool("--query-compute-apps=pid,process_name", f"--id={index}")
+    return [f"{Path(row[-1]).name} (pid {row[0]})" for row in rows if len(row) > 1]
+
+
+def _ask_tool(*query: str) -> list[list[str]]:
+    """Rows of what nvidia-smi answers; none where it is missing or fails."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    line = [tool, *query, "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(
+            line, capture_output=True, text=True, timeout=_SMI_PATIENCE, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [row.split(", ") for row in done.stdout.splitlines()]
 
 
 def _cpu_name() -> str:

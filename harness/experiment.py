@@ -61,6 +61,7 @@ def run(
             assert observed.weights is not None  # noqa: S101 - they were scored
             left = Replay(observed.weights, observed.weights_sha256, result.val_bpb, probes)
             told = _as_audit(on_progress, result)
+            told(Progress("auditing", time.time()))
             found = audit(spec, dataset, directory / AUDIT, told, cancelled, nats, left)
             result = _audited(result, found)
     on_progress(
@@ -148,7 +149,7 @@ def _result(spec: ExperimentSpec, dataset: Dataset, ended: Ended, begun: float) 
         train_tokens=spent.tokens,
         eval_tokens=score.tokens if score else 0,
         epochs=spent.epoch,
-        tokens_per_second=spent.counted / spent.seconds if spent.seconds else 0.0,
+        tokens_per_second=spent.tokens / spent.seconds if spent.seconds else 0.0,
         weights_sha256=observed.weights_sha256,
         peak_memory_mb=live.summary_number(summary, "peak_vram_mb"),
         host_memory_mb=round(ended.memory_mb, 1) or None,

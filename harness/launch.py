@@ -19,7 +19,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import bytecode, compilecache, process, sandbox, wire
+from harness import bytecode, compilecache, device, identity, process, reaper, sandbox, wire
+from harness.bounds import Bounds
+from harness.corpus import private_paths
 from harness.device import detect, gpu_of
 from harness.places import cache_dir
 from harness.sandbox import BUBBLEWRAP, Mount
@@ -150,20 +152,24 @@ class _Folders:
         return self.directory / "data"
 
     @property
+    def nothing(self) -> Path:
+        return self.directory / "nothing"
+
+    @property
     def kernels(self) -> Path:
         return self.directory / "kernels"
 
     def fill(self, spec: ExperimentSpec, dataset: Dataset) -> None:
         """Script, tokenizer and byte table; the rows come through the meter."""
         self.clear()
-        for folder in (self.job, self.data):
+        for folder in (self.job, self.data, self.nothing):
             folder.mkdir()
         (self.job / spec.script).write_text(spec.source, encoding="utf-8")
         shutil.copyfile(dataset.path / "tokenizer.json", self.data / "tokenizer.json")
         shutil.copyfile(_byte_table(spec, dataset), self.data / "token_bytes.npy")
 
     def clear(self) -> None:
-        for folder in (self.job, self.data, self.kernels):
+        for folder in (self.job, self.data, self.nothing, self.kernels):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -211,6 +217,7 @@ def _meter_job(spec: ExperimentSpec, dataset: Dataset, replay: Replay | None) ->
         "rows": str(dataset.path / "train.bin"),
         "count": dataset.train_rows,
         "length": dataset.sequence_length,
+        "vocabulary": dataset.vocabulary,
         "seed": spec.seed,
         "budget": asdict(spec.budget),
         "replay": facts,
@@ -269,11 +276,13 @@ def _candidate(
     replay: bool,
 ) -> process.Supervised:
     """Start the script in its cell, with `ends` as its lines to meter and scorer."""
-    cell = spec.sandbox == BUBBLEWRAP
     guest = Mount(Path(__file__).resolve().parent / "guest", "/guest")
     data = Mount(folders.data, "/data")
     compiled = Mount(kernels.folder, "/compile", writable=True)  # a copy of its own
     script = Mount(folders.job / spec.script, f"{sandbox.JOB}/{spec.script}")
+    # Over packages that hold the validation text: they are part of this Python, and no training needs them.
+    hidden = private_paths(dataset.manifest.get("private", ()))
+    covers = [Mount(folders.nothing, str(path)) for path in hidden]
     environment = {
         **process.machine_env(),
         **_gpu_environment(spec),
@@ -289,25 +298,29 @@ def _candidate(
         "AUTORESEARCH_DATA": data.seen(spec.sandbox),
         "AUTORESEARCH_METER": str(ends[0]),
         "AUTORESEARCH_SCORER": str(ends[1]),
+        reaper.RUNNER: identity.me(),
         **({"AUTORESEARCH_REPLAY": "1"} if replay else {}),
     }
-    line = sandbox.command(
-        spec.sandbox,
-        [sys.executable, "-P", "-B", spec.script],
-        mounts=(guest, data, compiled, script),
-        environment=environment,
-        gpu=spec.device != "cpu",
-        status_fd=status,
-    )
-    passed = (*ends, status) if cell else ends
+    gpu = gpu_of(spec.device, detect())
     try:
-        return process.Supervised(
-            line,
-            env={} if cell else environment,
-            cwd=folders.job,
-            output=output,
-            pass_fds=passed,
-        )
+        with sandbox.command(
+            spec.sandbox,
+            [sys.executable, "-P", "-B", spec.script],
+            folder=folders.job,
+            mounts=(*covers, guest, data, compiled, script),
+            environment=environment,
+            gpu=gpu is not None,
+            node=device.node(gpu.index) if gpu else None,
+            status_fd=status,
+        ) as cell:
+            return process.Supervised(
+                cell.argv,
+                env=cell.environment,
+                cwd=folders.job,
+                output=output,
+                pass_fds=(*ends, *cell.descriptors),
+                bounds=Bounds(spec.limits.memory_mb),
+            )
     except OSError as fault:
         raise HarnessError(
             f"The candidate could not be started: {fault}; `autoresearch doctor` looks for the cause."
@@ -335,6 +348,8 @@ def _gpu_environment(spec: ExperimentSpec) -> dict[str, str]:
     """The one GPU of the experiment, or none."""
     gpu = gpu_of(spec.device, detect())
     visible = "" if gpu is None else str(gpu.index)
+    if gpu and gpu.index and gpu.uuid:
+        visible = gpu.uuid  # in a cell that shows one GPU alone, that is the first
     return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": visible}
 
 

@@ -59,17 +59,18 @@ def parse_steps(text: str, most: int = 16) -> list[Step]:
 def parse_summary(text: str) -> dict[str, str]:
     """The last summary block: `key: value` lines after a line `---`; empty when there is none.
 
-    Unknown keys are kept, up to `SUMMARY_KEYS`; the block ends at the first line of another form.
+    Unknown keys are kept, up to `SUMMARY_KEYS`. Lines of another form are passed over, as forks put them in between;
+    an empty line ends the block.
     """
     starts = list(_SUMMARY_START.finditer(text))
     if not starts:
         return {}
     summary: dict[str, str] = {}
     for line in text[starts[-1].end() :].strip("\n").splitlines():
-        found = _SUMMARY_LINE.match(line)
-        if not found or len(summary) == SUMMARY_KEYS:
+        if not line.strip() or len(summary) == SUMMARY_KEYS:
             break
-        summary[found[1][:VALUE_LIMIT]] = clean(found[2])[:VALUE_LIMIT]
+        if found := _SUMMARY_LINE.match(line):
+            summary[found[1][:VALUE_LIMIT]] = clean(found[2])[:VALUE_LIMIT]
     return summary
 
 

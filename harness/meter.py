@@ -24,8 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import process, wire
-from harness.clock import WARMUP_BATCHES as WARMUP_BATCHES
-from harness.clock import BudgetClock
+from harness.clock import WARMUP_BATCHES, BudgetClock
 from harness.roworder import Rows
 from harness.spec import Budget
 from harness.wire import Op, Refusal
@@ -240,7 +239,6 @@ class Meter:
             fraction=clock.fraction(now),
             seconds=clock.seconds(now),
             tokens=clock.tokens,
-            counted=clock.tokens,
             epoch=self._epoch,
             first=clock.first,
             start=clock.start(now),
@@ -250,20 +248,15 @@ class Meter:
         )
 
 
-def _vocabulary(job: dict[str, Any]) -> int:
-    """TODO(coordinator): job["vocabulary"], once launch.py sends it."""
-    manifest = Path(job["rows"]).with_name("manifest.json")
-    return int(job.get("vocabulary") or json.loads(manifest.read_text())["vocabulary"])
-
-
 def main(argv: list[str]) -> None:
     """Serve until the runner hangs up; `argv[0]` is the job as JSON."""
     process.become_trusted()
     job: dict[str, Any] = json.loads(argv[0])
     shape = (job["count"], job["length"] + 1)
-    stored = np.memmap(Path(job["rows"]), np.uint16, mode="r", shape=shape)
-    rows = Rows(stored, _vocabulary(job), job["seed"])
-    replay = Replay(**job["replay"]) if job.get("replay") else None
+    path = Path(job["rows"])
+    stored = np.memmap(path, np.uint16, mode="r", shape=shape)
+    rows = Rows(stored, job["vocabulary"], job["seed"])
+    replay = Replay(**job["replay"]) if job["replay"] else None
     with (
         socket.socket(fileno=job["guest"]) as guest,
         socket.socket(fileno=job["control"]) as control,

@@ -21,7 +21,6 @@ class Spent:
     fraction: float = 0.0
     seconds: float = 0.0
     tokens: int = 0
-    counted: int = 0  # tokens served while the clock ran
     epoch: int = 0
     first: float | None = None  # when the first batch was served
     start: float | None = None  # when the clock started

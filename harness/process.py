@@ -1,6 +1,6 @@
 """Processes of an experiment: started, watched, measured and ended, with a bounded log of what they printed.
 
-Owns every kill. Nothing here waits without a bound, trusts a process to obey, or interprets what it prints;
+Decides on every kill. Nothing here waits without a bound, trusts a process to obey, or interprets what it prints;
 `clean` is the one door through which a candidate's text reaches a person.
 """
 
@@ -20,11 +20,15 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from harness import ptree
+from harness.bounds import Bounds
+from harness.ptree import KILL_PATIENCE as KILL_PATIENCE
+
 LOG_HEAD = 256 << 10  # bytes kept of the start of a log
 LOG_TAIL = 256 << 10  # and of its end
 LINE_LIMIT = 64 << 10  # bytes of a line that has no end yet
 PIPE_SIZE = 1 << 20
-KILL_PATIENCE = 5.0  # seconds until killed processes are gone; the kernel needs milliseconds
+SWEEP_PATIENCE = 30.0  # seconds; thousands of processes on a busy machine die slowly
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
 
@@ -139,11 +143,38 @@ class Supervised:
         cwd: Path,
         output: int,
         pass_fds: Iterable[int] = (),
+        bounds: Bounds | None = None,
     ) -> None:
-        """Start `argv` in a session of its own, with standard output and error on `output`.
+        """Start `argv` in a session of its own and within `bounds`, with standard output and error on `output`.
 
-        It dies with the thread that calls this. Raises OSError when it cannot be started.
+        It dies with the thread that calls this. Raises OSError when it cannot be started; `bounds` are ours to
+        close from now on, and are closed then.
         """
+        self._bounds, self._tasks_before = bounds, ptree.tasks_of_machine() or 0
+        try:
+            self._start(argv, env, cwd, output, pass_fds)
+        except BaseException:
+            if bounds:
+                bounds.close()
+            raise
+
+    def _start(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        output: int,
+        pass_fds: Iterable[int],
+    ) -> None:
+        bounds = self._bounds
+
+        def before_exec() -> None:
+            """In the child: die with the parent, leave no core file, accept the bounds."""
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if bounds:
+                bounds.enter()
+
         self._popen = subprocess.Popen(
             argv,
             env=dict(env),
@@ -153,8 +184,8 @@ class Supervised:
             stderr=output,
             pass_fds=tuple(pass_fds),
             start_new_session=True,
-            # Only two system calls, with everything loaded before the fork.
-            preexec_fn=_before_exec,
+            # Only system calls, with everything loaded before the fork.
+            preexec_fn=before_exec,
         )
         self.pid = self._popen.pid
         self._pidfd = os.pidfd_open(self.pid)
@@ -168,7 +199,11 @@ class Supervised:
     def exited(self, patience: float = 0.0) -> bool:
         """Whether the process has ended, after at most `patience` seconds; reaps it."""
         if self.code is None and select.select([self._pidfd], [], [], patience)[0]:
-            _, status, usage = os.wait4(self.pid, 0)
+            try:
+                _, status, usage = os.wait4(self.pid, 0)
+            except ChildProcessError:  # a sweep came first, which reaps what it kills
+                self.code = self._popen.returncode = -signal.SIGKILL
+                return True
             self.code = self._popen.returncode = os.waitstatus_to_exitcode(status)
             # ru_maxrss is in KiB and covers the descendants that were waited for.
             self.memory_mb = max(self.memory_mb, usage.ru_maxrss / 1024)
@@ -176,20 +211,43 @@ class Supervised:
 
     def sample_memory(self) -> float:
         """Resident memory of the whole tree now, in MiB; also remembers the peak."""
-        now = sum(_resident_mb(pid) for pid in (self.pid, *descendants(self.pid)))
+        now = sum(ptree.resident_mb(pid) for pid in (self.pid, *ptree.below(self.pid)))
         self.memory_mb = max(self.memory_mb, now)
         return now
 
+    def has_more_tasks_than(self, limit: int) -> bool:
+        """Whether the tree has more processes and threads; cheap, also while it forks without end."""
+        counted = self._bounds.tasks() if self._bounds else None
+        if counted is not None:
+            return counted > limit
+        everybody = ptree.tasks_of_machine()
+        if everybody is not None and everybody - self._tasks_before <= limit:
+            return False
+        return sum(seen.threads for seen in ptree.below(self.pid).values()) > limit
+
     def kill(self) -> None:
-        """End the process and its descendants; returns when they are gone."""
-        if not self.exited():
-            _kill((*descendants(self.pid), self.pid))
+        """End the process and its descendants, and all that were within its bounds; returns when they are gone."""
+        ended = self.exited()
+        if self._bounds:
+            self._bounds.kill()
+        if not ended:
+            with contextlib.suppress(ProcessLookupError):  # at one stroke, before the next fork
+                os.killpg(self.pid, signal.SIGKILL)
+            found = ptree.below(self.pid)
+            if this := ptree.look(self.pid):
+                found[self.pid] = this
+            ptree.kill(found)
             self.exited(KILL_PATIENCE)
+        if self._bounds:  # an older kernel cannot empty a group, but it knows who is in it
+            left = {pid: seen for pid in self._bounds.members() if (seen := ptree.look(pid))}
+            ptree.kill(left)
 
     def close(self) -> None:
         """Kill what lives and release the descriptor."""
         self.kill()
         os.close(self._pidfd)
+        if self._bounds:
+            self._bounds.close()
 
 
 def spawn_trusted(
@@ -229,13 +287,13 @@ def adopt_orphans(adopt: bool) -> None:
 def sweep(keep: set[int]) -> int:
     """Kill every descendant of this process that is not in `keep` (nor below it); returns how many.
 
-    Raises TimeoutError when some are still there after `KILL_PATIENCE`, stuck in the kernel.
+    Raises TimeoutError when some are still there after `SWEEP_PATIENCE`, stuck in the kernel.
     """
-    deadline, ended = time.monotonic() + KILL_PATIENCE, 0
-    while found := [pid for pid in descendants(os.getpid(), skip=keep) if pid not in keep]:
+    deadline, ended = time.monotonic() + SWEEP_PATIENCE, 0
+    while found := ptree.below(os.getpid(), skip=keep):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{len(found)} processes survive SIGKILL")
-        ended += _kill(found)
+        ended += ptree.kill(found)
         for pid in found:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
@@ -244,58 +302,4 @@ def sweep(keep: set[int]) -> int:
 
 def descendants(root: int, skip: set[int] | None = None) -> list[int]:
     """Process ids below `root`, without the trees of the pids in `skip`."""
-    children: dict[int, list[int]] = {}
-    for name in (entry.name for entry in os.scandir("/proc")):
-        if name.isdigit() and (parent := _parent(int(name))) is not None:
-            children.setdefault(parent, []).append(int(name))
-    found, front = [], [root]
-    while front:
-        for pid in children.get(front.pop(), ()):
-            if pid not in (skip or ()):
-                found.append(pid)
-                front.append(pid)
-    return found
-
-
-def _parent(pid: int) -> int | None:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:  # it ended while we looked
-        return None
-    return int(stat.rpartition(b")")[2].split()[1])
-
-
-def _resident_mb(pid: int) -> float:
-    """Private and shared-memory pages of one process, in MiB; files that it maps are not its own."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
-    except OSError:
-        return 0.0
-    kilobytes = re.findall(r"^(?:RssAnon|RssShmem):\s+(\d+)", status, re.M)
-    return sum(map(int, kilobytes)) / 1024
-
-
-def _kill(pids: Iterable[int]) -> int:
-    """SIGKILL through pidfds, which cannot hit a stranger that got the number; waits until they are gone."""
-    handles = []
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            handles.append(os.pidfd_open(pid))
-            signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
-    poll = select.poll()
-    for handle in handles:
-        poll.register(handle, select.POLLIN)
-    deadline, alive = time.monotonic() + KILL_PATIENCE, set(handles)
-    while alive and (left := deadline - time.monotonic()) > 0:
-        for handle, _ in poll.poll(1000 * left):
-            poll.unregister(handle)
-            alive.discard(handle)
-    for handle in handles:
-        os.close(handle)
-    return len(handles)
-
-
-def _before_exec() -> None:
-    """In the child: die with the parent, leave no core file."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return list(ptree.below(root, skip))

@@ -30,8 +30,10 @@ class Outcome(StrEnum):
 class Budget:
     """What a candidate may spend on training; frozen within a run.
 
-    `seconds` counts on the trusted clock, which starts at the 17th batch served or `setup_limit` seconds
-    after the first one. `tokens` is deterministic: the training loader ends after that many tokens.
+    `seconds` counts on the trusted clock, which starts with the first batch of data: the 17th, or any that is asked
+    for `setup_limit` seconds after the first. Batches before it are random tokens. A script with its own clock says
+    itself when its warm-up, its first eleven optimizer steps, is over. `tokens` is deterministic: the training
+    loader ends after that many tokens.
     """
 
     kind: Literal["seconds", "tokens"]
@@ -102,7 +104,7 @@ class ExperimentSpec:
     dataset: str  # folder made by `harness.dataset.prepare_dataset`
     budget: Budget
     device: str = "cpu"  # "cpu" or "cuda:N"
-    sandbox: str = "bubblewrap"  # a level of harness.sandbox: "bubblewrap" or "process"
+    sandbox: str = "bubblewrap"  # a level of harness.sandbox: "bubblewrap", "landlock" or "process"
     script: str = "train.py"  # base name under which the candidate sees itself
     limits: Limits = field(default_factory=Limits)
     eval_tokens: int = 0  # validation tokens to score; 0 = all that the data set holds
@@ -181,7 +183,7 @@ class Result:
     total_seconds: float = 0.0  # from the call to the end of everything: the sum of `timeline`
     timeline: dict[str, float] = field(default_factory=dict)  # seconds of each phase, in order
     row_wait_seconds: float = 0.0  # that the script waited for training rows, at most
-    train_tokens: int = 0
+    train_tokens: int = 0  # of data; a warm-up has none
     eval_tokens: int = 0
     epochs: int = 0
     tokens_per_second: float = 0.0  # trusted: train_tokens / train_seconds

@@ -20,9 +20,10 @@ from typing import Any
 
 from harness import live, wire
 from harness.audit import Findings
+from harness.bounds import TASK_LIMIT
+from harness.clock import WARMUP_BATCHES
 from harness.ending import Verdict
 from harness.launch import TRUSTED_LOG, Crew
-from harness.meter import WARMUP_BATCHES
 from harness.observed import Examined, Observed, Score, Spent
 from harness.process import BoundedLog
 from harness.spec import CurvePoint, ExperimentSpec, Outcome, Progress
@@ -137,6 +138,10 @@ class Trial:
             self._log.flush()
         if now - self._sampled >= MEMORY_EVERY:
             self._sampled = now
+            if self._crew.candidate.has_more_tasks_than(TASK_LIMIT):
+                reason = f"It started more than {TASK_LIMIT:,} processes and threads."
+                self._end(Verdict(Outcome.CRASH, reason))
+                return  # what follows looks at each of them
             used, limit = self._crew.candidate.sample_memory(), self._spec.limits.memory_mb
             if limit and used > limit:
                 reason = f"Out of memory: it used {used:,.0f} MB, and the limit is {limit:,} MB."

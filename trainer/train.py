@@ -452,9 +452,9 @@ def make_optimizers(model, dtype, compiled):
 
 
 def lr_multiplier(progress):
-    """Constant, then a straight line down to FINAL_LR. Warmup costs more than it gives."""
+    """0 before the clock, where rows are noise; then constant, then a straight line to FINAL_LR."""
     left = 1.0 if progress <= 1.0 - WARMDOWN else (1.0 - progress) / WARMDOWN
-    return FINAL_LR + (1.0 - FINAL_LR) * left
+    return (FINAL_LR + (1.0 - FINAL_LR) * left) if progress > 0.0 else 0.0
 
 
 def muon_momentum(progress):

@@ -67,6 +67,7 @@ def haystack(candidate: Candidate) -> str:
         candidate.outcome or "",
         "alive" if candidate.alive else "",
         "pinned" if candidate.pinned else "",
+        "voided" if candidate.voided else "",
         *candidate.changes,
     )
     return " ".join(words).lower()

@@ -99,6 +99,7 @@ def status(snapshot: Snapshot) -> str:
         ("Run", f"{one_line(run.name)}, {run.state}: {one_line(run.reason)}"),
         ("Engine", _engine(snapshot.engine, run.state)),
         ("Incumbent", _incumbent(snapshot)),
+        *(("Drift", one_line(part)) for part in [snapshot.drift] if part),
         ("Training", _training(snapshot.running)),
         ("Queue", _queue(snapshot.queue)),
         ("Population", f"{len(snapshot.population)} alive"),
@@ -132,6 +133,7 @@ def watch_key(snapshot: Snapshot) -> tuple[object, ...]:
         tuple(candidate.id for candidate in snapshot.population),
         snapshot.recent[-1].id if snapshot.recent else 0,
         snapshot.pending,
+        snapshot.drift,
     )
 
 
@@ -156,7 +158,14 @@ def _incumbent(snapshot: Snapshot) -> str:
     if best is None:
         return "none yet: the baseline is measured first"
     sigma = snapshot.run.sigma if snapshot.run else None
-    return f"{best.label} {score(best, sigma)}  {one_line(best.title, 60)}"
+    return f"{best.label} {score(best, sigma)}{_sealed(best)}  {one_line(best.title, 60)}"
+
+
+def _sealed(candidate: Candidate) -> str:
+    """`, +0.00400 on the sealed rows (gap +0.00010)`: what a promotion rested on."""
+    if candidate.sealed_gain is None or candidate.sealed_gap is None:
+        return ""
+    return f", {candidate.sealed_gain:+.5f} on the sealed rows (gap {candidate.sealed_gap:+.5f})"
 
 
 def _training(running: RunningView | None) -> str:
@@ -197,7 +206,8 @@ def _counts(snapshot: Snapshot) -> str:
         (
             _count(snapshot.candidates, "candidate"),
             _count(snapshot.experiments, "training"),
-            f"{snapshot.failures} failed",
+            f"{snapshot.failures} failed"
+            + (f" ({snapshot.voided} voided by the audit)" if snapshot.voided else ""),
             f"{snapshot.promotions} promoted",
             _count(snapshot.crossovers, "crossover"),
         )
@@ -289,6 +299,8 @@ def jsonable(value: object) -> object:
 
 def _verdict(candidate: Candidate) -> str:
     """The verdict in a word; a failure says which, an open case says where it stands."""
+    if candidate.verdict is Verdict.FAILED and candidate.voided:
+        return "voided"
     if candidate.verdict is Verdict.FAILED and candidate.outcome is not None:
         return str(candidate.outcome)
     if candidate.verdict is not None:

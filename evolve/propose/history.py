@@ -11,7 +11,8 @@ from evolve.propose.operators import Attempt, Brief
 from evolve.text import one_line
 
 SHOWN = 24  # attempts at most
-FAILURES = frozenset({"failed", "crash", "oom", "nan", "timeout", "invalid"})
+VOIDED = "voided"  # the status of an attempt whose score the blind audit took away
+FAILURES = frozenset({"failed", "crash", "oom", "nan", "timeout", "invalid", VOIDED})
 
 _WORDS = {
     "promoted": "better, became main",
@@ -73,7 +74,9 @@ def _row(attempt: Attempt) -> str:
     if attempt.changes:
         what += f" ({'; '.join(attempt.changes[:6])})"
     outcome = _WORDS.get(attempt.status, attempt.status)
-    if attempt.delta_bpb is not None:
+    if attempt.status == VOIDED:
+        outcome = f"voided by the blind audit: {attempt.note}"
+    elif attempt.delta_bpb is not None:
         outcome += ", confirmed" if attempt.confirmed else ", one training"
     cells = (
         f"#{attempt.id}",
@@ -81,7 +84,9 @@ def _row(attempt: Attempt) -> str:
         str(attempt.operator),
         one_line(attempt.category, 20),
         one_line(what, 200),
-        "" if attempt.delta_bpb is None else f"{attempt.delta_bpb:+.5f}",
-        one_line(outcome, 60),
+        ""
+        if attempt.delta_bpb is None or attempt.status == VOIDED
+        else f"{attempt.delta_bpb:+.5f}",
+        one_line(outcome, 60 if attempt.status != VOIDED else 240),
     )
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evolve.propose.history import FAILURES as FAILED
 from evolve.propose.operators import Attempt
 
 MEMORY = 24  # attempts after which a failure is forgotten: the code around it has changed by then
 FAILURES = 2  # after which a direction is left alone
-_FAILED = frozenset({"failed", "crash", "oom", "nan", "timeout", "invalid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,6 @@ def number(text: str) -> float | None:
 
 
 def _helped(attempt: Attempt, sigma: float) -> bool:
-    if attempt.status in _FAILED or attempt.delta_bpb is None:
+    if attempt.status in FAILED or attempt.delta_bpb is None:
         return False
     return attempt.status == "promoted" or attempt.delta_bpb < -0.5 * sigma

@@ -50,9 +50,10 @@ class Attempt:
     title: str
     category: str
     changes: tuple[str, ...]
-    status: str  # a Verdict's or an Outcome's word: "kept", "rejected", "oom", …
+    status: str  # a Verdict's or an Outcome's word: "kept", "rejected", "oom", …; "voided" by the blind audit
     delta_bpb: float | None = None  # against its first parent's mean; negative is better
     confirmed: bool = False
+    note: str = ""  # why the blind audit voided its score
 
 
 @dataclass(frozen=True, slots=True)

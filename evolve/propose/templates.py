@@ -29,7 +29,8 @@ asked for one child at a time, and your child is trained exactly as you write it
 - It ends with the summary that it prints now: a line `---`, then `val_bpb:` and the other lines, unchanged.
 - The order of the data and the seed belong to the harness.
 
-Cheating disqualifies a child: touching the clock, the data, the score, the validation data or the network.
+Any attempt at cheating is detected and disqualifies a child: a fake score, reading validation data, looking ahead, \
+stopping the clock, touching the harness or the network.
 
 # What makes a good child
 

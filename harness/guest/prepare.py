@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import prepare_wire as wire
-from prepare_seeds import Seeds  # type: ignore[import-not-found, unused-ignore]
+from prepare_seeds import Seeds
 from prepare_wire import Line
 
 if "AUTORESEARCH_METER" not in os.environ:
@@ -153,7 +153,8 @@ class Loader:
     """Training batches `(inputs, targets, epoch)`, int64 [B, T] on the experiment's device.
 
     `for x, y, epoch in loader:` ends when the budget is spent. Plain `next(loader)` is for scripts that keep
-    their own time by TIME_BUDGET: it goes on a little longer, as far as the overrun of the budget allows.
+    their own time by TIME_BUDGET: it goes on a little longer, as far as the overrun of the budget allows, and a
+    script whose clock is late even then gets its last batch again until it has finished its step.
 
     Under a budget of seconds, the batches before the clock starts are random tokens, good for compiling and for
     nothing else: 16 of them, or with plain `next(loader)` those of the first eleven optimizer steps, which the
@@ -174,6 +175,7 @@ class Loader:
         self._pinned: list[tuple[Any, Any]] = []  # CUDA: staging buffers and their last copies
         self.progress = 0.0  # share of the budget that is spent, 0…1
         self.warming = True  # the last batch was random tokens
+        self._last: tuple[Any, Any, int] | None = None  # what was served last
 
     def __iter__(self) -> Iterator[tuple[Any, Any, int]]:
         """Iterate until the budget is spent."""
@@ -183,21 +185,28 @@ class Loader:
     def __next__(self) -> tuple[Any, Any, int]:
         """The next batch. Raises StopIteration when the budget is spent."""
         said = self._own_clock
-        if said and not _REPLAY:
+        if said and self.warming and not _REPLAY:
             said |= {None: 0, True: _WARMING, False: _WARM}[_warm_up().lasts()]
         _meter.send(wire.NEXT, self._number, said)
         op, slot, epoch, fraction, data, _ = _meter.receive()
         if op == wire.END:
-            self.progress = 1.0
-            raise StopIteration(
-                "the training budget is spent: iterate with `for x, y, epoch in loader`, "
-                "or stop when loader.progress reaches 1"
-            )
+            return self._after_the_end()
         self.progress, self.warming = fraction / 1e9, data == 0
         if _REPLAY:
             _hurry().skip(TIME_BUDGET)
         rows = self._on_device(self._slots[slot])
-        return rows[:, :-1].contiguous(), rows[:, 1:].contiguous(), epoch
+        self._last = rows[:, :-1].contiguous(), rows[:, 1:].contiguous(), epoch
+        return self._last
+
+    def _after_the_end(self) -> tuple[Any, Any, int]:
+        """The last batch again where a script with its own clock has to finish a step; else StopIteration."""
+        self.progress = 1.0
+        if self._own_clock and self._last is not None and _last_steps().go_on():
+            return self._last
+        raise StopIteration(
+            "the training budget is spent: iterate with `for x, y, epoch in loader`, "
+            "or stop when loader.progress reaches 1"
+        )
 
     def _on_device(self, rows: Any) -> Any:
         """uint16 [B, T+1] in shared memory -> int64 on the device."""
@@ -220,17 +229,28 @@ class Loader:
 @functools.cache
 def _warm_up() -> Any:
     """The warm-up of a script that keeps its own time."""
-    from prepare_clock import WarmUp  # type: ignore[import-not-found, unused-ignore]
+    from prepare_clock import WarmUp
 
     return WarmUp()
 
 
 @functools.cache
 def _hurry() -> Any:
-    """The clocks of a script that keeps its own time, in a replay."""
-    from prepare_clock import Hurry  # type: ignore[import-not-found, unused-ignore]
+    """The clocks of a script that keeps its own time; from the first call on they can be put forward."""
+    from prepare_clock import Hurry
 
-    return Hurry()
+    hurry = Hurry()
+    if _REPLAY:
+        hurry.skip_each_step(TIME_BUDGET)
+    return hurry
+
+
+@functools.cache
+def _last_steps() -> Any:
+    """The end of a script that keeps its own time; it begins with the first call."""
+    from prepare_clock import LastSteps
+
+    return LastSteps(_warm_up(), _hurry(), TIME_BUDGET)
 
 
 def make_dataloader(
@@ -251,7 +271,7 @@ def make_dataloader(
     return Loader(B, T)
 
 
-def evaluate_bpb(model: Any, tokenizer: Tokenizer, batch_size: int) -> float:
+def evaluate_bpb(model: Any, tokenizer: Tokenizer, batch_size: int, **_: Any) -> float:
     """Hand the weights over, then have `model` scored: bits per byte on the validation rows.
 
     `model(x)` must return logits [B, MAX_SEQ_LEN, VOCAB_SIZE] for int64 x [B, MAX_SEQ_LEN]. The first call

@@ -1,22 +1,24 @@
-"""For scripts that keep their own time, as the ancestor does: how long they warm up, and a hurry in a replay.
+"""For scripts that keep their own time, as the ancestor does: how long they warm up, and how they come to an end.
 
-The ancestor leaves its first eleven optimizer steps out of its time. What is said here of a script's warm-up is a
-wish; the trusted side decides, and gives nothing of worth before the clock starts. Only a replay, in which nothing
-is trained, may ever touch the script's clocks.
+The ancestor leaves its first eleven optimizer steps out of its time, and each moment between two steps. What is
+said here of a warm-up is a wish; the trusted side decides, and gives nothing of worth before its clock starts. The
+script's clocks must never be touched while its budget lasts: only after it, and in a replay, which has none.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from time import monotonic  # which nobody puts forward
 from typing import Any
 
-from prepare_seeds import swap_in_script  # type: ignore[import-not-found, unused-ignore]
+from prepare_seeds import swap_in_script
 
 WARMUP_STEPS = (
     10  # optimizer steps behind a script when it asks for the first batch that its clock counts
 )
 CLOCKS = ("time", "perf_counter", "monotonic")
+LAST_STEPS = 2.0  # seconds for them after the end; the weights must come soon afterwards
 
 
 class WarmUp:
@@ -35,12 +37,17 @@ class WarmUp:
     def _count(self, optimizer: Any, arguments: Any, named: Any) -> None:
         self._steps[id(optimizer)] = self._steps.get(id(optimizer), 0) + 1
 
+    @property
+    def steps(self) -> int:
+        """Steps of the foremost optimizer."""
+        return max(self._steps.values(), default=0)
+
     def lasts(self) -> bool | None:
         """Whether the batch that is asked for now is one of the warm-up; None without an optimizer.
 
         To be called once a batch.
         """
-        taken = max(self._steps.values(), default=0)
+        taken = self.steps
         if taken != self._taken:
             self._taken, self._usual, self._asked = taken, self._asked, 0
         self._asked += 1
@@ -74,3 +81,34 @@ class Hurry:
     def skip(self, seconds: float) -> None:
         """Put the clocks forward."""
         self._ahead += round(seconds * 1e9)
+
+    def skip_each_step(self, seconds: float) -> None:
+        """Put them forward with every optimizer step as well: some scripts time those alone."""
+        from torch.optim import optimizer
+
+        optimizer.register_optimizer_step_post_hook(lambda *_: self.skip(seconds))
+
+
+class LastSteps:
+    """The end of a script with its own clock, when ours has run out before that one: it may finish its step.
+
+    Its clock leaves moments out that count. It is put forward, a little for the step that is under way and all the
+    way for one more, so the script ends by itself; what decides is when its weights come.
+    """
+
+    def __init__(self, warm_up: WarmUp, hurry: Hurry, budget: float) -> None:
+        """To be made when the budget of `budget` seconds is found spent."""
+        self._warm_up, self._hurry = warm_up, hurry
+        self._leaps = [budget, budget / 20]
+        self._steps, self._until = -1, monotonic() + LAST_STEPS
+
+    def go_on(self) -> bool:
+        """Whether the script may have its last batch once more."""
+        if monotonic() > self._until:
+            return False
+        if self._warm_up.steps != self._steps:
+            if not self._leaps:
+                return False
+            self._steps = self._warm_up.steps
+            self._hurry.skip(self._leaps.pop())
+        return True

@@ -14,7 +14,8 @@ from evolve.client import Client
 from evolve.engine import Engine
 from evolve.model import Command, CommandState
 from evolve.workspace import create
-from harness.spec import ExperimentSpec, Outcome, Result
+from harness.spec import ExperimentSpec, Result
+from tests.evolve.workbench import scored
 
 TRAINING = 0.05  # seconds
 
@@ -29,7 +30,7 @@ class ShortSlot:
         self.seeds.setdefault(spec.source, []).append(spec.seed)
         await asyncio.sleep(TRAINING)
         score = 2.0 + 0.002 * (spec.seed % 3) - 0.2 * ("BETTER_5" in spec.source)
-        return Result(Outcome.OK, "Slept.", val_bpb=score, seed=spec.seed)
+        return scored(spec, score)
 
     async def adopt(self, directory: Path) -> Result | None:
         return None

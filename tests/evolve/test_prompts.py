@@ -8,6 +8,7 @@ import pytest
 
 from evolve.model import Operator, UsageError
 from evolve.propose.history import SHOWN, history_for, table
+from evolve.propose.lessons import learn
 from evolve.propose.operators import Attempt, Brief, ParentView
 from evolve.propose.prompts import (
     Prompt,
@@ -82,7 +83,8 @@ def test_the_rules_name_budget_contract_directions_and_what_disqualifies() -> No
         "loader.progress",
         "evaluate_bpb(model, tokenizer, batch_size)",
         "`val_bpb:`",
-        "Cheating disqualifies a child: touching the clock, the data, the score, the validation data or the network.",
+        "Any attempt at cheating is detected and disqualifies a child: a fake score, reading validation data, looking "
+        "ahead, stopping the clock",
         "<<<<<<< SEARCH",
         "Prefer simple ideas.",
     ):
@@ -267,6 +269,23 @@ def test_failures_and_rejections_are_in_the_table_in_words() -> None:
     assert "better, became main, confirmed" in rows
     assert all(line.count("|") == 8 for line in rows.splitlines() if line.startswith("|"))
     assert "\x1b" not in rows
+
+
+def test_a_voided_score_is_a_failure_with_its_reason_and_never_a_figure() -> None:
+    cheat = attempt(
+        4, status="voided", delta_bpb=-0.9, note="its predictions look ahead | at\nlater tokens"
+    )
+    row = table((cheat,), 0.0004).splitlines()[-1]
+    assert row.endswith(
+        "|  | voided by the blind audit: its predictions look ahead / at later tokens |"
+    )
+    assert "0.9" not in row
+    crowd = tuple(attempt(n) for n in range(10, 60))
+    assert 4 in {a.id for a in history_for(brief(history=(cheat, *crowd)))}
+    # A change that only a faked score vouches for has helped nobody.
+    lie = replace(cheat, changes=("MATRIX_LR: 0.04 -> 0.05",))
+    assert learn((lie,), 0.01).helped("MATRIX_LR") is None
+    assert learn((lie,), 0.01).failures("MATRIX_LR") == 1
 
 
 def test_an_empty_history_says_so() -> None:

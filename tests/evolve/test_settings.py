@@ -38,6 +38,8 @@ def test_without_any_file_the_defaults_of_the_machine_count(tmp_path: Path) -> N
     cpu = config.load(tmp_path, gpu=False, overrides={})
     assert (cpu.profile, cpu.budget.kind, cpu.budget.tokens) == ("cpu", "tokens", 200_000)
     assert (cpu.population.size, cpu.stop.candidates, cpu.device.device) == (6, 12, "cpu")
+    assert (gpu.scoring.audit_probes, gpu.scoring.champion_probes) == (2048, 8192)
+    assert (cpu.scoring.audit_probes, cpu.scoring.champion_probes) == (256, 1024)
 
 
 def test_a_later_layer_wins(tmp_path: Path) -> None:
@@ -210,6 +212,7 @@ def test_a_live_key_takes_a_toml_value_or_a_bare_string(key: str, text: str, val
         ("budget.seconds", "60", "would make scores incomparable.*--name NAME"),
         ("data.vocabulary", "500", "would make scores incomparable"),
         ("profile", "cpu", "would make scores incomparable"),
+        ("scoring.audit_probes", "0", "would make scores incomparable"),
         ("workspace.branch", "x", "is read when an engine starts"),
         ("population.sizes", "3", "did you mean population.size"),
         ("population", "3", "there is no setting population"),

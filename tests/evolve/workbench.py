@@ -1,4 +1,4 @@
-"""A journal with a run in it, filled through the journal's own methods; for tests."""
+"""A journal with a run in it, filled through the journal's own methods, and the answers of an honest harness."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from evolve.journal import Journal, state_folder
 from evolve.model import CandidateState, Operator, Purpose, Verdict
 from evolve.propose.operators import Proposal
-from harness.spec import CurvePoint, Outcome, Result
+from harness.spec import AuditReport, CurvePoint, ExperimentSpec, Outcome, Result
 
 SETTINGS: dict[str, Any] = {
     "profile": "cpu",
@@ -64,6 +64,33 @@ def result(score: float | None, **given: Any) -> Result:
     if score is None:
         ended = {"outcome": Outcome.CRASH, "reason": "ValueError: no"}
     return Result(**(ended | {"val_bpb": score, "total_seconds": 12.0} | given))
+
+
+def report(passed: bool = True, claimed: float = 1.0, **given: Any) -> AuditReport:
+    plain: dict[str, Any] = {"probes": 64, "reason": "At 64 places the loss stayed the same."}
+    if not passed:
+        plain["reason"] = "its predictions look ahead, at tokens that come later in the row"
+    return AuditReport(passed=passed, claimed_bpb=claimed, **(plain | given))
+
+
+def scored(spec: ExperimentSpec, bpb: float, **given: Any) -> Result:
+    """What the harness answers to an honest script of this score: audited and sealed where it was asked."""
+    audited = report(claimed=bpb) if spec.audit.probes_for(bpb) else None
+    plain: dict[str, Any] = {
+        "val_bpb": bpb,
+        "sealed_bpb": bpb + 0.01 if spec.sealed else None,
+        "audit": audited,
+        "seed": spec.seed,
+        "sandbox": spec.sandbox,
+    }
+    return Result(Outcome.OK, "It ended by itself.", **(plain | given))
+
+
+def faked(spec: ExperimentSpec, bpb: float) -> Result:
+    """What the harness answers when the audit finds out about a script that looks ahead."""
+    found = report(passed=False, claimed=bpb)
+    words = f"The blind audit voids its score of {bpb:.6f}: {found.reason}."
+    return Result(Outcome.INVALID, words, audit=found, seed=spec.seed, sandbox=spec.sandbox)
 
 
 def train(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import synthetic
 from harness import experiment
-from harness.spec import Budget, ExperimentSpec, Limits, Progress, Result
+from harness.spec import AuditPlan, Budget, ExperimentSpec, Limits, Progress, Result
 
-VOCABULARY, LENGTH, TRAIN_ROWS, VAL_ROWS = 64, 16, 2000, 50
+VOCABULARY, LENGTH, TRAIN_ROWS, VAL_ROWS, SEALED_ROWS = 64, 16, 2000, 50, 25
 BOS = 63
 
 
@@ -32,36 +31,12 @@ def make_rows(count: int, seed: int) -> np.ndarray:
 
 def write_dataset(folder: Path) -> Path:
     """The layout that `harness.dataset` makes, without its work: T = 16, V = 64 with one special token."""
-    from tokenizers import Tokenizer, models
-
-    folder.mkdir(parents=True)
-    make_rows(TRAIN_ROWS, 1).tofile(folder / "train.bin")
-    make_rows(VAL_ROWS, 2).tofile(folder / "val.bin")
-    names = [chr(ord("0") + token) for token in range(VOCABULARY - 1)] + ["<|bos|>"]
-    vocabulary = {name: token for token, name in enumerate(names)}
-    Tokenizer(models.WordLevel(vocabulary, unk_token="0")).save(str(folder / "tokenizer.json"))
-    table = 1 + np.arange(VOCABULARY, dtype=np.int32) % 5
-    table[BOS] = 0
-    for kind in ("raw", "upstream"):
-        np.save(folder / f"token_bytes_{kind}.npy", table)
-    files = {
-        path.name: {
-            "bytes": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
-        for path in folder.iterdir()
+    rows = {
+        "train": make_rows(TRAIN_ROWS, 1),
+        "val": make_rows(VAL_ROWS, 2),
+        "sealed": make_rows(SEALED_ROWS, 3),
     }
-    manifest = {
-        "source": "test",
-        "vocabulary": VOCABULARY,
-        "sequence_length": LENGTH,
-        "train_rows": TRAIN_ROWS,
-        "val_rows": VAL_ROWS,
-        "bos_id": BOS,
-        "files": files,
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
+    return synthetic.write_dataset(folder, rows, vocabulary=VOCABULARY, bos=BOS)
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +54,7 @@ def tiny_spec(tiny_dataset: Path) -> ExperimentSpec:
         budget=Budget("tokens", 20_000),
         sandbox="process",
         limits=Limits(wall_seconds=60, threads=1),
+        audit=AuditPlan(probes=0),  # tests of the audit ask for one
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -14,10 +15,10 @@ import pytest
 from harness import building, encoders
 from harness.building import fill
 from harness.corpus import Corpus, open_source
-from harness.packing import pack
+from harness.packing import Packed, pack
 from harness.tokenizer import bos_id, load_bpe, train_bpe
 
-T, VOCABULARY, EVAL_TOKENS = 64, 380, 64 * 30
+T, VOCABULARY, EVAL_TOKENS, SEALED_TOKENS = 64, 370, 64 * 30, 64 * 12
 WORDS = [
     "row",
     "rows",
@@ -50,14 +51,19 @@ def documents(count: int) -> list[str]:
 
 
 @pytest.fixture(params=["shards that are cropped", "a file that is split"])
-def corpus(request: pytest.FixtureRequest, tmp_path: Path) -> Corpus:
+def corpus(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Corpus:
+    """One whose validation text is enough: more documents than packing looks at before it chooses."""
+    monkeypatch.setattr("harness.corpus.VALIDATION_SHARE", 0.6)
+    monkeypatch.setattr("harness.corpus.VALIDATION_SHARE_MAX", 0.6)
     texts, source = documents(2500), tmp_path / "text"
     if request.param.startswith("shards"):
         source.mkdir()
         for name, part in (
             ("00000", texts[:1200]),
             ("00001", texts[1200:]),
-            ("06542", texts[:300]),
+            ("06542", texts[:1300]),
         ):
             pq.write_table(pa.table({"text": part}), source / f"shard_{name}.parquet")
     else:
@@ -69,7 +75,7 @@ def corpus(request: pytest.FixtureRequest, tmp_path: Path) -> Corpus:
 
 
 def built_plainly(corpus: Corpus, folder: Path) -> None:
-    """The same three files with nothing but a loop over the library."""
+    """The same files with nothing but a loop over the library."""
     limit = 1_000_000
     stride = max(1, corpus.approximate_bytes // limit)
     tokenizer_json = train_bpe(islice(corpus.train_documents(), 0, None, stride), VOCABULARY)
@@ -80,12 +86,15 @@ def built_plainly(corpus: Corpus, folder: Path) -> None:
         (encoding,) = bpe.encode_batch_fast([text], add_special_tokens=False)
         return np.array([bos_id(bpe), *encoding.ids], dtype=np.uint16)
 
-    for name, texts, most in (
-        ("val.bin", corpus.val_documents(), EVAL_TOKENS // T),
-        ("train.bin", corpus.train_documents(), None),
-    ):
+    def rows(texts: Iterator[str], name: str, most: int | None) -> Packed:
         long = corpus.long_documents
-        pack(map(ids, texts), T, folder / name, long_documents=long, max_rows=most)
+        return pack(map(ids, texts), T, folder / name, long_documents=long, max_rows=most)
+
+    val = rows(corpus.val_documents(), "val.bin", EVAL_TOKENS // T)
+    behind = islice(corpus.val_documents(), val.documents, None)
+    sealed = rows(behind, "sealed.bin", SEALED_TOKENS // T)
+    assert sealed.rows == SEALED_TOKENS // T
+    rows(corpus.train_documents(), "train.bin", None)
 
 
 @pytest.mark.parametrize("processes", [0, 2])
@@ -105,6 +114,7 @@ def test_the_files_are_those_of_the_plain_way(
         sequence_length=T,
         vocabulary=VOCABULARY,
         eval_tokens=EVAL_TOKENS,
+        sealed_tokens=SEALED_TOKENS,
         tokenizer_mb=1,
         progress=lambda *_: None,
     )

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.corpus import PRIVATE_PACKAGES
 from harness.dataset import DataConfig, Dataset, load_dataset, prepare_dataset
-from harness.encoding import encode
 from harness.spec import HarnessError
 from harness.tokenizer import load_bpe
 
@@ -64,9 +64,10 @@ def test_rows_begin_with_bos_and_have_the_shape_of_the_manifest(config: DataConf
     data = prepare(config)
     assert data.train().shape == (data.train_rows, T + 1)
     assert data.val().shape == (data.val_rows, T + 1) == (40, T + 1)
+    assert data.sealed().shape == (data.sealed_rows, T + 1) == (20, T + 1)  # half as many
     assert data.train().dtype == np.uint16
     assert data.train_tokens == data.train_rows * T > 20_000
-    for rows in (data.train(), data.val()):
+    for rows in (data.train(), data.val(), data.sealed()):
         assert (rows[:, 0] == data.bos_id).all()
         assert rows.max() < data.vocabulary == 400
     assert (data.source, data.sequence_length) == ("stories.jsonl", T)
@@ -81,6 +82,7 @@ def test_the_manifest_holds_the_hash_of_every_file(config: DataConfig) -> None:
         name: hashlib.sha256(content).hexdigest() for name, content in files.items()
     }
     assert sorted(files) == [
+        "sealed.bin",
         "token_bytes_raw.npy",
         "token_bytes_upstream.npy",
         "tokenizer.json",
@@ -90,7 +92,7 @@ def test_the_manifest_holds_the_hash_of_every_file(config: DataConfig) -> None:
 
 
 def test_rows_hold_the_text_of_whole_documents(config: DataConfig) -> None:
-    data = prepare(replace(config, sequence_length=4096, eval_tokens=1))
+    data = prepare(replace(config, sequence_length=1024, eval_tokens=1))
     bpe = load_bpe((data.path / "tokenizer.json").read_text())
     table = np.load(data.path / "token_bytes_raw.npy")
     for row in data.train():
@@ -103,18 +105,69 @@ def test_rows_hold_the_text_of_whole_documents(config: DataConfig) -> None:
             assert int(table[ids].sum()) == len(story.encode())
 
 
-def test_training_and_validation_share_no_document(config: DataConfig) -> None:
-    data = prepare(replace(config, sequence_length=600))
+def stories_of(data: Dataset, rows: np.ndarray) -> set[int]:
+    """The numbers of the stories that these rows tell, as far as their beginnings are in there."""
     bpe = load_bpe((data.path / "tokenizer.json").read_text())
-    beginnings = {
-        tuple(ids[:40]): story for story, ids in zip(STORIES, encode(bpe, STORIES), strict=True)
-    }
-    seen = []
-    for rows in (data.train(), data.val()):
-        parts = [part for row in rows for part in np.split(row, np.flatnonzero(row == data.bos_id))]
-        seen.append({beginnings[tuple(part[:40])] for part in parts if len(part) >= 40})
-    assert all(seen)
-    assert not seen[0] & seen[1]
+    parts = (bpe.decode(ids.tolist()) for row in rows for ids in np.split(row, starts(data, row)))
+    return {int(part[6 : part.index(".")]) for part in parts if part.startswith("Story ")}
+
+
+def starts(data: Dataset, row: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(row == data.bos_id) + 1
+
+
+def write_shards(folder: Path, train: range, val: range) -> Path:
+    """A folder in the ancestor's format, with these stories."""
+    folder.mkdir()
+    for name, numbers in (("shard_00000", train), ("shard_06542", val)):
+        texts = [
+            f"Story {number}. "
+            + f"In a wood lived {number * number} owls — 🦉. " * (number % 12 + 1)
+            for number in numbers
+        ]
+        pq.write_table(pa.table({"text": texts}), folder / f"{name}.parquet")
+    return folder
+
+
+def test_training_validation_and_the_sealed_rows_share_no_document(config: DataConfig) -> None:
+    data = prepare(replace(config, sequence_length=600))
+    train, val, sealed = (stories_of(data, r) for r in (data.train(), data.val(), data.sealed()))
+    assert len(train) > 500
+    assert val
+    assert sealed
+    assert not train & val
+    assert not train & sealed
+    assert not val & sealed
+
+
+def test_sealed_rows_begin_behind_all_that_validation_looked_at_and_change_nothing_else(
+    tmp_path: Path, config: DataConfig
+) -> None:
+    shards = str(write_shards(tmp_path / "shards", range(5000, 7000), range(1500)))
+    few = prepare(replace(config, source=shards, vocabulary=350, sealed_tokens=T))
+    many = prepare(replace(config, source=shards, vocabulary=350))
+    assert (few.sealed_rows, many.sealed_rows) == (1, 20)
+    before, after = contents(few.path), contents(many.path)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"sealed.bin", "manifest.json"}
+    assert max(stories_of(many, many.val())) < 1100
+    assert min(stories_of(many, many.sealed())) >= 1000  # behind the documents to choose from
+
+
+def test_where_text_is_short_a_third_of_it_is_sealed(tmp_path: Path, config: DataConfig) -> None:
+    shards = str(write_shards(tmp_path / "shards", range(5000, 7000), range(60)))
+    data = prepare(replace(config, source=shards, vocabulary=350, eval_tokens=10**6))
+    assert data.val_rows + data.sealed_rows > 20
+    assert 0.25 < data.sealed_rows / (data.val_rows + data.sealed_rows) < 0.4
+    assert not stories_of(data, data.val()) & stories_of(data, data.sealed())
+
+
+def test_text_for_one_slice_only_says_what_to_do(tmp_path: Path, config: DataConfig) -> None:
+    shards = str(write_shards(tmp_path / "shards", range(5000, 7000), range(39, 40)))
+    with pytest.raises(
+        HarnessError, match=r"gives 0 sealed validation rows of 32 tokens.*add text or lower"
+    ):
+        prepare(replace(config, source=shards, vocabulary=350))
 
 
 # ---- the key ---------------------------------------------------------------------------------------------
@@ -163,7 +216,13 @@ def test_finding_it_loads_no_heavy_library(config: DataConfig) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"sequence_length": 48}, {"vocabulary": 390}, {"eval_tokens": 50 * T}, {"tokenizer_mb": 1}],
+    [
+        {"sequence_length": 48},
+        {"vocabulary": 390},
+        {"eval_tokens": 50 * T},
+        {"sealed_tokens": 30 * T},
+        {"tokenizer_mb": 1},
+    ],
 )
 def test_everything_that_shapes_it_is_in_the_key(
     config: DataConfig, change: dict[str, int]
@@ -192,7 +251,9 @@ def test_no_data_set_says_how_to_make_one(tmp_path: Path) -> None:
         load_dataset(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("name", ["train.bin", "val.bin", "tokenizer.json", "token_bytes_raw.npy"])
+@pytest.mark.parametrize(
+    "name", ["train.bin", "val.bin", "sealed.bin", "tokenizer.json", "token_bytes_raw.npy"]
+)
 def test_a_missing_or_short_file_is_named_and_mended_by_preparing_again(
     config: DataConfig, name: str
 ) -> None:
@@ -213,6 +274,30 @@ def test_a_changed_byte_table_is_noticed(config: DataConfig) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
     with pytest.raises(HarnessError, match=r"token_bytes_raw\.npy has been changed"):
         load_dataset(file.parent)
+
+
+@pytest.mark.parametrize("key", ["train_rows", "val_rows", "sealed_rows"])
+def test_rows_that_a_file_does_not_hold_are_noticed(config: DataConfig, key: str) -> None:
+    data = prepare(config)
+    more = {**data.manifest, key: data.manifest[key] + 1}
+    (data.path / "manifest.json").write_text(json.dumps(more))
+    with pytest.raises(HarnessError, match=rf"{key[:-5]}\.bin has .* rows, which manifest\.json"):
+        load_dataset(data.path)
+    assert prepare(config) == data
+
+
+def test_a_folder_of_an_earlier_version_is_opened_and_has_nothing_sealed(
+    config: DataConfig,
+) -> None:
+    data = prepare(config)
+    (data.path / "sealed.bin").unlink()
+    older = {key: value for key, value in data.manifest.items() if key != "sealed_rows"}
+    del older["files"]["sealed.bin"]
+    (data.path / "manifest.json").write_text(json.dumps(older))
+    opened = load_dataset(data.path)
+    assert (opened.val_rows, opened.sealed_rows) == (40, 0)
+    with pytest.raises(HarnessError, match=r"has no sealed rows.*autoresearch prepare"):
+        opened.sealed()
 
 
 @pytest.mark.parametrize("manifest", ["", "{", "[]", "{}", '{"files": {"train.bin": 7}}'])
@@ -368,5 +453,6 @@ def test_this_python_gives_a_data_set_without_network() -> None:
         DataConfig("local", sequence_length=256, vocabulary=1024, eval_tokens=8192, local_mb=1)
     )
     assert data.source == "local"
-    assert data.val_rows == 32
+    assert (data.val_rows, data.sealed_rows) == (32, 16)
+    assert data.manifest["private"] == list(PRIVATE_PACKAGES)
     assert data.train_tokens > 250_000

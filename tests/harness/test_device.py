@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,6 +55,35 @@ def test_without_the_python_binding_nvidia_smi_is_asked(tmp_path: Path) -> None:
     assert detected(CUDA_VISIBLE_DEVICES="GPU-aa") == "[(0, 'NVIDIA H100', 81559)]"
     assert detected(CUDA_VISIBLE_DEVICES="") == "[]"
     assert detected(CUDA_VISIBLE_DEVICES="0,7") == "[(0, 'NVIDIA H100', 81559)]"
+
+
+def test_without_the_python_binding_a_gpu_in_use_is_seen_too(tmp_path: Path) -> None:
+    (tmp_path / "pynvml.py").write_text("raise ImportError('not installed')")
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in\n'
+        "*--query-compute-apps=pid,process_name*--id=1*)\n"
+        "  echo '4711, /opt/my tools/python3'; echo '4712, odd, name';;\n"
+        "*--query-compute-apps*--id=7*) echo 'No devices were found'; exit 6;;\n"
+        "esac\n"
+    )
+    tool.chmod(0o755)
+    code = "from harness.device import busy, node; print([busy(n) for n in (0, 1, 7)], node(0))"
+
+    def answer(path: Path) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONPATH": str(tmp_path), "PATH": f"{path}:{os.defpath}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+
+    assert answer(tmp_path) == "[[], ['python3 (pid 4711)', 'name (pid 4712)'], []] None"
+    tool.unlink()
+    if shutil.which("nvidia-smi", path=os.defpath) is None:
+        assert answer(tmp_path) == "[[], [], []] None"
 
 
 def test_cuda_n_is_the_nth_gpu_that_is_visible() -> None:

@@ -82,7 +82,7 @@ def trained_here(dataset: Path, tokens: int) -> float:
     names: dict[str, type[torch.nn.Module]] = {}
     exec(MODEL, names)
     torch.set_num_threads(1)
-    torch.manual_seed(3)
+    torch.manual_seed(1)  # the experiment's seed, whatever number the script names
     model = names["Model"](64)
     optimizer = torch.optim.AdamW(model.parameters(), 0.02)
     train = np.fromfile(dataset / "train.bin", np.uint16).reshape(-1, 17).astype(np.int64)
@@ -358,7 +358,7 @@ def test_the_caches_of_a_cell_are_not_the_callers(run: Run) -> None:
     ("changes", "words"),
     [
         ({"script": "../train.py"}, "no file name"),
-        ({"sandbox": "docker"}, "bubblewrap, process"),
+        ({"sandbox": "docker"}, "bubblewrap, landlock, process"),
         ({"device": "tpu"}, "cpu or cuda:N"),
         ({"budget": Budget("tokens", 0)}, "trains nothing"),
     ],

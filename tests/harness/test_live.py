@@ -64,6 +64,16 @@ def test_the_last_summary_block_counts_with_whatever_keys() -> None:
     assert live.summary_number(summary, "peak_vram_mb") == 45060.2
 
 
+def test_lines_of_a_fork_inside_the_block_are_passed_over() -> None:
+    block = "---\nval_bpb:          0.99\nattention backend: sdpa\n  note\ndepth: 8\n\nbye: now\n"
+    assert live.parse_summary(block) == {"val_bpb": "0.99", "depth": "8"}
+
+
+def test_a_fail_on_the_overwritten_line_leaves_the_step_readable() -> None:
+    failed = live.parse_steps("\r" + ANCESTOR.replace("5.123456", "nan") + "FAIL\n")
+    assert [(step.step, math.isnan(step.loss or 0)) for step in failed] == [(42, True)]
+
+
 def test_no_summary_is_an_empty_one() -> None:
     assert live.parse_summary("val_bpb: 1.0") == {}
     assert live.summary_number({}, "depth") is None

@@ -127,6 +127,20 @@ def test_status_says_the_essentials() -> None:
     assert said["Sandbox"] == "bubblewrap"
 
 
+def test_status_tells_of_voided_scores_of_drift_and_of_the_sealed_rows() -> None:
+    sealed = replace(WINNER, sealed_gain=0.004, sealed_gap=0.0001)
+    drift = "The baseline now trains 4.1 % fewer tokens a second\x1b[2J than at the start."
+    said = rows(plain.status(snapshot(incumbent=sealed, failures=3, voided=2, drift=drift)))
+    assert "3 failed (2 voided by the audit)" in said["So far"]
+    assert said["Drift"].startswith("The baseline now trains 4.1 % fewer")
+    assert "\x1b" not in said["Drift"]
+    assert ", +0.00400 on the sealed rows (gap +0.00010)  wider MLP" in said["Incumbent"]
+    calm = rows(plain.status(snapshot()))
+    assert "Drift" not in calm
+    assert "sealed" not in calm["Incumbent"]
+    assert plain.watch_key(snapshot()) != plain.watch_key(snapshot(drift=drift))
+
+
 def test_the_error_of_a_mean_shrinks_with_its_trainings() -> None:
     assert plain.score(BASELINE, 0.003) == "1.20200 ± 0.00173 (3 trainings)"
     assert plain.score(replace(BASELINE, scores=(1.2,)), 0.003) == "1.20000 ± 0.00300 (1 training)"

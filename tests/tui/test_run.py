@@ -235,6 +235,12 @@ for inputs, targets, epoch in make_dataloader(tokenizer, 4, MAX_SEQ_LEN, "train"
     pass
 print(f"val_bpb: {evaluate_bpb(model, tokenizer, 4):.6f}")
 """
+PEEKS = """
+class Peeks(torch.nn.Sequential):
+    def forward(self, x):
+        following = torch.nn.functional.one_hot(x.roll(-1, 1), tokenizer.get_vocab_size())
+        return super().forward(x) + 20.0 * following
+"""
 TOML = """[budget]
 tokens = 2048
 [data]
@@ -253,9 +259,25 @@ def test_one_training_is_scored_and_leaves_a_log(folder: Path) -> None:
     assert trained.returncode == 0, trained.stdout + trained.stderr
     said = dict(row.split(":", 1) for row in trained.stdout.splitlines()[1:])
     assert 5 < float(said["val_bpb"]) < 12  # an untrained model: about log2(300) bits a token
-    assert said["sandbox"].strip() in {"bubblewrap", "process"}
+    assert said["sandbox"].strip() in {"bubblewrap", "landlock", "process"}
+    assert said["audit"].strip().startswith("passed")
+    assert "256 places" in said["audit_figures"]
     assert "val_bpb:" in Path(said["log"].strip()).read_text()
     assert autoresearch(folder, "status").returncode == 3  # no run has begun
+
+
+def test_a_score_that_looks_ahead_is_void(folder: Path) -> None:
+    (folder / "autoresearch.toml").write_text(TOML)
+    peeks = TINY.replace("model = torch.nn.Sequential(", "model = Peeks(").replace(
+        "tokenizer = Tok", PEEKS + "\n\ntokenizer = Tok"
+    )
+    (folder / "mine.py").write_text(peeks)
+    trained = autoresearch(folder, "train", str(folder / "mine.py"), "--audit", "100", values=())
+    assert trained.returncode == 1, trained.stdout + trained.stderr
+    said = dict(row.split(":", 1) for row in trained.stdout.splitlines()[1:])
+    assert said["audit"].strip().startswith("VOID")
+    assert "100 places" in said["audit_figures"]
+    assert "val_bpb" not in said
 
 
 def test_a_training_without_a_score_says_why(folder: Path) -> None:

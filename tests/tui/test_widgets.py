@@ -6,7 +6,7 @@ import pytest
 
 from evolve.model import Outcome, Verdict
 from evolve.view import EngineView
-from harness.spec import Progress
+from harness.spec import AuditReport, Progress
 from tests.tui.recording import candidate, curve, event, experiment, running, snapshot
 from tui.keys import LIVE, POPULATION
 from tui.state import Asked, Details, ViewState, with_asked
@@ -233,6 +233,29 @@ def test_what_is_pending_is_always_in_sight():
     assert "pending: population 13" in text_of(notice_line(asked, 80, 1))
 
 
+def test_drift_is_in_sight_until_it_is_over():
+    drifting = ViewState(snapshot=snapshot(drift="The baseline now trains 4.1 % fewer tokens"))
+    assert "DRIFT" in text_of(status_line(drifting, 80, 1))
+    assert "4.1 % fewer tokens" in text_of(notice_line(drifting, 80, 1))
+    assert "DRIFT" not in text_of(status_line(STATE, 80, 1))
+
+
+def test_a_weak_sandbox_is_painted_as_a_warning():
+    for level, ink in (("process", Ink.WARN), ("landlock", Ink.DIM), ("bubblewrap", Ink.DIM)):
+        (line,) = facts_line(ViewState(snapshot=snapshot(sandbox=level)), 120, 1)
+        assert (level, ink) in line
+
+
+def test_a_voided_score_is_named_and_never_shown():
+    void = candidate(9, scores=(), verdict=Verdict.FAILED, outcome=Outcome.INVALID, alive=False,
+                     voided="its predictions look ahead", verdict_reason="voids its score")  # fmt: skip
+    row = candidate_row(STATE, void, 140)
+    assert ("voided    ", Ink.BAD) in row
+    assert "1 voided" in text_of(status_line(ViewState(snapshot=snapshot(voided=1)), 160, 1))
+    told = event_row(STATE, event(3, kind="audit"), 80)
+    assert told[1][1] is Ink.BAD
+
+
 def test_a_rehearsal_is_named_first():
     rehearsal = ViewState(snapshot=snapshot(rehearsal=True))
     assert text_of(facts_line(rehearsal, 80, 1)).startswith(" REHEARSAL, not a result")
@@ -296,6 +319,24 @@ def test_details_hold_everything_about_a_candidate():
     ):
         assert word in page
     assert "\x1b" not in page
+
+
+def test_details_tell_of_audits_and_of_the_sealed_rows():
+    promoted = candidate(12, sealed_gain=0.004, sealed_gap=0.0001)
+    passed = AuditReport(True, "the loss stayed the same", 2.07, 64)
+    runs = (
+        experiment(1, 12, audit=passed),
+        experiment(2, 12, discounted="The machine was slow."),
+        experiment(
+            3, 12, audit=replace(passed, passed=False), outcome=Outcome.INVALID, val_bpb=None
+        ),
+    )
+    page = text_of(details_page(STATE, Details(promoted, runs), 90))
+    assert "+0.0040 over main on the sealed rows, gap +0.0001" in page
+    ends = [line.split()[-1] for line in page.splitlines() if line.strip().startswith("screen")]
+    assert ends == ["passed", "-", "VOID"]
+    assert "count no more: The machine was slow." in page
+    assert "sealed" not in text_of(details_page(STATE, Details(candidate(12), ()), 90))
 
 
 # ---- lists ---------------------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ class Plan:
 def check(folder: Path, name: str | None, overrides: dict[str, str], *, allow_weak: bool) -> Plan:
     """Check settings, git, engine and sandbox. Raises EvolveError with what is wrong and what to do."""
     from evolve import settings as config
-    from evolve.boot import remembered, sandbox_level
+    from evolve.boot import remembered
+    from evolve.levels import sandbox_level
     from evolve.lineage import Lineage
     from harness.device import detect
     from tui.commands.live import ALIVE, current_snapshot
@@ -79,6 +80,7 @@ def plan_table(plan: Plan) -> str:
             f"{data.source} text, rows of {data.sequence_length:,} tokens, vocabulary {data.vocabulary:,}",
         ),
         ("Sandbox", plan.sandbox),
+        ("Audit", _audit(settings)),
         ("Proposer", _proposer(settings)),
         ("Population", str(settings.population.size)),
         ("Ends after", in_words(settings)),
@@ -100,6 +102,16 @@ def _budget(settings: Settings) -> str:
     budget = settings.budget
     amount = budget.seconds if budget.kind == "seconds" else budget.tokens
     return f"{amount:,.0f} {budget.kind}"
+
+
+def _audit(settings: Settings) -> str:
+    """How closely scores are looked at."""
+    from evolve.audits import champion_probes, enabled
+
+    if not enabled(settings):
+        return "off: a script that looks ahead is not found out"
+    most = champion_probes(settings)
+    return f"the future hidden at {settings.scoring.audit_probes:,} places, at {most:,} before main moves"
 
 
 def _device(plan: Plan) -> str:

@@ -46,8 +46,8 @@ def _run(args: argparse.Namespace) -> int:
     with Bar() as bar:
         data = prepare_dataset(data_config(settings), bar)
     print(
-        f"Ready: {data.source} text, {data.train_rows:,} training and {data.val_rows:,} validation rows of "
-        f"{data.sequence_length:,} tokens, vocabulary {data.vocabulary:,}."
+        f"Ready: {data.source} text, {data.train_rows:,} training, {data.val_rows:,} validation and "
+        f"{data.sealed_rows:,} sealed rows of {data.sequence_length:,} tokens, vocabulary {data.vocabulary:,}."
     )
     print(f"Folder: {data.path}")
     if args.source is not None:

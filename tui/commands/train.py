@@ -30,7 +30,8 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         _run,
         summary="one scored training of one file, no search",
         description="Train and score FILE once under the budget of the settings, in the sandbox, as a run\n"
-        "would. The log is kept in .autoresearch/train/ until the next `train`.",
+        "would, and audit the score: when it does not stand, the exit code is 1. The log is kept in\n"
+        ".autoresearch/train/ until the next `train`.",
         example="autoresearch train my_train.py --seed 3",
     )
     parser.add_argument(
@@ -40,19 +41,34 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "--seed", metavar="N", type=int, default=0, help="order of the data (default: 0)"
     )
     parser.add_argument(
+        "--audit",
+        metavar="N",
+        type=_whole,
+        help="places of the blind audit (default: that of the settings; 0: none)",
+    )
+    parser.add_argument(
         "--allow-weak-sandbox",
         action="store_true",
         help="train without a sandbox where none is to be had",
     )
 
 
+def _whole(text: str) -> int:
+    """A whole number of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"“{text}” is no whole number")
+    return int(text)
+
+
 def _run(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from evolve import settings as config
-    from evolve.boot import sandbox_level
+    from evolve.levels import sandbox_level
     from evolve.places import state_folder
     from harness import experiment
     from harness.device import detect
-    from harness.spec import Outcome
+    from harness.spec import AuditPlan, Outcome
     from tui.commands.bar import Bar
 
     folder = workspace(args)
@@ -63,7 +79,10 @@ def _run(args: argparse.Namespace) -> int:
     _check_slot(folder)
     level = sandbox_level(settings, allow_weak=args.allow_weak_sandbox)
     device = "cuda:0" if machine.gpus and settings.device.device != "cpu" else "cpu"
-    spec = _spec(path, source, settings, seed=args.seed, device=device, sandbox=level)
+    spec = replace(
+        _spec(path, source, settings, seed=args.seed, device=device, sandbox=level),
+        audit=AuditPlan(settings.scoring.audit_probes if args.audit is None else args.audit),
+    )
     directory = state_folder(folder) / "train"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -204,4 +223,22 @@ def _report(result: Result, directory: Path) -> str:
             f"tokens_per_s:     {result.tokens_per_second:,.0f}",
             f"sandbox:          {result.sandbox}",
         ]
+    lines += _audit(result)
     return "\n".join([*lines, f"log:              {directory / 'run.log'}"])
+
+
+def _audit(result: Result) -> list[str]:
+    """The verdict of the blind audit and its figures."""
+    from tui.plain import one_line
+
+    report = result.audit
+    if report is None:
+        if result.val_bpb is None:
+            return []
+        return ["audit:            none, so a script that looks ahead is not found out"]
+    return [
+        f"audit:            {'passed' if report.passed else 'VOID'}: {one_line(report.reason)}",
+        f"audit_figures:    {report.probes:,} places, mean {report.mean:+.4f} ± {report.error:.4f} nats, "
+        f"{report.outliers} outliers, {report.stateful:.2%} stateful, largest {report.largest:.4f}, "
+        f"{report.seconds:.1f} s",
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from evolve.model import Candidate, Experiment
 from tui.state import Details, ViewState, spread
-from tui.widgets.ink import Ink, Line, bpb, clock, count, times, wrap
+from tui.widgets.ink import Ink, Line, Span, bpb, clock, count, times, wrap
 from tui.widgets.tables import pad, parents, status, time_of_day, words
 
 LOG_LINES = 40
@@ -49,6 +49,7 @@ def _facts(state: ViewState, candidate: Candidate) -> list[Line]:
             "val_bpb",
             ((score, Ink.BOLD), (f"  from {times(len(candidate.scores), 'training')}", Ink.DIM)),
         ),
+        ("sealed", ((_sealed(candidate), Ink.PLAIN),)),
         ("became", tuple(verdict)),
         ("made by", ((maker, Ink.PLAIN),)),
         ("parents", ((parents(state, candidate) or "none", Ink.PLAIN),)),
@@ -58,9 +59,18 @@ def _facts(state: ViewState, candidate: Candidate) -> list[Line]:
         ("commit", ((candidate.commit[:12], Ink.PLAIN),)),
         ("created", ((time_of_day(candidate.created), Ink.PLAIN),)),
     ]
+    if candidate.sealed_gain is None:
+        facts = [fact for fact in facts if fact[0] != "sealed"]
     if candidate.prompt_version:
         facts.append(("prompt", ((words(state, candidate.prompt_version), Ink.PLAIN),)))
     return [((f" {name:9} ", Ink.DIM), *value) for name, value in facts]
+
+
+def _sealed(candidate: Candidate) -> str:
+    """`+0.0040 over main on the sealed rows, gap +0.0001`."""
+    if candidate.sealed_gain is None or candidate.sealed_gap is None:
+        return ""
+    return f"{candidate.sealed_gain:+.4f} over main on the sealed rows, gap {candidate.sealed_gap:+.4f}"
 
 
 def _section(title: str, body: Iterable[Line]) -> list[Line]:
@@ -83,12 +93,21 @@ def _trainings(state: ViewState, experiments: tuple[Experiment, ...]) -> list[Li
     if not experiments:
         return [(("   None yet.", Ink.DIM),)]
     head = f"   {pad('why', 10)}{pad('seed', 7)}{pad('end', 9)}{pad('val_bpb', 9)}"
-    head += f"{pad('time', 8)}{pad('tokens', 9)}{pad('tokens/s', 9)}"
+    head += f"{pad('time', 8)}{pad('tokens', 9)}{pad('tokens/s', 9)}{pad('audit', 8)}"
     lines: list[Line] = [((head, Ink.DIM),)]
     for run in experiments:
         end = str(run.outcome) if run.outcome is not None else "running"
         text = f"   {pad(str(run.purpose), 10)}{pad(str(run.seed), 7)}{pad(end, 9)}"
         text += f"{pad(bpb(run.val_bpb), 9)}{pad(clock(run.train_seconds), 8)}"
         text += f"{pad(count(run.train_tokens), 9)}{pad(count(run.tokens_per_second), 9)}"
-        lines.append(((text, Ink.PLAIN),))
+        lines.append(((text, Ink.DIM if run.discounted else Ink.PLAIN), _audit(run)))
+    discounted = {run.discounted for run in experiments if run.discounted}
+    lines += [_text(state, f"Scores in grey count no more: {why}") for why in sorted(discounted)]
     return lines
+
+
+def _audit(run: Experiment) -> Span:
+    """What the blind audit of a training found, in a word."""
+    if run.audit is None:
+        return ("-", Ink.DIM)
+    return ("passed", Ink.PLAIN) if run.audit.passed else ("VOID", Ink.BAD)

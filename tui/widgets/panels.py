@@ -42,6 +42,8 @@ def status_line(state: ViewState, columns: int, rows: int) -> list[Line]:
     """Name, engine, best score and connection."""
     link = connection_word(state)
     right: list[Part] = []
+    if state.snapshot is not None and state.snapshot.drift:
+        right.append(Part(1, "DRIFT", Ink.WARN))
     if waiting := pending(state):
         right.append(Part(1, f"{len(waiting)} pending", Ink.WARN))
     if state.read_only:
@@ -71,6 +73,7 @@ def _summary(state: ViewState) -> list[Part]:
         Part(3, population + ("?" if asked else ""), Ink.WARN if asked else Ink.PLAIN),
         Part(6, f"gen {generation}" if generation else ""),
         Part(7, f"{snapshot.failures} failed" if snapshot.failures else ""),
+        Part(7, f"{snapshot.voided} voided" if snapshot.voided else "", Ink.BAD),
         Part(8, f"{snapshot.promotions} promoted" if snapshot.promotions else ""),
     ]
 
@@ -114,12 +117,14 @@ def events_pane(state: ViewState, columns: int, rows: int) -> list[Line]:
 
 
 def notice_line(state: ViewState, columns: int, rows: int) -> list[Line]:
-    """What the person should know now: an answer, a fault, what is pending, else what the engine does."""
+    """What the person should know now: an answer, a fault, what is pending, a drift, else what the engine does."""
     notice = state.notice if state.notice.text else advice(state, time_of_day)
     if notice is not None:
         text, ink = notice.text, notice.ink
     elif waiting := pending(state):
         text, ink = f"pending: {', '.join(waiting)}", Ink.WARN
+    elif state.snapshot is not None and state.snapshot.drift:
+        text, ink = state.snapshot.drift, Ink.WARN
     elif state.snapshot is not None:
         text, ink = state.snapshot.engine.doing, Ink.DIM
     else:

@@ -52,6 +52,8 @@ def status(candidate: Candidate) -> tuple[str, Ink]:
         return "waits", Ink.DIM
     if candidate.state is CandidateState.CONTENDER:
         return "repeats", Ink.CURVE
+    if candidate.verdict is Verdict.FAILED and candidate.voided:
+        return "voided", Ink.BAD
     if candidate.verdict is Verdict.FAILED and candidate.outcome is not None:
         return str(candidate.outcome), Ink.BAD
     verdict = candidate.verdict or Verdict.DROPPED
@@ -149,6 +151,9 @@ def candidate_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
 
 EVENT_INKS = {
     "error": Ink.BAD,
+    "audit": Ink.BAD,
+    "drift": Ink.WARN,
+    "sandbox": Ink.WARN,
     "ratchet": Ink.GOOD,
     "verdict": Ink.BOLD,
     "started": Ink.DIM,
