@@ -14,11 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import experiment
-from harness.spec import Budget, ExperimentSpec, Limits
+from harness.spec import AuditPlan, Budget, ExperimentSpec, Limits
 
 
 def measure(
-    script: str, *, length: int, vocabulary: int, train_rows: int, val_rows: int
+    script: str,
+    *,
+    length: int,
+    vocabulary: int,
+    train_rows: int,
+    val_rows: int,
+    sandbox: str = "process",
 ) -> dict[str, float]:
     """Run `script` as an experiment on random rows; returns the JSON of the line that it prints last.
 
@@ -38,8 +44,9 @@ def measure(
             seed=1,
             dataset=str(data),
             budget=Budget("tokens", 1e15),
-            sandbox="process",
+            sandbox=sandbox,
             limits=Limits(wall_seconds=120, threads=1),
+            audit=AuditPlan(probes=0),
         )
         result = experiment.run(spec, Path(folder) / "e", lambda _: None, lambda: None)
     for line in reversed(result.log_tail.splitlines()):

@@ -143,6 +143,7 @@ def _result(spec: ExperimentSpec, dataset: Dataset, ended: Ended, begun: float) 
         setup_seconds=(spent.start or now) - ended.launched,
         train_seconds=spent.seconds,
         eval_seconds=score.seconds if score else 0.0,
+        transport=score.transport if score else "",
         total_seconds=now - begun,
         timeline=observed.timeline(begun, ended.launched, now),
         row_wait_seconds=spent.waited,

@@ -38,6 +38,7 @@ class Score:
     sealed_bpb: float | None  # of the sealed rows, where they were asked for
     tokens: int
     seconds: float
+    transport: str  # of the logits
     at: float  # when it was known
 
 

@@ -103,7 +103,7 @@ def command(
     with _filter(level) as filter_fd:
         if level == LANDLOCK:
             job = {
-                "read": _readable(mounts, gpu),
+                **_readable(mounts, gpu),
                 "write": [str(m.source) for m in mounts if m.writable] + [str(folder)],
                 "devices": devices,
                 "folder": str(folder),
@@ -138,10 +138,16 @@ def _filter(level: str) -> Iterator[int]:
         os.close(handle)
 
 
-def _readable(mounts: Sequence[Mount], gpu: bool) -> list[str]:
-    """What a candidate may read at level landlock: system, interpreter and mounts."""
-    paths = [*bubblewrap.SYSTEM, *bubblewrap.SETTINGS, *bubblewrap.interpreter()]
-    return [*paths, *(["/sys"] if gpu else []), *(str(m.source) for m in mounts if not m.writable)]
+def _readable(mounts: Sequence[Mount], gpu: bool) -> dict[str, list[str]]:
+    """What a candidate may read at level landlock: system, interpreter and mounts.
+
+    A mount over a part of system or interpreter takes the place of what is there, so that is hidden.
+    """
+    system = [*bubblewrap.SYSTEM, *bubblewrap.SETTINGS, *bubblewrap.interpreter()]
+    covers = [m for m in mounts if any(m.inside.startswith(f"{path}/") for path in system)]
+    shown = [str(m.source) for m in mounts if not m.writable and m not in covers]
+    hidden = [m.inside for m in covers]
+    return {"read": [*system, *(["/sys"] if gpu else []), *shown], "hidden": hidden}
 
 
 def _gpu(node: int | None) -> list[str]:

@@ -48,6 +48,7 @@ class Scorer:
         self._issued = self._scored = 0
         self._begun = False  # the weights are committed
         self._intake: Intake | None = None
+        self.transport = ""  # where logits cross over
         self.seconds = 0.0  # from then on
 
     def serve(self, rows: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
@@ -149,6 +150,7 @@ class Scorer:
         self._intake = open_intake(plane, self._slots, self._device, self._rehearse)
 
     def _send_planes(self, logits: int, on_device: int) -> None:
+        self.transport = "device memory" if on_device else "host memory"
         size = on_device << wire.DEVICE_SHIFT | self._slot_bytes
         shape = (self._count, self._length, self._vocabulary, size)
         wire.send(self._guest, Op.PLANES, *shape, descriptors=(self._inputs_at, logits))
@@ -299,6 +301,7 @@ def _evaluate(job: dict[str, Any], guest: socket.socket, control: socket.socket)
         sealed_bpb=sealed.bpb if sealed.count else None,
         tokens=tally.tokens,
         seconds=scorer.seconds,
+        transport=scorer.transport,
         at=time.monotonic(),
     )
     wire.send(guest, Op.SCORE, d=wire.float_bits(tally.bpb))

@@ -180,6 +180,7 @@ class Result:
     setup_seconds: float = 0.0  # launch to first counted batch
     train_seconds: float = 0.0  # on the budget's clock
     eval_seconds: float = 0.0
+    transport: str = ""  # how logits crossed to the scorer: "device memory" or "host memory"
     total_seconds: float = 0.0  # from the call to the end of everything: the sum of `timeline`
     timeline: dict[str, float] = field(default_factory=dict)  # seconds of each phase, in order
     row_wait_seconds: float = 0.0  # that the script waited for training rows, at most

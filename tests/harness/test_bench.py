@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import meter, repeats, scoring
+from bench import integrity, meter, repeats, scoring
 
 SOURCE = repeats.TRAINER.read_text()
 
@@ -17,6 +17,14 @@ def test_scoring_and_meter_are_measured(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(meter, "SHAPES", ((8, 64),))
     assert [name.split()[0] for name, _, _ in scoring.run()] == ["scoring", "of", "commit"]
     assert len(meter.run()) == 2
+
+
+def test_what_honesty_costs_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integrity, "STARTS", 1)
+    monkeypatch.setattr(integrity, "TOKENS", 20_000)
+    names = [name for name, _, _ in integrity.run()]
+    assert "blind audit of 256 places, rehearsal" in names
+    assert any(name.startswith("meter, 8x256") for name in names)
 
 
 def test_an_edit_must_fit_the_trainer_exactly_once() -> None:

@@ -91,7 +91,7 @@ def test_copies_of_many_slots_are_each_scored_from_their_own_bytes() -> None:
         assert torch.allclose(here, there.cpu(), atol=1e-4)
 
 
-def test_device_memory_is_shared_by_its_descriptor() -> None:
+def test_device_memory_is_shared_by_its_descriptor(tmp_path: Path) -> None:
     """Another process, in the sandbox, writes into it what this one reads."""
     guest = Path(harness.__file__).parent / "guest"
     lent = open_device_intake(1 << 20, 2, lambda intake: None)
@@ -101,14 +101,18 @@ def test_device_memory_is_shared_by_its_descriptor() -> None:
         f"import prepare_device; shared = prepare_device.borrow({descriptor}, 2 << 20); "
         "shared.fill_(7); shared[5] = 9; import torch; torch.cuda.synchronize()"
     )
-    line = sandbox.command(
-        sandbox.probe().level,
+    mount = sandbox.Mount(guest, "/guest")
+    level = sandbox.probe().level
+    with sandbox.command(
+        level,
         [sys.executable, "-c", code],
-        mounts=[sandbox.Mount(guest, "/guest")],
-        environment={"PYTHONPATH": "/guest", "PATH": os.defpath},
+        folder=tmp_path,
+        mounts=[mount],
+        environment={"PYTHONPATH": mount.seen(level), "PATH": os.defpath},
         gpu=True,
-    )
-    subprocess.run(line, check=True, pass_fds=(descriptor,), timeout=120)
+    ) as cell:
+        passed = (descriptor, *cell.descriptors)
+        subprocess.run(cell.argv, env=cell.environment, check=True, pass_fds=passed, timeout=120)
     copy = intake.take(0, 16)
     torch.cuda.synchronize()
     assert copy.tolist() == [7] * 5 + [9] + [7] * 10

@@ -129,6 +129,7 @@ def test_a_broken_filter_starts_nothing(tmp_path: Path) -> None:
     os.lseek(handle, 0, os.SEEK_SET)
     job = {
         "read": ["/usr", "/lib", "/lib64", "/bin"],
+        "hidden": [],
         "write": [],
         "devices": [],
         "folder": "/",

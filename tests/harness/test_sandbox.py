@@ -179,6 +179,24 @@ print(json.dumps([get({mount.seen(level)!r}), get({str(hidden)!r}), os.getcwd(),
 
 
 @pytest.mark.parametrize("level", CELLS)
+def test_a_part_of_the_interpreter_can_be_covered(level: str, tmp_path: Path) -> None:
+    """So is a package that holds the validation text."""
+    packages = Path(pytest.__file__).parents[1]
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "job").mkdir()
+    cover = Mount(tmp_path / "nothing", str(packages / "_pytest"))
+    code = f"""
+def size(path):
+    try: return len(open(path).read()) > 0
+    except OSError: return None
+print(size({str(packages / "_pytest" / "fixtures.py")!r}), size({str(packages / "pytest" / "__init__.py")!r}))
+import numpy.linalg, sqlite3, json.decoder
+"""
+    assert inside(level, code, tmp_path / "job", cover) == "None True\n"
+    assert inside(level, code, tmp_path / "job") == "True True\n"
+
+
+@pytest.mark.parametrize("level", CELLS)
 def test_only_writable_mounts_and_the_working_folder_can_be_written(
     level: str, tmp_path: Path
 ) -> None:
