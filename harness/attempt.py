@@ -97,8 +97,8 @@ def _kernel_kills() -> int:
 
 
 def _has_started(crew: Crew, spec: ExperimentSpec) -> bool:
-    """Whether the script ran at all: bubblewrap tells an exit code only of what it has started."""
-    if spec.sandbox != sandbox.BUBBLEWRAP or crew.candidate.code in (0, -signal.SIGKILL):
+    """Whether the script ran at all: a cell tells an exit code only of what it has started."""
+    if spec.sandbox == sandbox.PROCESS or crew.candidate.code in (0, -signal.SIGKILL):
         return True
     try:
         return b"exit-code" in os.read(crew.status, 4096)

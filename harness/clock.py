@@ -23,7 +23,7 @@ class BudgetClock:
 
     A budget of tokens counts from the first batch. The clock of a budget of seconds starts with the first batch
     of data: the 17th, or any that is asked for `setup_limit` seconds after the first. What comes before is
-    warm-up, is drawn at random and teaches nothing, so nobody gains by more of it. Hence a script that keeps its
+    warm-up, in no order, and teaches nothing, so nobody gains by more of it. Hence a script that keeps its
     own time, and leaves its first optimizer steps out of that, may say itself when its warm-up is over, before
     16 batches or after: its clock and this one then start together.
     """

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from types import FrameType
 
-from harness import device, live, process, rundir, sandbox, wire
+from harness import device, live, process, reaper, rundir, sandbox, wire
 from harness.attempt import Ended, attempt
 from harness.dataset import Dataset, load_dataset
 from harness.ending import Verdict
@@ -46,6 +46,7 @@ def run(
     """
     begun = time.monotonic()
     _check(spec)
+    reaper.reap()  # what a killed runner has left, where no cell ended it
     dataset = load_dataset(Path(spec.dataset))
     directory.mkdir(parents=True, exist_ok=True)
     on_progress(Progress("starting", time.time()))

@@ -217,7 +217,6 @@ def _meter_job(spec: ExperimentSpec, dataset: Dataset, replay: Replay | None) ->
         "rows": str(dataset.path / "train.bin"),
         "count": dataset.train_rows,
         "length": dataset.sequence_length,
-        "vocabulary": dataset.vocabulary,
         "seed": spec.seed,
         "budget": asdict(spec.budget),
         "replay": facts,

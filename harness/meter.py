@@ -255,7 +255,7 @@ def main(argv: list[str]) -> None:
     shape = (job["count"], job["length"] + 1)
     path = Path(job["rows"])
     stored = np.memmap(path, np.uint16, mode="r", shape=shape)
-    rows = Rows(stored, job["vocabulary"], job["seed"])
+    rows = Rows(stored, job["seed"])
     replay = Replay(**job["replay"]) if job["replay"] else None
     with (
         socket.socket(fileno=job["guest"]) as guest,

@@ -31,7 +31,7 @@ class Budget:
     """What a candidate may spend on training; frozen within a run.
 
     `seconds` counts on the trusted clock, which starts with the first batch of data: the 17th, or any that is asked
-    for `setup_limit` seconds after the first. Batches before it are random tokens. A script with its own clock says
+    for `setup_limit` seconds after the first. Batches before it are tokens in no order. A script with its own clock says
     itself when its warm-up, its first eleven optimizer steps, is over. `tokens` is deterministic: the training
     loader ends after that many tokens.
     """

@@ -452,7 +452,7 @@ def make_optimizers(model, dtype, compiled):
 
 
 def lr_multiplier(progress):
-    """0 before the clock, where rows are noise; then constant, then a straight line to FINAL_LR."""
+    """0 before the clock, where rows have no order; constant; then a straight line to FINAL_LR."""
     left = 1.0 if progress <= 1.0 - WARMDOWN else (1.0 - progress) / WARMDOWN
     return (FINAL_LR + (1.0 - FINAL_LR) * left) if progress > 0.0 else 0.0
 

@@ -156,7 +156,7 @@ class Loader:
     their own time by TIME_BUDGET: it goes on a little longer, as far as the overrun of the budget allows, and a
     script whose clock is late even then gets its last batch again until it has finished its step.
 
-    Under a budget of seconds, the batches before the clock starts are random tokens, good for compiling and for
+    Under a budget of seconds, the batches before the clock starts are tokens in no order, good for compiling and for
     nothing else: 16 of them, or with plain `next(loader)` those of the first eleven optimizer steps, which the
     ancestor leaves out of its time as well. `loader.warming` tells them from data.
     """
@@ -174,7 +174,7 @@ class Loader:
         self._own_clock = _OWN_CLOCK
         self._pinned: list[tuple[Any, Any]] = []  # CUDA: staging buffers and their last copies
         self.progress = 0.0  # share of the budget that is spent, 0…1
-        self.warming = True  # the last batch was random tokens
+        self.warming = True  # the last batch was of the warm-up: tokens in no order
         self._last: tuple[Any, Any, int] | None = None  # what was served last
 
     def __iter__(self) -> Iterator[tuple[Any, Any, int]]:

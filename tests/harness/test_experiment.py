@@ -24,12 +24,12 @@ from harness.spec import Budget, ExperimentSpec, HarnessError, Limits, Outcome, 
 Run = Callable[..., Result]
 LEVELS = [
     pytest.param(
-        "bubblewrap",
+        level,
         marks=pytest.mark.skipif(
-            sandbox.probe().level != "bubblewrap", reason=sandbox.probe().advice
+            level not in sandbox.probe().available, reason=sandbox.probe().advice
         ),
-    ),
-    "process",
+    )
+    for level in sandbox.LEVELS
 ]
 QUICK = Limits(wall_seconds=1.0, threads=1)
 

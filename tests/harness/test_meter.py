@@ -140,7 +140,7 @@ def serving(
     with guest, guest_theirs, control_theirs:
         guest.settimeout(10)
         control.settimeout(10)
-        rows = Rows(ROWS, VOCABULARY, 1)
+        rows = Rows(ROWS, 1)
         server = Meter(rows, budget, guest_theirs, control_theirs, replay)
 
         def until_hung_up() -> None:
@@ -233,6 +233,20 @@ def test_what_comes_before_the_clock_is_random_and_takes_no_row_from_the_order()
             assert rows is not None
             assert rows.tolist() == ROWS[expected.take(4)].tolist()
         assert reports(control, "spent")["tokens"] == 0
+
+
+def test_a_warm_up_tells_how_frequent_tokens_are_and_nothing_of_their_order() -> None:
+    data = np.empty((300, 65), np.uint16)
+    data[:, 0] = BOS
+    data[:, 1::2] = np.random.default_rng(0).choice([3, 4, 4, 4], (300, 32))
+    data[:, 2::2] = data[:, 1::2] + 10  # 13 follows 3, and 14 follows 4, always
+    warm = np.empty((2000, 65), np.uint16)
+    Rows(data, 1).random_into(warm)
+    tokens = warm[:, 1:]
+    assert set(np.unique(tokens)) == {3, 4, 13, 14, BOS}
+    assert (tokens == 4).mean() == pytest.approx((data == 4).mean(), abs=0.02)
+    before, after = tokens[:, :-1].ravel(), tokens[:, 1:].ravel()
+    assert (after[before == 3] == 13).mean() == pytest.approx((data == 13).mean(), abs=0.02)
 
 
 def test_an_own_clock_is_believed_and_nothing_else_is() -> None:
