@@ -18,14 +18,18 @@ asked for one child at a time, and your child is trained exactly as you write it
 
 - It is started as a script without arguments. It begins with
   `from prepare import MAX_SEQ_LEN, TIME_BUDGET, Tokenizer, make_dataloader, evaluate_bpb` and may otherwise import
-  only torch, numpy and harmless parts of the standard library. It reads and writes no file and starts no process.
+  only torch, numpy, triton and harmless parts of the standard library. It reads and writes no file and starts no process.
 - `loader = make_dataloader(tokenizer, B, T, "train")` yields `(inputs, targets, epoch)`: two integer tensors of shape
   [B, T] on the device, and the pass over the data. `for x, y, epoch in loader:` ends when the budget is spent.
 - `loader.progress` is the share of the budget that is spent, from 0 to 1. Schedules follow it, never a clock.
-  Compilation during the first few batches costs nothing of it.
+  Compilation during the first few batches costs nothing of it; they hold tokens in no order (progress is 0), so that
+  no optimizer step should be taken on them.
 - `evaluate_bpb(model, tokenizer, batch_size)` is called once, at the end, with the model in evaluation mode. It
   freezes the weights; a separate, trusted process computes the score from the logits of `model(x)`, a float tensor
-  [B, T, vocabulary]. Position t may depend on tokens up to t only.
+  [B, T, vocabulary]. Position t may depend on tokens up to t of its own row only.
+- Scores are audited: the script runs again with an empty loader, `evaluate_bpb` loads the trained weights into the
+  model that it built, and the future of each row is hidden. Build the same model whatever the budget is, keep all that
+  is learned in `state_dict()`, and use no variable of the training loop behind it.
 - It ends with the summary that it prints now: a line `---`, then `val_bpb:` and the other lines, unchanged.
 - The order of the data and the seed belong to the harness.
 
