@@ -19,6 +19,8 @@ import numpy.typing as npt
 MEAN_LIMIT = 0.002  # nats per token that seeing the future may seem to be worth, beyond three standard errors
 SHARE_LIMIT = 0.005  # of the probes, that may show an earlier prediction change
 AGAIN = 4  # times as many probes when one of them is beyond what arithmetic explains
+APART = 5  # one row in so many is not probed, and lends the text behind the cuts
+TRIES = 8  # draws for one place
 CHUNK = 512  # probes compared at a time
 
 
@@ -52,21 +54,26 @@ def plan(
     probes: int,
     generator: np.random.Generator,
 ) -> Probes:
-    """Choose `probes` places in validation rows uint16[n, T+1], each at a token that counts.
+    """Choose `probes` places in validation rows uint16[n, T+1], one a row, each at a token that counts.
 
-    `byte_table`: int32[V] bytes of each token. Fewer come back where rows are too few or too much alike.
+    `byte_table`: int32[V] bytes of each token. Fewer come back where rows are too few or too much alike. A candidate
+    may hold all probes at once, so none may show what another hides: no row is probed twice, and the text behind the
+    cuts comes from rows that are not probed at all.
     """
     count, length = len(rows), rows.shape[1] - 1
-    if count < 2 or length < 2:
+    mixed = generator.permutation(count)
+    apart = -(-count // APART)
+    others, row = mixed[:apart], mixed[apart : apart + 2 * probes]
+    if not len(row) or length < 2:
         return Probes(*(np.empty(0, np.int64),) * 2, np.empty((0, length + 1), np.uint16))
-    # More than are wanted, for some will not do: a special token at the cut, or the very token in the other text.
-    draws = 4 * probes + 64
-    row, other = generator.integers(0, count, (2, draws))
-    cut = generator.integers(1, length, draws)
+    # Some draws will not do: a special token at the cut, or the very token in the other text.
+    cut = generator.integers(1, length, (TRIES, len(row)))
+    other = others[generator.integers(0, apart, (TRIES, len(row)))]
     hidden = rows[row, cut]
-    fit = (row != other) & (rows[other, cut] != hidden) & (byte_table[hidden] > 0)
-    chosen = fit.nonzero()[0][:probes]
-    row, other, cut = row[chosen], other[chosen], cut[chosen]
+    fit = (rows[other, cut] != hidden) & (byte_table[hidden] > 0)
+    number = np.flatnonzero(fit.any(0))[:probes]
+    first = fit.argmax(0)[number]
+    row, cut, other = row[number], cut[first, number], other[first, number]
     before = np.arange(length + 1) < cut[:, None]
     return Probes(row, cut, np.where(before, rows[row], rows[other]))
 

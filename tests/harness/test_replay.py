@@ -48,7 +48,7 @@ def test_an_honest_score_stands_with_the_figures_of_its_audit(run: Run) -> None:
     assert result.audit
     assert result.audit.passed
     assert result.audit.claimed_bpb == result.val_bpb
-    assert result.audit.probes == 256
+    assert result.audit.probes == 40  # of 50 rows; the others lend what stands behind the cuts
     assert result.audit.largest < 1e-4
     assert [p.phase for p in progress if p.phase == "auditing"]
     assert all(p.fraction == 1 for p in progress if p.phase == "auditing")
@@ -94,9 +94,9 @@ def test_only_scores_that_matter_are_audited(run: Run) -> None:
     far_off = run(script(), audit=AuditPlan(probes=256, below=0.01))
     assert far_off.outcome is Outcome.OK
     assert far_off.audit is None
-    champion = run(script(), audit=AuditPlan(0, None, champion_probes=512, champion_below=9.0))
+    champion = run(script(), audit=AuditPlan(0, None, champion_probes=30, champion_below=9.0))
     assert champion.audit
-    assert champion.audit.probes == 512
+    assert champion.audit.probes == 30
 
 
 def test_a_person_may_stop_an_audit_too_and_then_nothing_is_said_of_the_score(run: Run) -> None:
