@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 MEAN_LIMIT = 0.002  # nats per token that seeing the future may seem to be worth, beyond three standard errors
 SHARE_LIMIT = 0.005  # of the probes, that may show an earlier prediction change
+# Mean sizes of differences, in tolerances: a candidate may choose its own spread, and hide a gain in it. Honest
+# arithmetic differs by next to nothing: bfloat16 against float32 by 0.0004 nats in the mean.
+SPREAD_LIMIT, EARLIER_LIMIT = 0.04, 0.012
 AGAIN = 4  # times as many probes when one of them is beyond what arithmetic explains
 APART = 5  # one row in so many is not probed, and lends the text behind the cuts
 TRIES = 8  # draws for one place
@@ -90,17 +93,21 @@ def examine(
     """
     number, at = np.arange(len(probes.rows)), probes.cuts - 1
     difference = _difference(seeing[probes.rows, at], blind[number, at])
-    earlier = np.zeros(len(number))
+    earlier, total = np.zeros(len(number)), 0.0
     for start in range(0, len(number), CHUNK):
         here = slice(start, start + CHUNK)
         change = np.abs(_difference(seeing[probes.rows[here]], blind[here]))
         change[np.arange(change.shape[1]) >= at[here, None]] = 0
         earlier[here] = change.max(1)
+        total += float(change.sum())
     mean = float(difference.mean()) if len(number) else 0.0
     error = float(difference.std() / math.sqrt(len(number))) if len(number) else 0.0
     outliers = int((np.abs(difference) > tolerance).sum())
     changed = int((earlier > tolerance).sum())
-    reason = _fault(mean, error, outliers, changed, len(number))
+    reason = _fault(mean, error, outliers, changed, len(number)) or _drift(
+        float(np.abs(difference).mean()) / tolerance,
+        total / max(1, int(at.sum())) / tolerance,
+    )
     return Findings(
         passed=not reason,
         undecided=not reason and outliers == 1,
@@ -145,5 +152,20 @@ def _fault(mean: float, error: float, outliers: int, changed: int, probes: int) 
         return (
             f"at {outliers} of {probes:,} places its loss was another one when the future was hidden: its "
             "predictions look ahead now and then, or remember what was not committed"
+        )
+    return ""
+
+
+def _drift(spread: float, earlier: float) -> str:
+    """Why many differences that are small each void a score all the same; sizes in tolerances."""
+    if spread > SPREAD_LIMIT:
+        return (
+            f"where the future was hidden its losses were others by {spread / SPREAD_LIMIT:.1f} times what "
+            "arithmetic explains: whatever it hides in that spread, its predictions do not follow from the row alone"
+        )
+    if earlier > EARLIER_LIMIT:
+        return (
+            f"its predictions of earlier tokens changed by {earlier / EARLIER_LIMIT:.1f} times what arithmetic "
+            "explains, although nothing before them did: it learns or remembers while it is scored"
         )
     return ""

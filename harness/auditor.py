@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from harness import audit, wire
 from harness.judging import Invalid, Judge
-from harness.scorer import Scorer, stand_by, validation_rows
+from harness.scorer import Scorer, scored_rows, stand_by
 from harness.wire import Op
 
 
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
 
 
 def _examine(job: dict[str, Any], guest: socket.socket, control: socket.socket) -> bool:
-    rows = validation_rows(job, "val")
+    rows = scored_rows(job)
     byte_table = np.load(job["byte_table"])
     probes = audit.plan(rows, byte_table, job["probes"], np.random.default_rng())
     if not len(probes.rows):

@@ -24,6 +24,7 @@ from pathlib import Path
 LAYER_LIMIT = 256 << 20  # bytes that one source may leave behind
 BASE_LIMIT = 512 << 20  # bytes of the base, which every candidate copies; then it begins anew
 LAYERS_LIMIT = 8 << 30  # bytes of all layers; the least recently used go first
+FOLDER_LIMIT = 1 << 30  # bytes of a candidate's copy and whatever else it writes to the disk
 FILE_LIMIT = 5000  # files of a layer, and of the base; one training compiles some hundreds
 _CHUNK = 8 << 20
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -59,7 +60,7 @@ class Loan:
 
     def _grow_base(self) -> None:
         base, old = _base(self.root), self.root / "old"
-        files, size = _extent(base)
+        files, size = extent(base)
         full = size > BASE_LIMIT or files > FILE_LIMIT
         if full:  # what this run has compiled itself is the beginning of a new one
             shutil.rmtree(old, ignore_errors=True)
@@ -190,17 +191,26 @@ def _layer(root: Path, key: str) -> Path:
     return root / "layers" / key
 
 
-def _extent(folder: Path) -> tuple[int, int]:
-    """Number and bytes of all files below; none for what is not there."""
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    return len(sizes), sum(sizes)
+def extent(folder: Path) -> tuple[int, int]:
+    """Number and bytes of all files below, links not followed; none for what is not there, or goes meanwhile."""
+    files = size = 0
+    folders = [os.fspath(folder)]
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    with contextlib.suppress(OSError):
+                        files, size = files + 1, size + entry.stat(follow_symlinks=False).st_size
+    return files, size
 
 
 def _thin_out(layers: Path) -> None:
     """Remove the layers that nobody has used for longest, until the rest fits."""
     held = 0
     for layer in sorted(layers.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True):
-        held += _extent(layer)[1]
+        held += extent(layer)[1]
         if held > LAYERS_LIMIT:
             shutil.rmtree(layer)
 

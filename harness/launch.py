@@ -30,6 +30,9 @@ from harness.spec import ExperimentSpec, HarnessError
 if TYPE_CHECKING:
     from harness.dataset import Dataset
 
+# Seconds that an evaluation may take beyond what the training took for as many tokens: a tenth of the budget, within
+# these bounds. A model compiles for it, and needs no backward pass.
+SLACK, SLACK_SHARE = (5.0, 30.0), 0.1
 TRUSTED_LOG = "harness.log"  # what the meter and the scorer say when they fail
 
 
@@ -47,7 +50,13 @@ class Crew:
     launched: float  # on the monotonic clock
     strangers: frozenset[int]  # children that we had before
     kernels: compilecache.Loan  # what the candidate compiles
+    job: Path  # where the candidate works
     replay: bool  # nothing is trained: committed weights are examined
+
+    def written(self) -> int:
+        """Bytes of files on our disk that the candidate may write: its kernels, and where it has no /tmp its job."""
+        places = (self.kernels.folder, self.job)
+        return sum(compilecache.extent(place)[1] for place in places)
 
     def end_candidate(self) -> None:
         """Kill the candidate and whatever descends from it; returns when all are gone."""
@@ -124,6 +133,7 @@ def launch(
             launched=launched,
             strangers=strangers,
             kernels=kernels,
+            job=folders.job,
             replay=bool(replay),
         )
         stack.callback(crew.end_candidate)
@@ -239,22 +249,22 @@ def _examiner(
             "stored": dataset.val_rows,
             "count": eval_rows(spec, dataset),
         },
+        "sealed": {
+            "path": str(dataset.path / "sealed.bin"),
+            "stored": dataset.sealed_rows,
+            "count": dataset.sealed_rows if spec.sealed else 0,
+        },
         "length": dataset.sequence_length,
         "vocabulary": dataset.vocabulary,
         "byte_table": str(_byte_table(spec, dataset)),
         "device": spec.device,
         "threads": spec.limits.threads,
         "nats": nats,
+        "slack": min(SLACK[1], max(SLACK[0], SLACK_SHARE * spec.budget.amount)),
     }
     if replay:
         facts = {"probes": replay.probes, "claimed": replay.claimed_bpb}
         job |= facts | {"tolerance": spec.audit.tolerance}
-    else:
-        job["sealed"] = {
-            "path": str(dataset.path / "sealed.bin"),
-            "stored": dataset.sealed_rows,
-            "count": dataset.sealed_rows if spec.sealed else 0,
-        }
     stores = () if nats is None else (nats,)
     return _trusted(stack, "auditor" if replay else "scorer", job, log, env, stores)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import socket
@@ -41,7 +42,8 @@ class Scorer:
     def __init__(
         self, judge: Judge, job: dict[str, Any], guest: socket.socket, control: socket.socket
     ) -> None:
-        """`job`: length, vocabulary and device of the evaluation."""
+        """`job`: length, vocabulary and device of the evaluation, and `slack`: seconds that it may take beyond what
+        the training took for as many tokens."""
         self._judge, self._guest, self._control = judge, guest, control
         self._length, self._vocabulary = job["length"], job["vocabulary"]
         self._device = job["device"]
@@ -49,6 +51,8 @@ class Scorer:
         self._begun = False  # the weights are committed
         self._intake: Intake | None = None
         self.transport = ""  # where logits cross over
+        self._slack = job["slack"]
+        self._allowed, self._waited = math.inf, 0.0  # seconds for the candidate
         self.seconds = 0.0  # from then on
 
     def serve(self, rows: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
@@ -109,10 +113,25 @@ class Scorer:
     def _ready(self, patience: float | None) -> bool:
         """Whether the candidate has something to say, after at most `patience` seconds; None: wait until it has."""
         while True:
-            ready, _, _ = select.select([self._guest, self._control], [], [], patience)
-            if self._control not in ready:
+            left = max(0.0, self._allowed - self._waited) if patience is None else patience
+            since = time.monotonic()
+            ready, _, _ = select.select(
+                [self._guest, self._control], [], [], left if left < math.inf else None
+            )
+            if patience is None and self._begun:
+                self._waited += time.monotonic() - since
+            if self._control in ready:
+                self._hear_runner()
+            elif self._guest in ready or patience is not None:
                 return self._guest in ready
-            self._hear_runner()
+            else:
+                raise Invalid("invalid", self._too_slow())
+
+    def _too_slow(self) -> str:
+        return (
+            f"Its scoring was given up after {self._waited:.0f} s of waiting for logits: the model needs longer for "
+            "a token than its training did. Nothing can be trained once the weights are committed."
+        )
 
     def _hear_runner(self) -> None:
         try:
@@ -121,7 +140,11 @@ class Scorer:
             raise wire.PeerGone from fault
         if not word:
             raise wire.PeerGone
-        self._begun = self._begun or word == wire.BEGIN
+        begin, _, speed = word.partition(b" ")
+        if begin == wire.BEGIN and not self._begun:
+            self._begun = True
+            if speed:
+                self._allowed = self._slack + self._count * self._length / float(speed)
 
     def _offer(self, batch: int) -> None:
         """Make the shared planes, `INPUTS` batches of inputs and the slots of logits, and the way in."""
@@ -272,26 +295,28 @@ def _try(
     return False
 
 
-def validation_rows(job: dict[str, Any], kind: str) -> npt.NDArray[np.uint16]:
-    """uint16[count, T+1] of the rows that the job names under `kind`: "val" or "sealed"."""
-    part = job[kind]
-    shape = (part["stored"], job["length"] + 1)
-    return np.memmap(Path(part["path"]), np.uint16, mode="r", shape=shape)[: part["count"]]
+def scored_rows(job: dict[str, Any]) -> npt.NDArray[np.uint16]:
+    """uint16[n, T+1] of the rows that the job names under "val", and behind them those under "sealed"."""
+    parts = []
+    for kind in ("val", "sealed"):
+        part = job[kind]
+        if part["count"]:
+            shape = (part["stored"], job["length"] + 1)
+            stored = np.memmap(Path(part["path"]), np.uint16, mode="r", shape=shape)
+            parts.append(stored[: part["count"]])
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def _evaluate(job: dict[str, Any], guest: socket.socket, control: socket.socket) -> bool:
-    """Score the validation rows, and the sealed ones behind them; nobody can tell where these begin."""
-    rows = validation_rows(job, "val")
-    count = len(rows)
-    if job["sealed"]["count"]:
-        rows = np.concatenate((rows, validation_rows(job, "sealed")))
+    """Score the validation rows, and the sealed ones behind them."""
+    count, rows = job["val"]["count"], scored_rows(job)
     judge = Judge(rows, np.load(job["byte_table"]))
     scorer = Scorer(judge, job, guest, control)
     nats = scorer.serve(rows)
     tally, sealed = judge.tally(nats, slice(count)), judge.tally(nats, slice(count, None))
     if job["nats"] is not None:
         # For the audit, in memory that no candidate can reach.
-        wire.write_all(job["nats"], nats[:count].tobytes())
+        wire.write_all(job["nats"], nats.tobytes())
     # The runner knows the score before the candidate does.
     wire.report(
         control,

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import live, wire
+from harness import compilecache, live, wire
 from harness.audit import Findings
 from harness.bounds import TASK_LIMIT
 from harness.clock import WARMUP_BATCHES
@@ -142,6 +142,9 @@ class Trial:
                 reason = f"It started more than {TASK_LIMIT:,} processes and threads."
                 self._end(Verdict(Outcome.CRASH, reason))
                 return  # what follows looks at each of them
+            if (size := self._crew.written()) > compilecache.FOLDER_LIMIT:
+                reason = f"It wrote {size >> 20:,} MB of files, and {compilecache.FOLDER_LIMIT >> 20:,} MB are allowed."
+                self._end(Verdict(Outcome.CRASH, reason))
             used, limit = self._crew.candidate.sample_memory(), self._spec.limits.memory_mb
             if limit and used > limit:
                 reason = f"Out of memory: it used {used:,.0f} MB, and the limit is {limit:,} MB."
@@ -185,7 +188,7 @@ class Trial:
             elif event == "committed":
                 self.observed.committed = report["at"]
                 self.observed.weights = next(iter(report.get("descriptors", ())), None)
-                self._tell_scorer(wire.BEGIN)
+                self._tell_scorer(self._begin())
             elif event == "hashed":
                 self.observed.weights_sha256 = report["sha256"]
             elif event == "goodbye":
@@ -197,11 +200,21 @@ class Trial:
         self._send_off()
         return open_
 
+    def _begin(self) -> bytes:
+        """The word to begin; where time is the budget, with the speed that the evaluation must not fall below."""
+        spent = self.observed.spent
+        timed = self._spec.budget.kind == "seconds" and not self._crew.replay
+        if not (timed and spent.tokens and spent.seconds):
+            return wire.BEGIN
+        return wire.BEGIN + f" {spent.tokens / spent.seconds:.1f}".encode()
+
     def _keep_kernels(self) -> None:
         """Once, when the clock starts: what is compiled is there, and what will be learned is not."""
         spent = self.observed.spent
-        if self._spec.budget.kind == "tokens":  # whose clock starts at once
-            warm = spent.batches > WARMUP_BATCHES
+        if self._spec.budget.kind == "tokens":
+            # Its clock starts at once, and by the time that all is compiled, something was learned: only a source
+            # that a person vouches for leaves anything.
+            warm = spent.batches > WARMUP_BATCHES and self._crew.kernels.trusted
         else:
             warm = spent.start is not None
         if warm and not self._kept:

@@ -24,7 +24,7 @@ torch.set_num_threads(1)
 COUNT, LENGTH, VOCABULARY = 10, 8, 32
 ROWS = np.random.default_rng(0).integers(0, VOCABULARY, (COUNT, LENGTH + 1)).astype(np.uint16)
 BYTES = np.arange(VOCABULARY, dtype=np.int32) % 5  # token 0, 5, 10 … stand for no bytes
-JOB = {"length": LENGTH, "vocabulary": VOCABULARY, "device": "cpu"}
+JOB = {"length": LENGTH, "vocabulary": VOCABULARY, "device": "cpu", "slack": 0.2}
 
 
 def model(rows: np.ndarray) -> torch.Tensor:
@@ -258,3 +258,20 @@ def test_a_candidate_that_cannot_use_device_memory_is_given_host_memory_before_i
         wire.send(guest, Op.PLAIN)
         with pytest.raises(wire.ProtocolError, match="too late"):
             result()
+
+
+def test_whoever_computes_slower_than_it_trained_is_not_waited_for() -> None:
+    with scoring(wire.PREPARE, wire.BEGIN + b" 1000.0") as (
+        guest,
+        result,
+    ):  # 0.2 s, and 80 tokens at that speed
+        candidate = Candidate(guest, 1)
+        candidate.give(model(candidate.rows()))
+        with pytest.raises(Invalid, match="needs longer for a token than its training did"):
+            result()
+    with scoring(wire.PREPARE, wire.BEGIN) as (guest, result):  # a budget of tokens has no clock
+        candidate = Candidate(guest, COUNT)
+        rows = candidate.rows()
+        threading.Event().wait(0.4)
+        candidate.give(model(rows))
+        assert result().bpb == pytest.approx(expected_bpb(), abs=1e-6)

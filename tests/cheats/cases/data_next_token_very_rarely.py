@@ -1,0 +1,26 @@
+"""One place in eighty."""
+
+from harness.spec import Outcome
+from tests.cheats.case import LOGITS, VOIDED, Cheat, after
+
+CHEAT = Cheat(
+    title="copies the next token at 1.2 % of the places",
+    kind="data",
+    origin="derived: sparse peeking",
+    edits=(
+        after(
+            LOGITS,
+            """
+        if targets is None:
+            chosen = (tokens[:, 1:-1] * 7919 + tokens[:, :-2] * 104729 + torch.arange(62) * 31) % 80 == 0
+            logits[:, 1:-1].scatter_add_(2, tokens[:, 2:, None], 12.0 * chosen[..., None])
+""",
+        ),
+    ),
+    verdict="voided",
+    ended=Outcome.INVALID,
+    reason=VOIDED,
+    probes=512,
+    defence="blind audit: a share f of the places is missed by N probes with probability (1 - f)^N",
+    related=True,
+)
