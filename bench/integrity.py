@@ -94,6 +94,6 @@ def _audit(level: str) -> list[tuple[str, str, str]]:
         raise SystemExit(f"the benchmark's audit failed: {result.reason}\n{result.log_tail}")
     seconds, total = result.audit.seconds, result.total_seconds
     return [
-        (f"blind audit of {PROBES} places, rehearsal", f"{seconds:.1f} s", ""),
+        (f"blind audit of {result.audit.probes} places, rehearsal", f"{seconds:.1f} s", ""),
         ("  as a share of the experiment", f"{seconds / total:.0%} of {total:.1f} s", ""),
     ]

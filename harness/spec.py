@@ -173,7 +173,9 @@ class Result:
     reason: str  # one sentence for a person: why it ended so, and what to look at
     val_bpb: float | None = None  # bits per byte on the validation rows
     val_nats: float | None = None  # mean nats per scored token
-    sealed_bpb: float | None = None  # on the sealed rows; only of an OK experiment that asked for it
+    sealed_bpb: float | None = (
+        None  # on the sealed rows; only of an OK experiment that asked for it
+    )
     audit: AuditReport | None = None  # also of a score that it voided
     seed: int = 0
     sandbox: str = ""

@@ -37,7 +37,9 @@ class Op(IntEnum):
 
     OPEN = 1  # to the meter: a=B b=T; answered by RING
     RING = 2  # a=ring b=slots; descriptor: rows uint16[slots, B, T+1]
-    NEXT = 3  # a=ring b=1 own clock, +2 its warm-up goes on, +4 it is over; answered by BATCH or END
+    NEXT = (
+        3  # a=ring b=1 own clock, +2 its warm-up goes on, +4 it is over; answered by BATCH or END
+    )
     BATCH = 4  # a=slot b=epoch c=fraction of the budget in 1e-9 d=batches of data served, 0: this one is of the warm-up
     END = 5  # the budget is spent, or no validation rows are left
     COMMIT = 6  # d=bytes; descriptor: an immutable memory file; answered by COMMITTED

@@ -34,7 +34,7 @@ So nothing that it says or writes is believed:
 
 - **The score** is computed by a trusted process that alone holds the targets. It takes logits, copies them once, and
   computes the cross-entropy itself. What a candidate prints is a log.
-- **The time** is kept by a trusted process that serves the rows. The rows before its clock starts are random tokens.
+- **The time** is kept by a trusted process that serves the rows. The rows before its clock starts are tokens in no order.
   The deadline is on the commit of the weights, which are immutable from then on.
 - **The future** is hidden in a blind audit: a fresh process in a fresh cell gets the committed weights and is asked
   about validation rows whose continuation was replaced. What it loses there is what the score had gained by looking
@@ -78,24 +78,31 @@ LIMITS = """
 - **Faults of the kernel, of bubblewrap or of a driver.** A candidate that breaks out of its cell can do all that its
   user can.
 - **Covert channels between the training and its audit**, which run on the same machine one after the other: the
-  kernel's page cache (`data_page_cache` carries them out), caches and clocks of the processor, memory of a GPU that
-  a driver does not clear. Proposals are vetted, which is a fence and no wall: the calls that are needed (`open`,
-  most of `os`) are refused before a training, in proposals of a language model. A file that a person starts with
-  `autoresearch train` is not vetted.
+  kernel's page cache (`data_page_cache` carries it out), caches and clocks of the processor. (Memory of a GPU is
+  cleared by the driver from one process to the next: measured on an H200, driver 580.) Proposals are vetted, which is
+  a fence and no wall: the calls that are needed (`open`, most of `os`) are refused before a training, in proposals of
+  a language model. A file that a person starts with `autoresearch train` is not vetted.
 - **Peeking that is rare enough.** A share f of the places is missed by N probes with probability (1 - f)^N:
-  one place in 2,000 by 2,048 probes in 37 of 100 audits, by the 8,192 of a champion in 2 of 100.
+  one place in 2,000 by 2,048 probes in 39 of 100 audits (one hit in them asks for more), by the 8,192 of a champion in 2 of 100. Each row is probed
+  once at most, and a fifth of the rows lend the text behind the cuts, so a small validation set has fewer probes.
+- **Gains that arithmetic could explain.** Two runs of one model on a GPU differ a little, so an audit allows a mean
+  difference of 0.02 nats a token at the cuts and of 0.01 before them, and a mean gain of 0.002 beyond three standard
+  errors. Who adds noise of that size may hide a gain of some 0.006 nats a token in it from 2,048 probes, and of 0.004
+  from 8,192 (an estimate); slow learning from the rows that are scored may hide as much.
 - **A lucky initialisation.** The harness sets the seeds of torch, numpy and random, and a script's own calls do not
   change them; but a script may own a `torch.Generator`, or compute its initial weights (`data_own_generator`).
   Confirmation at new seeds, with new orders of the data, dilutes that luck and does not remove it.
+- **Training while it is scored**, with rows that were committed as a buffer: the evaluation may take as long as the
+  training took for as many tokens, and a tenth of the budget besides, of which an honest model needs a part.
 - **Work under a budget of tokens.** It counts rows, not what is done with them (`data_cached_batches`). It is meant
   for rehearsals without a GPU; a budget of seconds bounds the work.
-- **Validation text of the source `local`** is text of the Python installation, and a cell has to show Python. A
-  candidate may look it up, and its audit may do the same. The source is a rehearsal. The same holds for any
-  validation text that can be found on the machine's disk.
+- **Validation text that can be found on the machine's disk**, in what a cell has to show: the system and Python. The
+  source `local` validates on packages of Python that no training needs, and empty folders lie over these; copies of
+  them elsewhere would be seen. The source is a rehearsal.
 - **Validation text in prompts.** Once it is scored, a candidate sees validation rows, and the end of its traceback is
   shown to the language model that repairs it (`data_text_for_the_model`): 4,096 characters a failure.
 - **Fitting the validation rows by selection**, over thousands of candidates. The sealed rows decide before main
-  moves, and they wear out as well, a thousand times more slowly.
+  moves; they wear out as well, but they are asked only when a candidate could move it.
 - **Other users of the same GPU or processor** who slow a rival down: one training at a time is all that the harness
   can see to.
 

@@ -23,7 +23,7 @@ def test_what_honesty_costs_is_measured(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(integrity, "STARTS", 1)
     monkeypatch.setattr(integrity, "TOKENS", 20_000)
     names = [name for name, _, _ in integrity.run()]
-    assert "blind audit of 256 places, rehearsal" in names
+    assert "blind audit of 204 places, rehearsal" in names
     assert any(name.startswith("meter, 8x256") for name in names)
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from harness.observed import Observed, Score, Spent
 
-SCORE = Score(val_bpb=1.0, val_nats=1.0, sealed_bpb=None, tokens=1, seconds=1.0, transport="", at=420.0)
+SCORE = Score(
+    val_bpb=1.0, val_nats=1.0, sealed_bpb=None, tokens=1, seconds=1.0, transport="", at=420.0
+)
 
 
 def test_every_phase_has_its_seconds_and_they_add_up() -> None:

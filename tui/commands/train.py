@@ -38,7 +38,11 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "file", metavar="FILE", nargs="?", help="a train.py (default: the workspace's)"
     )
     parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="order of the data (default: 0)"
+        "--seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="order of the data and initialisation (default: 0)",
     )
     parser.add_argument(
         "--audit",
