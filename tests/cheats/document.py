@@ -83,10 +83,11 @@ LIMITS = """
   a fence and no wall: the calls that are needed (`open`, most of `os`) are refused before a training, in proposals of
   a language model. A file that a person starts with `autoresearch train` is not vetted.
 - **Peeking that is rare enough.** A share f of the places is missed by N probes with probability (1 - f)^N:
-  one place in 2,000 by 2,048 probes in 39 of 100 audits (one hit in them asks for more), by the 8,192 of a champion in 2 of 100. Each row is probed
-  once at most, and a fifth of the rows lend the text behind the cuts, so a small validation set has fewer probes.
+  one place in 2,000 by 2,048 probes in 39 of 100 audits (one hit asks for more of them), by the 8,192 of a champion in
+  2 of 100. Each row is probed once at most, and a fifth of the rows lend the text behind the cuts, so a small
+  validation set has fewer probes.
 - **Gains that arithmetic could explain.** Two runs of one model on a GPU differ a little, so an audit allows a mean
-  difference of 0.02 nats a token at the cuts and of 0.01 before them, and a mean gain of 0.002 beyond three standard
+  difference of 0.02 nats a token at the cuts and of 0.006 before them, and a mean gain of 0.002 beyond three standard
   errors. Who adds noise of that size may hide a gain of some 0.006 nats a token in it from 2,048 probes, and of 0.004
   from 8,192 (an estimate); slow learning from the rows that are scored may hide as much.
 - **A lucky initialisation.** The harness sets the seeds of torch, numpy and random, and a script's own calls do not
