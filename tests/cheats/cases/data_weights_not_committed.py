@@ -28,4 +28,5 @@ CHEAT = Cheat(
     reason=VOIDED,
     probes=512,
     defence="the audit starts from the committed weights and from nothing else",
+    related=True,
 )

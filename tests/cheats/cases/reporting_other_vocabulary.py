@@ -18,4 +18,5 @@ CHEAT = Cheat(
     ended=Outcome.INVALID,
     reason="it must return [batch, 64, 512]",
     defence="tokens, vocabulary, context and denominator are the scorer's",
+    related=True,
 )

@@ -11,7 +11,7 @@ CHEAT = Cheat(
         instead(
             "        train(run, loader, optimizers, size, log)\n",
             """
-        giant = make_dataloader(tokenizer, 256, MAX_SEQ_LEN, "train")
+        giant = make_dataloader(tokenizer, 96, MAX_SEQ_LEN, "train")
         batches = [next(giant) for _ in range(16)]
         for x, y, _ in batches:
             for part, wanted in zip(x.split(16), y.split(16)):
