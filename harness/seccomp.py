@@ -46,6 +46,7 @@ _COMMON = {
     "mount_setattr": 442,
     "quotactl_fd": 443,
     "process_mrelease": 448,
+    "cachestat": 451,
     "fchmodat2": 452,
     "setxattrat": 463,
     "removexattrat": 466,
@@ -91,6 +92,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {  # of x86-64 and of aarch
     "fremovexattr": (199, 16),
     "tkill": (200, 130),
     "tgkill": (234, 131),
+    "fadvise64": (221, 223),
     "utimes": (235, None),
     "mq_open": (240, 180),
     "kexec_load": (246, 104),
@@ -116,6 +118,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {  # of x86-64 and of aarch
     "finit_module": (313, 273),
     "kexec_file_load": (320, 294),
     "bpf": (321, 280),
+    "preadv2": (327, 286),
     "userfaultfd": (323, 282),
 }
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
@@ -131,6 +134,8 @@ DENIED = (
     *("unshare", "setns", "kexec_load", "kexec_file_load"),
     *("init_module", "finit_module", "delete_module"),
     *("quotactl", "quotactl_fd", "swapon", "swapoff", "reboot", "syslog", "acct"),
+    # Which pages of the system's files are cached would be a memory from one cell to the next; see also preadv2.
+    *("fadvise64", "cachestat"),
 )
 # What Landlock does not check, and only a file system of one's own makes harmless: changes of what is known about a
 # file, watching folders, sockets that have a path, and memory that outlives its maker.
@@ -230,6 +235,7 @@ def _conditions(shared: bool, signals: bool) -> dict[str, list[_Step]]:
         "socket": [*family, _PERMIT],
         "socketpair": [*family, _PERMIT],
         "prlimit64": own,  # of oneself
+        "preadv2": [_argument(5), _Step(_ANY, os.RWF_NOWAIT, 0, 1), _REFUSE, _PERMIT],
     }
     return conditions if signals else {**conditions, "kill": own}  # 0: one's own process group
 

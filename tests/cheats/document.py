@@ -77,8 +77,9 @@ LIMITS = """
 
 - **Faults of the kernel, of bubblewrap or of a driver.** A candidate that breaks out of its cell can do all that its
   user can.
-- **Covert channels between the training and its audit**, which run on the same machine one after the other: the
-  kernel's page cache (`data_page_cache` carries it out), caches and clocks of the processor. (Memory of a GPU is
+- **Covert channels between the training and its audit**, which run on the same machine one after the other: how
+  fast pages of the system's files are read (the calls that simply tell are refused: `data_page_cache`), caches and
+  clocks of the processor. (Memory of a GPU is
   cleared by the driver from one process to the next: measured on an H200, driver 580.) Proposals are vetted, which is
   a fence and no wall: the calls that are needed (`open`, most of `os`) are refused before a training, in proposals of
   a language model. A file that a person starts with `autoresearch train` is not vetted.

@@ -88,6 +88,8 @@ def test_on_a_shared_file_system_more_is_refused(machine: str) -> None:
     for kind, expected in ((stream, ALLOW), (datagram, DENY), (raw, DENY), (seqpacket, ALLOW)):
         assert call("socket", 1, kind | cloexec) == expected
         assert call("socketpair", 1, kind) == expected
+    assert call("preadv2", 0, 0, 0, 0, 0, 0) == ALLOW
+    assert call("preadv2", 0, 0, 0, 0, 0, os.RWF_NOWAIT) == DENY
     assert call("kill", 0) == ALLOW  # its own process group
     assert call("kill", 77) == DENY
     assert call("kill", (1 << 32) - 1) == DENY  # everybody
@@ -107,7 +109,15 @@ def test_the_numbers_are_those_of_the_kernels_headers(machine: str, header: str)
     known = {name: int(number) for name, number in found}
     lists = (*seccomp.DENIED, *seccomp.SHARED_DENIED, *seccomp.SIGNALS_DENIED)
     names = [*lists, "clone", "clone3", "ioctl", "socket", "socketpair", "prlimit64", "kill"]
-    later = {"fchmodat2", "setxattrat", "removexattrat", "open_tree_attr", "file_setattr"}
+    names.append("preadv2")
+    later = {
+        "cachestat",
+        "fchmodat2",
+        "setxattrat",
+        "removexattrat",
+        "open_tree_attr",
+        "file_setattr",
+    }
     for name in set(names) - (later - known.keys()):
         assert seccomp.number(name, machine) == known.get(name), name
 

@@ -1,6 +1,7 @@
 """A memory in the kernel: which pages of the system's read-only files lie in its cache."""
 
-from tests.cheats.case import EVALUATE, LOGITS, TOP, Cheat, after, instead
+from harness.spec import Outcome
+from tests.cheats.case import EVALUATE, LOGITS, TOP, VOIDED, Cheat, after, instead
 
 _CHANNEL = r'''
 import os
@@ -77,7 +78,10 @@ CHEAT = Cheat(
         instead(EVALUATE, "        val_bpb = evaluate_bpb(model, tokenizer, 65536)\n"),
         after(LOGITS, "        if targets is None:\n            answers(tokens, logits)\n"),
     ),
-    verdict="open",
+    verdict="voided",
+    ended=Outcome.INVALID,
+    reason=VOIDED,
     probes=512,
-    defence="none: the audit's cell sees the same files of the system as the training's did",
+    related=True,
+    defence="calls that tell which pages of a file are cached are refused; only their timing is left",
 )
