@@ -7,7 +7,6 @@ an option, a ref or a path.
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from evolve.branch import Branch, changes, few, unfinished
 from evolve.gitrun import GitRunner, check_oid
 from evolve.model import EvolveError
 from evolve.places import STATE, WORKTREES
+from evolve.syntax import parse
 from evolve.text import check_run_name, one_line, paragraphs
 from evolve.trees import Trees
 from evolve.worktrees import Worktrees
@@ -281,7 +281,7 @@ class Lineage:
         if not mode.startswith("100"):
             raise EvolveError(f"{self.script} is no ordinary file in git; commit the file itself.")
         try:
-            ast.parse(source)
+            parse(source)
         except SyntaxError as error:
             line = f" (line {error.lineno})" if error.lineno else ""
             raise EvolveError(

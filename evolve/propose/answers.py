@@ -6,7 +6,6 @@ what breaks off, does not parse or changes nothing is an error that says so, nev
 
 from __future__ import annotations
 
-import ast
 import difflib
 import re
 import warnings
@@ -24,6 +23,7 @@ from evolve.propose.edits import (
 )
 from evolve.propose.operators import CATEGORIES
 from evolve.propose.policy import REQUIRED_CALLS
+from evolve.syntax import parse
 from evolve.text import one_line
 from harness.process import clean
 
@@ -156,7 +156,7 @@ def _syntax_fault(source: str) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an invalid escape in a candidate is no concern here
-            ast.parse(source)
+            parse(source)
     except SyntaxError as error:
         return f"line {error.lineno}: {error.msg}"
     except (ValueError, RecursionError, MemoryError) as error:  # null bytes, endless nesting

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from evolve.syntax import parse
+
 RULES = "E9,F63,F7,F82"  # syntax, nonsense comparisons, misplaced statements, undefined names
 _SECONDS = 20.0
 
@@ -63,7 +65,7 @@ def _compile(source: str) -> Iterator[Fault]:
     except SyntaxError as error:
         yield error.msg, error.lineno or 0
         return
-    tree = ast.parse(source)
+    tree = parse(source)
     if any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in ast.walk(tree)):
         return  # what a star brings cannot be known
     top = symtable.symtable(source, "train.py", "exec")

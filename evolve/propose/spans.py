@@ -13,6 +13,8 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
+from evolve.syntax import parse
+
 _Node = TypeVar("_Node", bound=ast.AST)
 
 
@@ -32,7 +34,7 @@ class Code:
         self.source = source
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # an odd escape in a string is no fault
-            self.tree = ast.parse(source)
+            self.tree = parse(source)
         self._bytes = source.encode()
         self._starts = [0]
         for line in self._bytes.splitlines(keepends=True):

@@ -30,6 +30,7 @@ from evolve.propose.policy import (
     REQUIRED_CALLS,
 )
 from evolve.propose.spans import parsed
+from evolve.syntax import parse
 
 _SEEDING = frozenset({"manual_seed", "manual_seed_all", "seed"})
 _BLOCKS = (
@@ -70,7 +71,7 @@ def normalise(source: str) -> str:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # an odd escape in a string is no fault
-        tree = ast.parse(source)
+        tree = parse(source)
     for node in ast.walk(tree):
         _strip(node)
     return ast.unparse(tree)

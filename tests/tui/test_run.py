@@ -261,7 +261,7 @@ def test_one_training_is_scored_and_leaves_a_log(folder: Path) -> None:
     assert 5 < float(said["val_bpb"]) < 12  # an untrained model: about log2(300) bits a token
     assert said["sandbox"].strip() in {"bubblewrap", "landlock", "process"}
     assert said["audit"].strip().startswith("passed")
-    assert "256 places" in said["audit_figures"]
+    assert "12 places" in said["audit_figures"]  # of 16 rows
     assert "val_bpb:" in Path(said["log"].strip()).read_text()
     assert autoresearch(folder, "status").returncode == 3  # no run has begun
 
@@ -276,7 +276,7 @@ def test_a_score_that_looks_ahead_is_void(folder: Path) -> None:
     assert trained.returncode == 1, trained.stdout + trained.stderr
     said = dict(row.split(":", 1) for row in trained.stdout.splitlines()[1:])
     assert said["audit"].strip().startswith("VOID")
-    assert "100 places" in said["audit_figures"]
+    assert "12 places" in said["audit_figures"]  # of 16 rows
     assert "val_bpb" not in said
 
 
