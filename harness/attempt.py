@@ -70,7 +70,7 @@ def attempt(
         observed=observed,
         verdict=judge(evidence),
         log=evidence.log,
-        traceback=evidence.traceback,
+        traceback="" if evidence.shown and not evidence.scored else evidence.traceback,
         launched=crew.launched,
         memory_mb=crew.candidate.memory_mb,
     )
@@ -117,6 +117,7 @@ def _evidence(observed: Observed, crew: Crew, log: str, *, killed: bool, started
         stopped=observed.stopped,
         exit_code=code,
         committed=observed.committed is not None,
+        shown=observed.shown,
         log=log,
         traceback=live.last_traceback(log),
         last_loss_finite=step is None or step.loss is None or abs(step.loss) < float("inf"),

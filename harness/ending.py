@@ -6,6 +6,7 @@ candidate's own words only choose between kinds of failure.
 
 from __future__ import annotations
 
+import builtins
 import re
 import signal
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _OUT_OF_MEMORY = re.compile(
 _NOT_FINITE = re.compile(
     r"FAIL\s*$|FloatingPointError|\bloss (?:is|became) (?:nan|inf)", re.I | re.M
 )
+_EXCEPTION = re.compile(r"^(?:\w+\.)*(\w+Error)\b", re.M)
 _TAIL = 2000  # characters of the log that may explain an exit
 
 
@@ -39,6 +41,7 @@ class Evidence:
     stopped: Verdict | None = None  # why the supervisor ended it
     exit_code: int | None = None  # -N for signal N
     committed: bool = False  # the weights were handed over
+    shown: bool = False  # it has seen validation text, and may quote it
     log: str = ""  # cleaned
     traceback: str = ""
     last_loss_finite: bool = True  # of its live lines
@@ -117,7 +120,13 @@ def _status(code: int | None) -> str:
 
 
 def _cause(evidence: Evidence) -> str:
-    """The line that explains most: the exception, else the last thing printed."""
+    """The line that explains most: the exception, else the last thing printed.
+
+    Reasons are told to whoever writes the next source. Of a script that has seen validation text they quote nothing.
+    """
+    if evidence.shown:
+        named = [word for word in _EXCEPTION.findall(evidence.traceback) if hasattr(builtins, word)]
+        return f"{named[-1] if named else 'it failed'}, while it was scored; its log says more."
     lines = (evidence.traceback or evidence.log[-_TAIL:]).strip().splitlines()
     if evidence.traceback:
         named = [line for line in lines[1:] if line and not line[0].isspace()]

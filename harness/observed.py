@@ -59,6 +59,7 @@ class Observed:
     committed: float | None = None  # when its weights had come
     weights_sha256: str = ""  # of these, a little later
     weights: int | None = None  # a descriptor of them, the runner's own
+    shown: bool = False  # it has seen validation text
     score: Score | Examined | None = None  # what the conversation with the examiner came to
     goodbye: bool = False  # the script has nothing more to say
     gone: float | None = None  # when its process was no more

@@ -200,6 +200,8 @@ class Scorer:
         if not count:
             wire.send(self._guest, Op.END)
             return
+        if not self._issued:
+            wire.report(self._control, "shown")
         slot = (self._issued // batch) % INPUTS
         self._inputs[slot, :count] = rows[self._issued : self._issued + count, :-1]
         wire.send(self._guest, Op.INPUTS, slot, count, 0, self._issued)

@@ -236,6 +236,8 @@ class Trial:
             event = report.pop("event")
             if event == "asked":
                 self.observed.evaluating = report["at"]
+            elif event == "shown":
+                self.observed.shown = True
             elif event == "scored":
                 self._scored(Score(**report))
             elif event == "examined":

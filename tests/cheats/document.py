@@ -101,8 +101,6 @@ LIMITS = """
 - **Validation text that can be found on the machine's disk**, in what a cell has to show: the system and Python. The
   source `local` validates on packages of Python that no training needs, and empty folders lie over these; copies of
   them elsewhere would be seen. The source is a rehearsal.
-- **Validation text in prompts.** Once it is scored, a candidate sees validation rows, and the end of its traceback is
-  shown to the language model that repairs it (`data_text_for_the_model`): 4,096 characters a failure.
 - **Fitting the validation rows by selection**, over thousands of candidates. The sealed rows decide before main
   moves; they wear out as well, but they are asked only when a candidate could move it.
 - **Other users of the same GPU or processor** who slow a rival down: one training at a time is all that the harness

@@ -59,3 +59,23 @@ def test_a_script_that_forgets_to_be_scored_is_told_how() -> None:
 def test_talk_of_memory_in_the_middle_of_a_log_is_no_evidence() -> None:
     log = "CUDA out of memory, says this comment\n" + "x" * 3000
     assert judge(Evidence(exit_code=1, log=log)).outcome is Outcome.CRASH
+
+
+def test_a_script_that_has_seen_validation_text_is_not_quoted() -> None:
+    words = (
+        "Traceback (most recent call last):\n  File 'secret words'\nValueError: more secret words\n"
+    )
+    for log in (words, "secret words\n", "SecretWordsError: secret words\n"):
+        verdict = judge(
+            Evidence(
+                exit_code=1,
+                committed=True,
+                shown=True,
+                log=log,
+                traceback=log if log == words else "",
+            )
+        )
+        assert verdict.outcome is Outcome.CRASH
+        assert "ecret" not in verdict.reason
+        assert "while it was scored" in verdict.reason
+    assert "ValueError" in judge(Evidence(exit_code=1, shown=True, traceback=words)).reason

@@ -13,8 +13,9 @@ CHEAT = Cheat(
             "        if targets is None:\n            raise ValueError(f'rows: {tokens[0].tolist()}')\n",
         ),
     ),
-    verdict="open",
+    verdict="prevented",
     ended=Outcome.CRASH,
-    reason="ValueError: rows: [",
-    defence="none but the size: 4,096 characters a failure, and a source has at most 64 KiB",
+    reason="exit status 1: ValueError, while it was scored; its log says more",
+    related=True,
+    defence="of a script that has seen validation text, nothing is quoted but the name of its exception",
 )
