@@ -26,6 +26,6 @@ CHEAT = Cheat(
     verdict="prevented",
     ended=Outcome.INVALID,
     reason="Its weights came",
-    defence="the clock starts by itself after the set-up limit, and the rows before it are random tokens",
+    defence="the clock starts by itself after the set-up limit, and the rows before it are tokens in no order",
     related=True,
 )

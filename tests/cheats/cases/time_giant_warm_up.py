@@ -27,5 +27,5 @@ CHEAT = Cheat(
     budget=Budget("seconds", 0.1, setup_limit=30),
     verdict="worthless",
     at_least=1.2,
-    defence="rows before the clock starts are random tokens: good to compile with, and nothing is learned from them",
+    defence="rows before the clock starts are tokens in no order: only how frequent each is can be learned, as an honest training has after its first steps",
 )
