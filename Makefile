@@ -36,12 +36,12 @@ $(STAMP): pyproject.toml Makefile
 	@if command -v uv >/dev/null; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
 	  uv pip install --quiet --compile-bytecode --python $(BIN)/python "$(TORCH)" && \
-	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[train,gpu]' --group dev; \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[train,gpu,tpe]' --group dev; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(BIN)/python -m pip install -qq --upgrade 'pip>=25.1' && \
 	  $(BIN)/python -m pip install -qq "$(TORCH)" && \
-	  $(BIN)/python -m pip install -qq -e '.[train,gpu]' --group dev; \
+	  $(BIN)/python -m pip install -qq -e '.[train,gpu,tpe]' --group dev; \
 	fi
 	@touch $(STAMP)
 

@@ -241,23 +241,31 @@ class Journal(Verdicts):
         return running
 
     def finish_experiment(
-        self, experiment: int, result: Result, next_state: CandidateState
+        self,
+        experiment: int,
+        result: Result,
+        next_state: CandidateState,
+        fitness: float | None = None,
     ) -> None:
-        """A training ended, with or without a score; the candidate moves on to `next_state`."""
+        """A training ended, with or without a score; the candidate moves on to `next_state`.
+
+        `fitness` is what selection goes by; None = its val_bpb.
+        """
         with self._transaction():
             row = self._one(
                 "SELECT candidate, finished FROM experiment WHERE id = ?", (experiment,)
             )
             if row is None or row["finished"] is not None:
                 raise IllegalMove(f"experiment {experiment} is not running")
-            columns = rows.result_columns(result) | {"finished": time.time()}
+            counted = result.val_bpb if fitness is None or result.val_bpb is None else fitness
+            columns = rows.result_columns(result) | {"finished": time.time(), "fitness": counted}
             self._db.execute(
                 f"UPDATE experiment SET {', '.join(f'{c} = :{c}' for c in columns)} WHERE id = :id",  # noqa: S608
                 columns | {"id": experiment},
             )
             self._add_curve(experiment, result.curve)
             self._move(row["candidate"], next_state)
-            self._count(row["candidate"], result, columns["peak_memory_mb"])
+            self._count(row["candidate"], result, counted, columns["peak_memory_mb"])
             self._event(
                 "finished",
                 _ending(row["candidate"], result),
@@ -328,13 +336,21 @@ class Journal(Verdicts):
             [(experiment, i, p.fraction, p.seconds, p.tokens, p.loss) for i, p in enumerate(curve)],
         )
 
-    def _count(self, number: int, result: Result, peak: float | None) -> None:
+    def _count(
+        self, number: int, result: Result, fitness: float | None, peak: float | None
+    ) -> None:
         """Keep on the candidate what its trainings came to; a void one says nothing about it."""
         if result.outcome is Outcome.VOID:
             return
         known = self.candidate(number)
         scores = known.scores if result.val_bpb is None else (*known.scores, result.val_bpb)
-        self._update(number, outcome=str(result.outcome), scores=as_json(scores))
+        counted = known.fitness if fitness is None else (*known.fitness, fitness)
+        self._update(
+            number,
+            outcome=str(result.outcome),
+            scores=as_json(scores),
+            fitness=as_json(counted),
+        )
         if len(scores) > 1:
             self._update(number, provisional=0)
         if peak is not None:

@@ -44,7 +44,10 @@ class Operator(StrEnum):
 
 
 class CandidateState(StrEnum):
-    """READY → TRAINING → (CONTENDER ⇄ TRAINING) → JUDGED, or READY → DROPPED. After a crash TRAINING → READY."""
+    """READY → TRAINING → (CONTENDER ⇄ TRAINING) → JUDGED, or READY → DROPPED. After a crash TRAINING → READY.
+
+    A smoke run that fails takes READY → JUDGED; a second chance takes JUDGED → CONTENDER.
+    """
 
     READY = "ready"  # vetted, committed, waits for the slot
     TRAINING = "training"  # an experiment of it is running
@@ -54,13 +57,18 @@ class CandidateState(StrEnum):
 
 
 CANDIDATE_MOVES: dict[CandidateState, frozenset[CandidateState]] = {
-    CandidateState.READY: frozenset({CandidateState.TRAINING, CandidateState.DROPPED}),
+    # a smoke run may end a candidate before its first training
+    CandidateState.READY: frozenset(
+        {CandidateState.TRAINING, CandidateState.DROPPED, CandidateState.JUDGED}
+    ),
     CandidateState.TRAINING: frozenset(
         {CandidateState.READY, CandidateState.CONTENDER, CandidateState.JUDGED}
     ),
     CandidateState.CONTENDER: frozenset({CandidateState.TRAINING, CandidateState.JUDGED}),
     # a re-measurement of a living candidate, or a member that becomes a contender later on
-    CandidateState.JUDGED: frozenset({CandidateState.TRAINING, CandidateState.JUDGED}),
+    CandidateState.JUDGED: frozenset(
+        {CandidateState.TRAINING, CandidateState.JUDGED, CandidateState.CONTENDER}
+    ),
     CandidateState.DROPPED: frozenset(),
 }
 
@@ -110,6 +118,9 @@ class Experiment:
     sealed_bpb: float | None = None  # on the rows that only a promotion looks at
     audit: AuditReport | None = None  # None = this score was not audited
     discounted: str = ""  # why its score counts no more; empty = it counts
+    fitness: float | None = None  # what selection goes by; equals val_bpb unless [metric] says more
+    epochs: int = 0  # how often it has begun the training rows; 0 = not known
+    pruning: dict[str, Any] | None = None  # what the pruning rule said of it; None = nothing
     traceback: str = ""
     log_tail: str = ""
     curve: tuple[CurvePoint, ...] = ()  # empty unless asked for
@@ -142,6 +153,9 @@ class Candidate:
     priority: int = 0  # order in the queue: lower runs sooner
     changes: tuple[str, ...] = ()  # "MATRIX_LR: 0.04 -> 0.05", "pattern: relu2 -> silu"
     scores: tuple[float, ...] = ()  # val_bpb of its OK experiments, in order
+    fitness: tuple[float, ...] = ()  # what selection goes by, for each of `scores`; lower is better
+    island: int = 0  # of the population, when there are several
+    recommendation: str = ""  # of the scratchpad, that its prompt carried
     outcome: Outcome | None = None  # of its latest finished experiment
     children: int = 0
     pinned: bool = False
@@ -213,6 +227,7 @@ class LlmCall:
     seconds: float = 0.0
     candidate: int | None = None
     error: str = ""
+    category: str = ""  # of a refusal, as the server names it
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,6 +223,10 @@ class Reader:
         """Seed to val_bpb of a candidate's scored trainings that count, oldest first."""
         return self._by_seed("val_bpb", candidate)
 
+    def fitness_by_seed(self, candidate: int) -> dict[int, float]:
+        """As `scores_by_seed`, but what selection goes by."""
+        return self._by_seed("fitness", candidate)
+
     def sealed_by_seed(self, candidate: int) -> dict[int, float]:
         """Seed to the score on the sealed rows, of those trainings that were scored there and count."""
         return self._by_seed("sealed_bpb", candidate)

@@ -24,16 +24,17 @@ from harness.spec import AuditReport, CurvePoint, Outcome, Result
 
 CANDIDATE = """SELECT id, operator, proposer, parents, title, hypothesis, category, commit_oid, source_sha, code_hash,
     lines, created, state, alive, verdict, verdict_reason, provisional, generation, prompt_version, model,
-    priority, changes, scores, outcome, children, pinned, banned, voided, sealed_gain, sealed_gap FROM candidate"""
+    priority, changes, scores, outcome, children, pinned, banned, voided, sealed_gain, sealed_gap,
+    fitness, island, recommendation FROM candidate"""
 _EXPERIMENT = """SELECT id, candidate, purpose, seed, started, finished, outcome, reason, val_bpb, train_seconds,
     total_seconds, train_tokens, tokens_per_second, peak_memory_mb, mfu_percent, steps, params_m, sandbox,
-    sealed_bpb, audit, discounted"""
+    sealed_bpb, audit, discounted, fitness, epochs, pruning"""
 EXPERIMENT = f"{_EXPERIMENT}, traceback, log_tail FROM experiment"
 EXPERIMENT_BRIEF = f"{_EXPERIMENT}, '' AS traceback, '' AS log_tail FROM experiment"
 EVENT = "SELECT id, time, kind, text, candidate, data FROM event"
 COMMAND = "SELECT id, time, who, verb, args, state, answer FROM command"
 CALL = """SELECT id, time, model, operator, status, input_tokens, output_tokens, cache_read_tokens,
-    cache_write_tokens, dollars, seconds, candidate, error FROM llm_call"""
+    cache_write_tokens, dollars, seconds, candidate, error, category FROM llm_call"""
 RUN = """SELECT id, name, created, state, reason, branch, base_commit, settings, fingerprint, incumbent, sigma,
     dollars, finished FROM run"""
 
@@ -59,7 +60,7 @@ def candidate(row: sqlite3.Row) -> Candidate:
     given["state"] = _STATES[row["state"]]
     given["verdict"] = _VERDICTS[row["verdict"]]
     given["outcome"] = _OUTCOMES[row["outcome"]]
-    for name in ("parents", "changes", "scores"):
+    for name in ("parents", "changes", "scores", "fitness"):
         text = row[name]
         given[name] = () if text == "[]" else tuple(json.loads(text))
     for name in ("alive", "provisional", "pinned", "banned"):
@@ -73,6 +74,7 @@ def experiment(row: sqlite3.Row, curve: tuple[CurvePoint, ...] = ()) -> Experime
     given["purpose"] = Purpose(row["purpose"])
     given["outcome"] = None if row["outcome"] is None else Outcome(row["outcome"])
     given["audit"] = AuditReport(**json.loads(row["audit"])) if row["audit"] else None
+    given["pruning"] = json.loads(row["pruning"]) if row["pruning"] else None
     return Experiment(**given, curve=curve)
 
 
@@ -112,6 +114,7 @@ def result_columns(result: Result) -> dict[str, Any]:
         "total_seconds": result.total_seconds,
         "train_tokens": result.train_tokens,
         "eval_tokens": result.eval_tokens,
+        "epochs": result.epochs,
         "tokens_per_second": result.tokens_per_second,
         "weights_sha256": result.weights_sha256,
         "peak_memory_mb": peak if peak is not None else _number(summary, "peak_vram_mb"),

@@ -19,7 +19,7 @@ from evolve.model import (
 )
 from harness.spec import Outcome
 
-VERSION = 2
+VERSION = 3
 
 
 def _one_of(column: str, words: Iterable[StrEnum | str]) -> str:
@@ -227,16 +227,90 @@ _VERSION_2 = (
         BEGIN SELECT RAISE(ABORT, 'a finished experiment never changes'); END""",
 )
 
+_VERSION_3 = (
+    # what selection goes by: val_bpb, or what the weights of [metric] make of a training
+    "ALTER TABLE experiment ADD COLUMN fitness REAL CHECK (fitness IS NULL OR outcome = 'ok')",
+    "ALTER TABLE experiment ADD COLUMN epochs INTEGER NOT NULL DEFAULT 0",  # 0 = not known
+    "ALTER TABLE experiment ADD COLUMN pruning TEXT NOT NULL DEFAULT ''",  # JSON; '' = the rule had no say
+    "ALTER TABLE candidate ADD COLUMN fitness TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE candidate ADD COLUMN island INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE candidate ADD COLUMN recommendation TEXT NOT NULL DEFAULT ''",
+    "UPDATE experiment SET fitness = val_bpb",
+    "UPDATE candidate SET fitness = scores",
+    "ALTER TABLE llm_call ADD COLUMN request_sha TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE llm_call ADD COLUMN category TEXT NOT NULL DEFAULT ''",  # of a refusal
+    "CREATE INDEX llm_call_refused ON llm_call (run, request_sha) WHERE status = 'refused'",
+    f"""CREATE TABLE smoke (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        candidate INTEGER NOT NULL,
+        directory TEXT NOT NULL, -- under .autoresearch/experiments
+        started REAL NOT NULL,
+        finished REAL,
+        outcome TEXT {_one_of("outcome", Outcome)},
+        reason TEXT NOT NULL DEFAULT '',
+        seconds REAL NOT NULL DEFAULT 0,
+        peak_memory_mb REAL,
+        traceback TEXT NOT NULL DEFAULT '',
+        FOREIGN KEY (run, candidate) REFERENCES candidate (run, id)
+    ) STRICT""",
+    "CREATE INDEX smoke_candidate ON smoke (run, candidate, id)",
+    """CREATE TABLE scratchpad (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL REFERENCES run (id),
+        time REAL NOT NULL,
+        who TEXT NOT NULL,
+        settled INTEGER NOT NULL, -- children with a verdict when it was written
+        text TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE prompt (
+        version TEXT PRIMARY KEY, -- first 12 hex digits of the template's SHA-256
+        operator TEXT NOT NULL,
+        time REAL NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    # a rejected contender may become one again, and a smoke run may end a candidate before any training:
+    "DROP TRIGGER candidate_move",
+    _move_trigger(),
+)
+
 # What brings a file from version n to n + 1; a released step never changes again.
-LADDER: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
+LADDER: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 # How a client, which may not write, reads a file of version n as if it were of this one, until an engine has
 # brought it up to date: then the columns of the file itself come first.
-AS_IF: dict[int, tuple[str, ...]] = {
-    1: (
-        """CREATE TEMP VIEW experiment AS SELECT *, NULL AS sealed_bpb, '' AS audit, '' AS discounted
-            FROM main.experiment""",
-        """CREATE TEMP VIEW candidate AS SELECT *, '' AS voided, NULL AS sealed_gain, NULL AS sealed_gap
-            FROM main.candidate""",
+_NEW_IN_2 = {
+    "experiment": "NULL AS sealed_bpb, '' AS audit, '' AS discounted",
+    "candidate": "'' AS voided, NULL AS sealed_gain, NULL AS sealed_gap",
+}
+_NEW_IN_3 = {
+    "experiment": "val_bpb AS fitness, 0 AS epochs, '' AS pruning",
+    "candidate": "scores AS fitness, 0 AS island, '' AS recommendation",
+    "llm_call": "'' AS request_sha, '' AS category",
+}
+# Tables that came with version 3 are empty before it.
+_EMPTY_BEFORE_3 = (
+    """CREATE TEMP VIEW smoke AS SELECT NULL AS id, NULL AS run, NULL AS candidate, '' AS directory, NULL AS started,
+        NULL AS finished, NULL AS outcome, '' AS reason, 0 AS seconds, NULL AS peak_memory_mb, '' AS traceback
+        WHERE 0""",
+    """CREATE TEMP VIEW scratchpad AS SELECT NULL AS id, NULL AS run, NULL AS time, '' AS who, 0 AS settled,
+        '' AS text WHERE 0""",
+    """CREATE TEMP VIEW prompt AS SELECT '' AS version, '' AS operator, NULL AS time, '' AS text WHERE 0""",
+)
+
+
+def _views(*layers: dict[str, str]) -> tuple[str, ...]:
+    columns: dict[str, list[str]] = {}
+    for layer in layers:
+        for table, added in layer.items():
+            columns.setdefault(table, []).append(added)
+    return tuple(
+        f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(added)} FROM main.{table}"  # noqa: S608 - our own words
+        for table, added in columns.items()
     )
+
+
+AS_IF: dict[int, tuple[str, ...]] = {
+    1: (*_views(_NEW_IN_2, _NEW_IN_3), *_EMPTY_BEFORE_3),
+    2: (*_views(_NEW_IN_3), *_EMPTY_BEFORE_3),
 }

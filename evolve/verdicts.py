@@ -9,6 +9,7 @@ from evolve.model import CandidateState, Verdict
 from evolve.rows import as_json
 from evolve.sealing import SealedGain
 from evolve.spending import Spending
+from evolve.writer import IllegalMove
 from harness.spec import AuditReport
 
 
@@ -75,6 +76,9 @@ class Verdicts(Spending):
     def _verdict(
         self, number: int, verdict: Verdict, reason: str, event: int, *, alive: bool
     ) -> None:
+        # Only a failed smoke run judges a candidate that was never trained.
+        if verdict is not Verdict.FAILED and self.candidate(number).state is CandidateState.READY:
+            raise IllegalMove(f"#{number} cannot go from ready to judged as {verdict}")
         self._move(number, CandidateState.JUDGED)
         self._update(number, verdict=str(verdict), verdict_reason=reason, alive=int(alive))
         self._db.execute(
@@ -99,11 +103,15 @@ class Verdicts(Spending):
             )
         for number in {row["candidate"] for row in found}:
             scores = self._all(
-                "SELECT val_bpb FROM experiment WHERE run = ? AND candidate = ? "
+                "SELECT val_bpb, fitness FROM experiment WHERE run = ? AND candidate = ? "
                 "AND outcome = 'ok' AND discounted = '' ORDER BY id",
                 (self.run_id(), number),
             )
-            self._update(number, scores=as_json([row[0] for row in scores]))
+            self._update(
+                number,
+                scores=as_json([row[0] for row in scores]),
+                fitness=as_json([row[1] for row in scores]),
+            )
 
     def _enthrone(self, number: int, event: int) -> None:
         self._db.execute(

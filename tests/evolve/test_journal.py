@@ -459,7 +459,7 @@ def test_the_file_is_durable_and_private(tmp_path: Path) -> None:
             name: journal._db.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("journal_mode", "synchronous", "foreign_keys", "user_version")
         }
-    assert pragma == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "user_version": 2}
+    assert pragma == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "user_version": 3}
     assert (tmp_path / ".autoresearch").stat().st_mode & 0o777 == 0o700
     with sqlite3.connect(tmp_path / ".autoresearch" / "journal.db") as db:
         assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"

@@ -66,7 +66,7 @@ def test_a_client_reads_an_older_file_without_touching_it(old: Path) -> None:
 def test_an_engine_brings_an_older_file_up_to_date(old: Path) -> None:
     path = old / ".autoresearch" / "journal.db"
     with Journal.open(path) as journal:
-        assert journal._db.execute("PRAGMA user_version").fetchone()[0] == VERSION == 2
+        assert journal._db.execute("PRAGMA user_version").fetchone()[0] == VERSION == 3
         assert journal.scores_by_seed(1) == {0: 2.0, 1: 2.1}
         assert journal.sealed_by_seed(1) == {}
         assert [s.tokens_per_second for s in journal.speeds()] == [1000.0, 1000.0]
