@@ -288,4 +288,5 @@ def _stop_rules(in_force: Mapping[str, str]) -> StopRules:
         dollars=number("dollars"),
         target_bpb=number("target_bpb"),
         plateau=int(number("plateau")),
+        experiments=int(number("experiments")),
     )

@@ -213,6 +213,9 @@ class Stop(_Section):
     """What ends a run, whichever comes first; 0: off."""
 
     candidates: int = Field(default=0, ge=0, description="children with a verdict")
+    experiments: int = Field(
+        default=0, ge=0, description="finished trainings, repeats and the baseline's among them"
+    )
     hours: float = Field(default=0.0, ge=0, description="of this engine")
     dollars: float = Field(default=0.0, ge=0, description="for the language model")
     target_bpb: float = Field(default=0.0, ge=0, description="score of main at which to end")

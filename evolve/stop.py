@@ -17,6 +17,7 @@ class StopRules:
     dollars: float = 0.0
     target_bpb: float = 0.0  # val_bpb of main, bits per byte
     plateau: int = 0  # children since main moved last
+    experiments: int = 0  # finished trainings, repeats and the baseline's among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class StopState:
     dollars: float
     best_bpb: float | None  # mean of what main holds; None before it is measured
     since_promotion: int
+    experiments: int = 0
 
 
 def check(rules: StopRules, state: StopState) -> str | None:
@@ -36,6 +38,8 @@ def check(rules: StopRules, state: StopState) -> str | None:
         return f"The target is reached: {state.best_bpb:.6f}, asked for {rules.target_bpb:g} bpb."
     if 0 < rules.candidates <= state.candidates:
         return f"All {_count(state.candidates, 'candidate')} asked for are done."
+    if 0 < rules.experiments <= state.experiments:
+        return f"All {_count(state.experiments, 'training')} asked for are done."
     if 0 < rules.hours <= state.hours:
         return f"The time is up: {_duration(rules.hours)}."
     if 0 < rules.dollars <= state.dollars:
@@ -52,6 +56,8 @@ def describe(rules: StopRules) -> str:
     parts = []
     if rules.candidates > 0:
         parts.append(_count(rules.candidates, "candidate"))
+    if rules.experiments > 0:
+        parts.append(_count(rules.experiments, "training"))
     if rules.hours > 0:
         parts.append(_duration(rules.hours))
     if rules.dollars > 0:

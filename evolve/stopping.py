@@ -21,6 +21,7 @@ def rules(settings: Settings) -> StopRules:
         dollars=stop.dollars,
         target_bpb=stop.target_bpb,
         plateau=stop.plateau,
+        experiments=stop.experiments,
     )
 
 
@@ -42,5 +43,6 @@ def reason_to_stop(context: Context) -> str | None:
             dollars=tally.dollars,
             best_bpb=incumbent.mean if incumbent else None,
             since_promotion=tally.since_promotion,
+            experiments=tally.experiments,
         ),
     )

@@ -17,6 +17,7 @@ def test_without_rules_a_run_goes_on_for_ever() -> None:
     ("rules", "before", "after", "word"),
     [
         (StopRules(candidates=12), {"candidates": 11}, {"candidates": 12}, "12 candidates"),
+        (StopRules(experiments=9), {"experiments": 8}, {"experiments": 9}, "9 trainings"),
         (StopRules(hours=0.5), {"hours": 0.49}, {"hours": 0.5}, "30 minutes"),
         (StopRules(dollars=5), {"dollars": 4.99}, {"dollars": 5.01}, "$5.01 of $5"),
         (StopRules(target_bpb=0.96), {"best_bpb": 0.9601}, {"best_bpb": 0.96}, "target"),
@@ -44,6 +45,7 @@ def test_the_rules_are_shown_beforehand() -> None:
         == "12 candidates, 20 minutes or $5, whichever comes first"
     )
     assert describe(StopRules(candidates=1)) == "1 candidate"
+    assert describe(StopRules(experiments=1)) == "1 training"
     assert (
         describe(StopRules(hours=2, plateau=30, target_bpb=0.97))
         == "2 hours, 0.97 bpb or 30 candidates without progress, whichever comes first"
