@@ -23,6 +23,7 @@ from evolve.model import (
     UsageError,
     Verdict,
 )
+from evolve.notes import Notes
 from evolve.places import state_folder
 from evolve.propose.operators import Proposal
 from evolve.reader import Reader, Tally
@@ -39,8 +40,8 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _ENDED = ("stopped", "finished", "failed")
 
 
-class Journal(Verdicts):
-    """The steps of a run. Answers every question of `Reader`, books calls as `Spending`, and judges as `Verdicts`."""
+class Journal(Verdicts, Notes):
+    """The steps of a run. Answers every question of `Reader`, books calls as `Spending`, judges as `Verdicts`."""
 
     @classmethod
     def reader(cls, path: Path) -> Reader:
@@ -112,7 +113,8 @@ class Journal(Verdicts):
                 VALUES (?, ?, ?, ?, ?, ?, ?)""",
                 (self.run_id(), time.time(), who, key, old, new, first),
             )
-            text = f"{key}: {old} → {new} ({who}), from #{first} on."
+            # A template is pages long; the row above holds all of it.
+            text = f"{key}: {one_line(old, 60)} → {one_line(new, 60)} ({who}), from #{first} on."
             self._event("setting", text, data={"key": key, "old": old, "new": new, "who": who})
 
     def note_settings(self, now: Mapping[str, str], who: str) -> None:
@@ -158,7 +160,8 @@ class Journal(Verdicts):
             self._db.execute(
                 """INSERT INTO candidate (run, id, operator, proposer, title, hypothesis, category, commit_oid,
                 source_sha, code_hash, lines, created, state, generation, prompt_version, model, priority,
-                changes, parents) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?)""",
+                changes, parents, recommendation)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     *(run, number, str(proposal.operator), proposal.proposer),
                     *(one_line(proposal.title), proposal.hypothesis, proposal.category, commit),
@@ -171,6 +174,7 @@ class Journal(Verdicts):
                     1 + max((p.generation for p in parents), default=-1),
                     *(proposal.prompt_version, proposal.model, last + 1),
                     *(as_json(proposal.changes), as_json(proposal.parents)),
+                    proposal.recommendation,
                 ),
             )
             self._link(run, number, proposal)

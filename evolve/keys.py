@@ -22,6 +22,7 @@ FROZEN = (
     "budget",
     "data",
     "scoring",
+    "metric",
     "device",
     "sandbox",
 )  # they give a score its meaning

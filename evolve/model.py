@@ -121,6 +121,8 @@ class Experiment:
     fitness: float | None = None  # what selection goes by; equals val_bpb unless [metric] says more
     epochs: int = 0  # how often it has begun the training rows; 0 = not known
     pruning: dict[str, Any] | None = None  # what the pruning rule said of it; None = nothing
+    host_memory_mb: float | None = None  # measured, at its largest
+    device_memory_mb: float | None = None  # of the GPU until it was scored, measured; None on a CPU
     traceback: str = ""
     log_tail: str = ""
     curve: tuple[CurvePoint, ...] = ()  # empty unless asked for
@@ -228,6 +230,28 @@ class LlmCall:
     candidate: int | None = None
     error: str = ""
     category: str = ""  # of a refusal, as the server names it
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One version of the scratchpad: what the search has learned, and what it recommends."""
+
+    id: int
+    time: float
+    source: str  # "model", "builtin" or "human"
+    who: str  # the model's name, "builtin", or the person
+    settled: int  # children with a verdict when it was written
+    text: str  # three sections, as `propose.scratchpad.parse` reads them
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One version of a prompt's template that was in force at some time."""
+
+    version: str  # first 12 hex digits of its SHA-256
+    operator: str
+    time: float  # when it was first in force
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

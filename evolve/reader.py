@@ -24,9 +24,11 @@ from evolve.model import (
     Event,
     Experiment,
     LlmCall,
+    Note,
     NothingToDo,
     Purpose,
     Run,
+    Template,
     UsageError,
     Verdict,
 )
@@ -341,6 +343,33 @@ class Reader:
             (self.run_id(), after, limit),
         )
         return tuple(rows.call(row) for row in found)
+
+    # ---- what proposers are told -------------------------------------------------------------------------------
+
+    def refusals(self, parent: int, limit: int) -> tuple[Event, ...]:
+        """The last proposals of children of `parent` that were refused unseen, newest last."""
+        found = self._all(
+            f"{rows.EVENT} WHERE run = ? AND kind = 'refused' AND candidate = ? ORDER BY id DESC LIMIT ?",
+            (self.run_id(), parent, limit),
+        )
+        return tuple(rows.event(row) for row in reversed(found))
+
+    def scratchpad(self) -> Note | None:
+        """The scratchpad in force, None before the first one."""
+        found = self.scratchpads(1)
+        return found[0] if found else None
+
+    def scratchpads(self, limit: int = 1000) -> tuple[Note, ...]:
+        """The last versions of the scratchpad, newest first."""
+        found = self._all(
+            f"{rows.NOTE} WHERE run = ? ORDER BY id DESC LIMIT ?", (self.run_id(), limit)
+        )
+        return tuple(Note(**dict(row)) for row in found)
+
+    def templates(self) -> tuple[Template, ...]:
+        """Every template of a prompt that was ever in force here, oldest first."""
+        found = self._all(f"{rows.TEMPLATE} ORDER BY time, version")
+        return tuple(Template(**dict(row)) for row in found)
 
     def call_text(self, call: int) -> tuple[str, str]:
         """Request and response of one call, as they were sent and received."""

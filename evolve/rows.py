@@ -28,13 +28,15 @@ CANDIDATE = """SELECT id, operator, proposer, parents, title, hypothesis, catego
     fitness, island, recommendation FROM candidate"""
 _EXPERIMENT = """SELECT id, candidate, purpose, seed, started, finished, outcome, reason, val_bpb, train_seconds,
     total_seconds, train_tokens, tokens_per_second, peak_memory_mb, mfu_percent, steps, params_m, sandbox,
-    sealed_bpb, audit, discounted, fitness, epochs, pruning"""
+    sealed_bpb, audit, discounted, fitness, epochs, pruning, host_memory_mb, device_memory_mb"""
 EXPERIMENT = f"{_EXPERIMENT}, traceback, log_tail FROM experiment"
 EXPERIMENT_BRIEF = f"{_EXPERIMENT}, '' AS traceback, '' AS log_tail FROM experiment"
 EVENT = "SELECT id, time, kind, text, candidate, data FROM event"
 COMMAND = "SELECT id, time, who, verb, args, state, answer FROM command"
 CALL = """SELECT id, time, model, operator, status, input_tokens, output_tokens, cache_read_tokens,
     cache_write_tokens, dollars, seconds, candidate, error, category FROM llm_call"""
+NOTE = "SELECT id, time, source, who, settled, text FROM scratchpad"
+TEMPLATE = "SELECT version, operator, time, text FROM prompt"
 RUN = """SELECT id, name, created, state, reason, branch, base_commit, settings, fingerprint, incumbent, sigma,
     dollars, finished FROM run"""
 
@@ -117,6 +119,8 @@ def result_columns(result: Result) -> dict[str, Any]:
         "epochs": result.epochs,
         "tokens_per_second": result.tokens_per_second,
         "weights_sha256": result.weights_sha256,
+        "host_memory_mb": result.host_memory_mb,
+        "device_memory_mb": result.device_memory_mb,
         "peak_memory_mb": peak if peak is not None else _number(summary, "peak_vram_mb"),
         "mfu_percent": _number(summary, "mfu_percent"),
         "steps": None if steps is None else int(steps),

@@ -231,6 +231,8 @@ _VERSION_3 = (
     # what selection goes by: val_bpb, or what the weights of [metric] make of a training
     "ALTER TABLE experiment ADD COLUMN fitness REAL CHECK (fitness IS NULL OR outcome = 'ok')",
     "ALTER TABLE experiment ADD COLUMN epochs INTEGER NOT NULL DEFAULT 0",  # 0 = not known
+    "ALTER TABLE experiment ADD COLUMN host_memory_mb REAL",  # measured, at its largest
+    "ALTER TABLE experiment ADD COLUMN device_memory_mb REAL",
     "ALTER TABLE experiment ADD COLUMN pruning TEXT NOT NULL DEFAULT ''",  # JSON; '' = the rule had no say
     "ALTER TABLE candidate ADD COLUMN fitness TEXT NOT NULL DEFAULT '[]'",
     "ALTER TABLE candidate ADD COLUMN island INTEGER NOT NULL DEFAULT 0",
@@ -255,14 +257,18 @@ _VERSION_3 = (
         FOREIGN KEY (run, candidate) REFERENCES candidate (run, id)
     ) STRICT""",
     "CREATE INDEX smoke_candidate ON smoke (run, candidate, id)",
-    """CREATE TABLE scratchpad (
+    f"""CREATE TABLE scratchpad (
         id INTEGER PRIMARY KEY,
         run INTEGER NOT NULL REFERENCES run (id),
         time REAL NOT NULL,
+        source TEXT NOT NULL {_one_of("source", ("model", "builtin", "human"))},
         who TEXT NOT NULL,
         settled INTEGER NOT NULL, -- children with a verdict when it was written
         text TEXT NOT NULL
     ) STRICT""",
+    "CREATE INDEX scratchpad_run ON scratchpad (run, id)",
+    # proposals that were refused unseen, by their first parent:
+    "CREATE INDEX event_refused ON event (run, candidate, id) WHERE kind = 'refused'",
     """CREATE TABLE prompt (
         version TEXT PRIMARY KEY, -- first 12 hex digits of the template's SHA-256
         operator TEXT NOT NULL,
@@ -284,7 +290,8 @@ _NEW_IN_2 = {
     "candidate": "'' AS voided, NULL AS sealed_gain, NULL AS sealed_gap",
 }
 _NEW_IN_3 = {
-    "experiment": "val_bpb AS fitness, 0 AS epochs, '' AS pruning",
+    "experiment": "val_bpb AS fitness, 0 AS epochs, '' AS pruning, "
+    "NULL AS host_memory_mb, NULL AS device_memory_mb",
     "candidate": "scores AS fitness, 0 AS island, '' AS recommendation",
     "llm_call": "'' AS request_sha, '' AS category",
 }
@@ -293,7 +300,7 @@ _EMPTY_BEFORE_3 = (
     """CREATE TEMP VIEW smoke AS SELECT NULL AS id, NULL AS run, NULL AS candidate, '' AS directory, NULL AS started,
         NULL AS finished, NULL AS outcome, '' AS reason, 0 AS seconds, NULL AS peak_memory_mb, '' AS traceback
         WHERE 0""",
-    """CREATE TEMP VIEW scratchpad AS SELECT NULL AS id, NULL AS run, NULL AS time, '' AS who, 0 AS settled,
+    """CREATE TEMP VIEW scratchpad AS SELECT NULL AS id, NULL AS run, NULL AS time, '' AS source, '' AS who, 0 AS settled,
         '' AS text WHERE 0""",
     """CREATE TEMP VIEW prompt AS SELECT '' AS version, '' AS operator, NULL AS time, '' AS text WHERE 0""",
 )

@@ -100,6 +100,30 @@ class Scoring(_Section):
     )
 
 
+class Metric(_Section):
+    """What selection goes by, in bits per byte: val_bpb, and what else a training is worth."""
+
+    val_bpb: float = Field(default=1.0, gt=0, description="weight of the score itself")
+    tokens_per_second: float = Field(
+        default=0.0, ge=0, description="bpb that twice the baseline's speed is worth"
+    )
+    peak_memory: float = Field(
+        default=0.0, ge=0, description="bpb that half the baseline's measured memory is worth"
+    )
+    lines: float = Field(
+        default=0.0, ge=0, description="bpb that half the baseline's lines of code are worth"
+    )
+    stability: float = Field(
+        default=0.0, ge=0, description="bpb that each nat of a rougher loss curve costs"
+    )
+    memory_limit_mb: int = Field(
+        default=0, ge=0, description="soft limit of memory; 0: 95 % of the GPU's, none on a CPU"
+    )
+    memory_penalty: float = Field(
+        default=0.5, ge=0, description="bpb that exceeding the limit by all of itself costs; linear"
+    )
+
+
 class Device(_Section):
     """Where training runs."""
 
@@ -162,6 +186,15 @@ class Prompts(_Section):
     crossover: str = Field(default="", description="template of crossover")
     tune: str = Field(default="", description="template of tune")
     repair: str = Field(default="", description="template of repair, for a candidate that crashed")
+    scratchpad: str = Field(default="", description="template that rewrites the scratchpad")
+
+
+class Scratchpad(_Section):
+    """What the search has learned, rewritten from time to time and shown to the language model."""
+
+    every: int = Field(
+        default=10, ge=0, le=1000, description="children between two rewrites; 0: none"
+    )
 
 
 class Price(_Section):
@@ -240,12 +273,14 @@ class Settings(_Section):
     budget: Budget = Budget()
     data: Data = Data()
     scoring: Scoring = Scoring()
+    metric: Metric = Metric()
     device: Device = Device()
     sandbox: Sandbox = Sandbox()
     population: Population = Population()
     acceptance: AcceptanceRules = AcceptanceRules()
     operators: Operators = Operators()
     prompts: Prompts = Prompts()
+    scratchpad: Scratchpad = Scratchpad()
     llm: Llm = Llm()
     stop: Stop = Stop()
     origin: Origin = Field(default=Origin(), exclude=True)

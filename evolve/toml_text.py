@@ -13,6 +13,7 @@ LIVE = (
     "population",
     "operators",
     "prompts",
+    "scratchpad",
     "llm",
     "stop",
 )  # sections that may change while an engine runs

@@ -38,6 +38,9 @@ class ParentView:
     peak_memory_mb: float | None = None
     steps: int | None = None
     traceback: str = ""  # of its failure, when it is to be repaired; cleaned and cut
+    hypothesis: str = ""  # why it was tried, in its proposer's words
+    mfu_percent: float | None = None  # model FLOPs utilisation, as the script prints it
+    passes: float | None = None  # how often it read all of the training rows: 1.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,16 @@ class Attempt:
     delta_bpb: float | None = None  # against its first parent's mean; negative is better
     confirmed: bool = False
     note: str = ""  # why the blind audit voided its score
+    hypothesis: str = ""  # why it was tried, in its proposer's words
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A proposal that never became a candidate: the vetting refused it, and nothing was trained."""
+
+    title: str
+    category: str
+    reason: str  # of the vetting: "it is the same code as #5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,12 @@ class Brief:
     script: str = "train.py"
     known_hashes: frozenset[str] = frozenset()  # normalised-AST hashes that exist already
     templates: dict[str, str] = field(default_factory=dict)  # operator -> template, from [prompts]
+    incumbent: ParentView | None = None  # what main holds, to be compared with; its source is left out
+    waiting: tuple[Attempt, ...] = ()  # children that are ready or being trained: no result yet
+    refused: tuple[Refused, ...] = ()  # children of these parents that the vetting refused, newest last
+    confidence: float | None = None  # P(better) at which main moves; None: one better score is enough
+    scratchpad: str = ""  # summary and insights of the scratchpad, as Markdown
+    recommendation: str = ""  # one of the scratchpad's, drawn for this brief
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +107,7 @@ class Proposal:
     model: str = ""
     prompt_version: str = ""  # first 12 hex digits of the template's SHA-256
     calls: tuple[int, ...] = ()  # ids of the LLM calls that made it
+    recommendation: str = ""  # of the scratchpad, that its prompt carried
 
 
 class ProposalFailed(Exception):

@@ -159,6 +159,7 @@ EVENT_INKS = {
     "started": Ink.DIM,
     "queued": Ink.DIM,
     "proposal": Ink.DIM,
+    "refused": Ink.DIM,
     "llm": Ink.DIM,
 }
 
