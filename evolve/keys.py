@@ -27,6 +27,7 @@ FROZEN = (
     "sandbox",
 )  # they give a score its meaning
 A_PRICE = "a price such as { input = 4.0, output = 20.0 }"
+A_LIST = 'a list of names such as ["claude-sonnet-5-5"]'
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ def field_of(key: str) -> FieldInfo | None:
         return None
     if section == "llm" and name.startswith("prices."):
         return FieldInfo(annotation=Price)
+    if (outer := inner(part).get(name.partition(".")[0])) and is_list(outer):
+        return outer  # an entry of a list is told of as the list
     if not name:
         return None if inner(part) else part
     return inner(part).get(name)
@@ -115,14 +118,22 @@ def unfit(key: str, value: object) -> str:
     got = text if len(text) <= 60 else f"{text[:59]}…"
     if field is not None:
         want = wanted(field)
+        key = ".".join(key.split(".")[:2]) if is_list(field) else key
     else:  # inside a price, or a section that is no table
         want = A_PRICE if key.startswith("llm.prices.") else f"a section, [{key}]"
     return f"{key} must be {want}, not {got}."
 
 
+def is_list(field: FieldInfo) -> bool:
+    """Does a setting hold a list of names?"""
+    return get_origin(field.annotation) is list
+
+
 def wanted(field: FieldInfo) -> str:
     """A field's type and limits in words."""
     kind: Any = field.annotation
+    if is_list(field):
+        return A_LIST
     if get_origin(kind) is Literal:
         *some, last = get_args(kind)
         return f"{', '.join(some)} or {last}"

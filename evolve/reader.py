@@ -53,6 +53,17 @@ class Tally:
     dollars: float  # paid
 
 
+@dataclass(frozen=True, slots=True)
+class CallCost:
+    """What one finished call of a language model was for, and what it cost."""
+
+    time: float  # unix seconds
+    model: str
+    operator: str
+    dollars: float
+    candidate: int | None  # that came of it
+
+
 class Reader:
     """A connection for questions."""
 
@@ -267,6 +278,15 @@ class Reader:
         )
         return rows.experiment(found[0]) if found else None
 
+    def screening_seconds(self, after: int = 0) -> dict[int, float]:
+        """Candidate to the seconds that its first training took, with whatever it took to get one."""
+        found = self._all(
+            "SELECT candidate, sum(total_seconds) FROM experiment "
+            "WHERE run = ? AND candidate > ? AND purpose = 'screen' GROUP BY candidate",
+            (self.run_id(), after),
+        )
+        return {row[0]: row[1] for row in found}
+
     def directory(self, experiment: int) -> str:
         """The name of an experiment's folder under `.autoresearch/experiments`."""
         return str(self._one("SELECT directory FROM experiment WHERE id = ?", (experiment,))[0])
@@ -375,6 +395,15 @@ class Reader:
         """Request and response of one call, as they were sent and received."""
         row = self._one("SELECT request, response FROM llm_call WHERE id = ?", (call,))
         return row["request"], row["response"]
+
+    def call_costs(self, limit: int) -> tuple[CallCost, ...]:
+        """The latest calls that have ended, oldest first, without their texts."""
+        found = self._all(
+            "SELECT time, model, operator, dollars, candidate FROM llm_call "
+            "WHERE run = ? AND status != 'reserved' ORDER BY id DESC LIMIT ?",
+            (self.run_id(), limit),
+        )
+        return tuple(CallCost(*row) for row in reversed(found))
 
     def dollars_committed(self) -> float:
         """Paid, plus what calls under way may cost at most."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib.resources import files
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -178,6 +178,31 @@ class Operators(_Section):
     tune: float = Field(default=3.0, ge=0, description="constants only")
 
 
+class Bandit(_Section):
+    """How the weights of [operators] give way to what each operator and model brings for its cost."""
+
+    enabled: bool = Field(
+        default=True, description="false: the weights of [operators] alone decide"
+    )
+    floor: float = Field(
+        default=0.05,
+        ge=0,
+        le=0.25,
+        description="share of proposals that no operator falls below, unless its weight asks for less",
+    )
+    discount: float = Field(
+        default=0.98,
+        gt=0.5,
+        le=1,
+        description="what a result still counts after each later one; 1: for ever",
+    )
+    hour_dollars: float = Field(
+        default=3.0,
+        ge=0,
+        description="what an hour of the device is worth, to weigh calls against it; 0: calls are free",
+    )
+
+
 class Prompts(_Section):
     """Templates for the language model; empty: the built-in one."""
 
@@ -213,6 +238,9 @@ class Llm(_Section):
         default="auto", description="auto: claude when a key or base_url is there, else builtin"
     )
     model: str = Field(default="claude-opus-5-5", min_length=1, description="name of the model")
+    models: list[Annotated[str, Field(min_length=1)]] = Field(
+        default=[], description="further models among which the bandit may choose"
+    )
     base_url: str = Field(
         default="", description="another server that speaks /v1/messages, without /v1"
     )
@@ -279,6 +307,7 @@ class Settings(_Section):
     population: Population = Population()
     acceptance: AcceptanceRules = AcceptanceRules()
     operators: Operators = Operators()
+    bandit: Bandit = Bandit()
     prompts: Prompts = Prompts()
     scratchpad: Scratchpad = Scratchpad()
     llm: Llm = Llm()

@@ -17,7 +17,7 @@ import tomli_w
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from evolve.keys import FROZEN, Described, field_of, frozen, reference, unfit, unknown
+from evolve.keys import FROZEN, Described, field_of, frozen, is_list, reference, unfit, unknown
 from evolve.model import EvolveError, UsageError
 from evolve.places import LIVE_FILE, SETTINGS_FILE, state_folder
 from evolve.profiles import PROFILES
@@ -159,6 +159,8 @@ def _parse(field: FieldInfo, text: str) -> object:
             return float(value)  # TOML has no `.5`
         except ValueError:
             return value
+    if is_list(field) and isinstance(value, str):
+        return [name for part in value.split(",") if (name := part.strip())]
     wants_text = field.annotation is str or get_origin(field.annotation) is Literal
     return text if wants_text and not isinstance(value, str) else value
 

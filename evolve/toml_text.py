@@ -12,6 +12,7 @@ from typing import Any
 LIVE = (
     "population",
     "operators",
+    "bandit",
     "prompts",
     "scratchpad",
     "llm",

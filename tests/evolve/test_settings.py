@@ -66,6 +66,19 @@ def test_the_commented_file_of_the_repository_says_the_defaults() -> None:
     assert len(named) == len(written)
 
 
+def test_further_models_are_a_list_of_names_however_they_are_written(tmp_path: Path) -> None:
+    settings = load(tmp_path, '[llm]\nmodels = ["claude-sonnet-5-5"]\n')
+    assert settings.llm.models == ["claude-sonnet-5-5"]
+    for text in ('["a", "b"]', "a, b", "a,b"):
+        assert config.change(settings, "llm.models", text).llm.models == ["a", "b"]
+    assert config.change(settings, "llm.models", "[]").llm.models == []
+    for wrong in ("[1]", "3", '[""]'):
+        with pytest.raises(UsageError, match=r"llm.models must be a list of names such as \["):
+            config.change(settings, "llm.models", wrong)
+    config.save_live(tmp_path, {"llm.models": "a, b"})
+    assert load(tmp_path).llm.models == ["a", "b"]
+
+
 def test_prices_in_a_file_are_added_to_the_built_in_table(tmp_path: Path) -> None:
     text = '[llm.prices]\n"local.7b" = { input = 0.0, output = 0.0 }\nclaude-opus-5 = { input = 1, output = 2 }\n'
     prices = load(tmp_path, text).llm.prices
