@@ -43,7 +43,8 @@ def plan(context: Context, experiment: Experiment) -> AuditPlan:
 
     Repeats and the baseline always are; a child that is screened, where its score could let it live. A population
     with room, a structural idea and a pinned child may live with any score. The greedy rule moves main by a
-    screening, so a score below main's is looked at as closely as a repeat.
+    screening, so a score below main's is looked at as closely as a repeat. Where [metric] pays for more than the score,
+    all are audited.
     """
     settings = context.settings
     if not enabled(settings):
@@ -54,6 +55,9 @@ def plan(context: Context, experiment: Experiment) -> AuditPlan:
         return AuditPlan(probes, None, champion_probes(settings), None, allowed)
     if experiment.purpose is not Purpose.SCREEN:
         return AuditPlan(probes, tolerance=allowed)
+    if context.weights.composite:  # what may live does not follow from the score alone
+        closely = champion_probes(settings) if settings.acceptance.policy == "greedy" else 0
+        return AuditPlan(probes, None, closely, None, allowed)
     below = _limit(context, context.journal.candidate(experiment.candidate))
     incumbent = context.incumbent()
     if settings.acceptance.policy == "greedy" and incumbent is not None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evolve import audits, comparable
+from evolve import audits, comparable, fitness
 from evolve import settings as config
 from evolve.context import Context
 from evolve.journal import Journal, Reader
@@ -110,7 +110,8 @@ def _context(
     """Data, device and run: the one that goes on where its scores would mean the same, or a new one."""
     dataset = _dataset(settings, journal, resumed, tell)
     device = _device(settings, machine)
-    fingerprint = comparable.fingerprint(settings, machine, dataset, device, level)
+    weights = fitness.weights(settings, machine, device)
+    fingerprint = comparable.fingerprint(settings, machine, dataset, device, level, weights)
     run = resumed or _new_run(journal, lineage, settings, name, fingerprint, dataset, overrides)
     comparable.check(run, fingerprint)
     return Context(
@@ -125,6 +126,7 @@ def _context(
         sandbox=level,
         noise=pooled(()),
         started=time.time(),
+        weights=weights,
     )
 
 

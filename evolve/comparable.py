@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from evolve import audits
+from evolve import audits, fitness
 from evolve.model import EvolveError
 from harness import device as machines
 from harness.spec import Budget, ExperimentSpec
 
 if TYPE_CHECKING:
     from evolve.context import Context
+    from evolve.metric import Weights
     from evolve.model import Experiment, Run
     from evolve.settings import Settings
     from harness.dataset import Dataset
@@ -26,7 +27,12 @@ SOFTWARE = ("torch", "driver", "harness")  # of the facts that every result carr
 
 
 def fingerprint(
-    settings: Settings, machine: Machine, dataset: Dataset, device: str, level: str
+    settings: Settings,
+    machine: Machine,
+    dataset: Dataset,
+    device: str,
+    level: str,
+    weights: Weights,
 ) -> dict[str, str]:
     """What the scores of a run mean, as text; `device` is cpu or cuda:N, `level` one of the sandbox."""
     budget = settings.budget
@@ -41,14 +47,17 @@ def fingerprint(
         "byte_count": settings.scoring.byte_count,
         "sandbox": level,
         "audit": _audit(settings),
+        "metric": fitness.in_words(weights),
+        "memory_limit": fitness.limit_in_words(weights),
         **_software(settings, dataset, device, level),
     }
 
 
 def check(run: Run, now: dict[str, str]) -> None:
     """A resumed run goes on only where its scores mean the same; what an older one did not note is the same."""
+    noted = {"metric": "val_bpb"} | run.fingerprint  # older runs went by nothing else
     for key, value in now.items():
-        before = run.fingerprint.get(key, value)
+        before = noted.get(key, value)
         if before != value:
             raise EvolveError(
                 f"Run “{run.name}” was made with {key} = {before}, and now it is {value}: its scores could not "

@@ -9,6 +9,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evolve.metric import Weights
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -36,6 +38,7 @@ class Context:
     sandbox: str
     noise: Noise
     started: float  # unix seconds, of this engine
+    weights: Weights = field(default_factory=Weights)  # what counts in this run
     paused: bool = False
     stop_reason: str | None = None  # set once: the run ends with these words
     finished: bool = False  # a stop rule ended it, not a person

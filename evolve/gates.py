@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from evolve import audits, sealing
+from evolve import audits, fitness, sealing
 from evolve.acceptance import Action, Judgement
 from evolve.model import Candidate, Purpose
 from evolve.sealing import Sides
@@ -43,7 +43,9 @@ def last(
                 seed=seed,
                 reason=f"Main is measured on the sealed rows at seed {seed} before it may move.",
             )
-    return _compare(judgement, sealing.gain(ours, theirs))
+    priced = fitness.gain_beside_score(context, contender, incumbent)
+    margin = max(judgement.margin, priced / context.weights.val_bpb)
+    return _compare(replace(judgement, margin=margin), sealing.gain(ours, theirs))
 
 
 def _compare(judgement: Judgement, found: sealing.SealedGain | None) -> Judgement:

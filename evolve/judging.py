@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from evolve import audits, comparable, gates, pace
+from evolve import audits, comparable, fitness, gates, pace
 from evolve.acceptance import Action, Judgement, Samples, policy
 from evolve.drift import Drift
 from evolve.model import (
@@ -76,16 +76,19 @@ class Judge:
         candidate = self._context.journal.candidate(experiment.candidate)
         if fault := comparable.fault(self._context, experiment, result, adopted=adopted):
             result = Result(Outcome.VOID, fault, seed=experiment.seed)
+        result, worth = fitness.weighed(self._context, experiment, result)
         if result.outcome is Outcome.VOID:
             self._void(candidate, experiment, result)
         elif experiment.purpose is Purpose.BASELINE:
-            self._baseline(experiment, result)
+            self._baseline(experiment, result, worth)
         elif experiment.purpose is Purpose.INCUMBENT:
-            self._incumbent(candidate, experiment, result)
+            self._incumbent(candidate, experiment, result, worth)
         elif result.outcome is not Outcome.OK:
             self._fail(candidate, experiment, result)
         else:
-            self._context.journal.finish_experiment(experiment.id, result, CandidateState.CONTENDER)
+            self._context.journal.finish_experiment(
+                experiment.id, result, CandidateState.CONTENDER, worth
+            )
         self.look_back()
         if self._deferred:
             self.move_main()  # what was in the way may be gone
@@ -239,9 +242,9 @@ class Judge:
                 alive=False,
             )
 
-    def _baseline(self, experiment: Experiment, result: Result) -> None:
+    def _baseline(self, experiment: Experiment, result: Result, worth: float | None) -> None:
         journal = self._context.journal
-        journal.finish_experiment(experiment.id, result, CandidateState.JUDGED)
+        journal.finish_experiment(experiment.id, result, CandidateState.JUDGED, worth)
         if _voided(result):
             raise EvolveError(
                 f"The baseline's own score does not stand. {result.reason} `autoresearch train` shows the figures; "
@@ -259,10 +262,12 @@ class Judge:
             self.trim()
         self._context.wake()
 
-    def _incumbent(self, candidate: Candidate, experiment: Experiment, result: Result) -> None:
+    def _incumbent(
+        self, candidate: Candidate, experiment: Experiment, result: Result, worth: float | None
+    ) -> None:
         """A repeat of what main holds; when it fails again and again, nothing can be compared with it."""
         journal = self._context.journal
-        journal.finish_experiment(experiment.id, result, CandidateState.JUDGED)
+        journal.finish_experiment(experiment.id, result, CandidateState.JUDGED, worth)
         repeats = [e for e in journal.experiments(candidate.id) if e.purpose is Purpose.INCUMBENT]
         latest = [e.outcome for e in repeats if e.outcome is not Outcome.VOID][-FAILURES:]
         if len(latest) == FAILURES and Outcome.OK not in latest:

@@ -22,8 +22,8 @@ _INCOMPARABLE = (
 
 
 def current(context: Context) -> Drift:
-    """What the speeds say now. A budget of tokens does not depend on the machine's speed."""
-    if context.settings.budget.kind != "seconds":
+    """What the speeds say now. A score does not depend on them where tokens are the budget and speed is worth nothing."""
+    if context.settings.budget.kind != "seconds" and not context.weights.tokens_per_second:
         return Drift()
     return assess(context.journal.speeds())
 

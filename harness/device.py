@@ -101,6 +101,18 @@ def telemetry(index: int) -> Telemetry | None:
     )
 
 
+def memory_used_mb(index: int) -> float | None:
+    """Memory in use on a GPU (the driver's number) now, by everybody, in MB; None without NVML or it."""
+    nvml = _nvml()
+    if nvml is None:
+        return None
+    try:
+        gpu = nvml.nvmlDeviceGetHandleByIndex(index)
+        return float(nvml.nvmlDeviceGetMemoryInfo(gpu).used) / (1 << 20)
+    except nvml.NVMLError:
+        return None
+
+
 def node(index: int) -> int | None:
     """The N of a GPU's /dev/nvidiaN, by the driver's number; None without NVML or it."""
     nvml = _nvml()

@@ -155,6 +155,7 @@ def _result(spec: ExperimentSpec, dataset: Dataset, ended: Ended, begun: float) 
         weights_sha256=observed.weights_sha256,
         peak_memory_mb=live.summary_number(summary, "peak_vram_mb"),
         host_memory_mb=round(ended.memory_mb, 1) or None,
+        device_memory_mb=observed.device_memory_mb,
         summary=summary,
         log_tail=ended.log[-TAIL:],
         traceback=ended.traceback,

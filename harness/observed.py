@@ -50,6 +50,13 @@ class Examined:
     at: float  # when it was known
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A smoke run's evaluation has gone well."""
+
+    at: float  # when it was known
+
+
 @dataclass(slots=True)
 class Observed:
     """What has been seen of an experiment so far."""
@@ -60,12 +67,13 @@ class Observed:
     weights_sha256: str = ""  # of these, a little later
     weights: int | None = None  # a descriptor of them, the runner's own
     shown: bool = False  # it has seen validation text
-    score: Score | Examined | None = None  # what the conversation with the examiner came to
+    score: Score | Examined | Tried | None = None  # what the conversation with the examiner came to
     goodbye: bool = False  # the script has nothing more to say
     gone: float | None = None  # when its process was no more
     refused: Verdict | None = None
     stopped: Verdict | None = None
     scorer_left: bool = False
+    device_memory_mb: float | None = None  # of the GPU, at its largest before anything is scored
     step: live.Step | None = None
     curve: list[CurvePoint] = field(default_factory=list)
 

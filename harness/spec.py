@@ -115,6 +115,7 @@ class ExperimentSpec:
     kin: tuple[str, ...] = ()
     audit: AuditPlan = field(default_factory=AuditPlan)
     sealed: bool = False  # also score the sealed rows, which selection never sees
+    smoke_steps: int = 0  # optimizer steps of a smoke run, which scores nothing; 0 = a training
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-serialisable dict; `from_json` is its inverse."""
@@ -193,6 +194,7 @@ class Result:
     weights_sha256: str = ""
     peak_memory_mb: float | None = None  # reported by the candidate's summary, for display
     host_memory_mb: float | None = None  # measured
+    device_memory_mb: float | None = None  # of the whole GPU until it is scored, measured; None on a CPU
     summary: dict[str, str] = field(default_factory=dict)  # the ancestor's summary block, untrusted
     log_tail: str = ""  # cleaned of control sequences, at most 8 KiB
     traceback: str = ""  # the last Python traceback of the log, cleaned, at most 4 KiB
@@ -212,6 +214,30 @@ class Result:
         audit = AuditReport(**data["audit"]) if data.get("audit") else None
         outcome = Outcome(data["outcome"])
         return cls(**{**data, "outcome": outcome, "curve": curve, "audit": audit})
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeResult:
+    """What a smoke run came to: whether a script starts, steps and is evaluated. It has no score, by its type."""
+
+    outcome: Outcome  # OK: it came through; VOID says nothing about the candidate
+    reason: str  # one sentence for a person
+    seconds: float = 0.0  # all in all
+    # Of the device, scoring included: measured where it can be, else what the script says; None on a CPU.
+    peak_memory_mb: float | None = None
+    host_memory_mb: float | None = None  # measured
+    timeline: dict[str, float] = field(default_factory=dict)  # seconds of each phase, in order
+    traceback: str = ""  # of its failure, cleaned, at most 4 KiB
+    log_tail: str = ""  # cleaned, at most 8 KiB
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-serialisable dict; `from_json` is its inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Rebuild a result from `to_json`'s output."""
+        return cls(**{**data, "outcome": Outcome(data["outcome"])})
 
 
 class HarnessError(Exception):

@@ -18,13 +18,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import compilecache, live, wire
+from harness import compilecache, device, live, wire
 from harness.audit import Findings
 from harness.bounds import TASK_LIMIT
 from harness.clock import WARMUP_BATCHES
 from harness.ending import Verdict
 from harness.launch import TRUSTED_LOG, Crew
-from harness.observed import Examined, Observed, Score, Spent
+from harness.observed import Examined, Observed, Score, Spent, Tried
 from harness.process import BoundedLog
 from harness.spec import CurvePoint, ExperimentSpec, Outcome, Progress
 
@@ -51,14 +51,18 @@ class Trial:
         self.observed = Observed()
         self._kept = False  # the kernels that it compiled
         self._crew, self._spec, self._directory, self._log = crew, spec, directory, log
+        self._gpu = device.gpu_of(spec.device, device.detect()) if spec.device != "cpu" else None
         self._ending: tuple[float, Verdict | None] | None = None  # when it is killed, and why
         self._told = Progress("starting", 0.0)  # what was reported last, without its time
         self._told_at = self._flushed = self._sampled = 0.0
 
     def watch(
-        self, on_progress: Callable[[Progress], None], cancelled: Callable[[], str | None]
+        self, on_progress: Callable[[Progress], None], cancelled: Callable[[], Verdict | None]
     ) -> Observed:
-        """Return once the candidate has ended, by itself or by a deadline, and all its words are in."""
+        """Return once the candidate has ended, by itself or by a deadline, and all its words are in.
+
+        `cancelled` says why it is to end: VOID at any moment, PRUNED as long as it trains.
+        """
         crew = self._crew
         if crew.replay:
             self._kept = True  # what an audit compiles is nobody's
@@ -71,8 +75,8 @@ class Trial:
                         selector.unregister(key.fileobj)
                 self._check_deadlines()
                 self._check_children()
-                if reason := cancelled():
-                    self._end(Verdict(Outcome.VOID, reason))
+                if (why := cancelled()) and self._heeds(why.outcome):
+                    self._end(why)
                 self._housekeeping()
                 self._tell(on_progress)
                 self._end_overdue()
@@ -89,6 +93,12 @@ class Trial:
         selector.register(crew.scorer_control, selectors.EVENT_READ, self._hear_scorer)
         for child in (crew.candidate, crew.meter, crew.scorer):
             selector.register(child, selectors.EVENT_READ, lambda: False)
+
+    def _heeds(self, outcome: Outcome) -> bool:
+        """A training whose weights are in costs little more: it is not stopped early any more."""
+        if outcome is not Outcome.PRUNED:
+            return True
+        return self.observed.phase == "training" and not (self._crew.replay or self._crew.smoke)
 
     # ---- deadlines ---------------------------------------------------------------------------------------
 
@@ -145,10 +155,23 @@ class Trial:
             if (size := self._crew.written()) > compilecache.FOLDER_LIMIT:
                 reason = f"It wrote {size >> 20:,} MB of files, and {compilecache.FOLDER_LIMIT >> 20:,} MB are allowed."
                 self._end(Verdict(Outcome.CRASH, reason))
+            self._sample_device()
             used, limit = self._crew.candidate.sample_memory(), self._spec.limits.memory_mb
             if limit and used > limit:
                 reason = f"Out of memory: it used {used:,.0f} MB, and the limit is {limit:,} MB."
                 self._end(Verdict(Outcome.OOM, reason))
+
+    def _sample_device(self) -> None:
+        """The GPU is this training's alone until the scorer comes to it, so what is in use is the script's.
+
+        In a smoke run the scorer counts too: the question is whether all of it fits.
+        """
+        scoring = self.observed.evaluating is not None and not self._crew.smoke
+        if self._gpu is None or scoring:
+            return
+        used = device.memory_used_mb(self._gpu.index)
+        if used is not None:
+            self.observed.device_memory_mb = max(self.observed.device_memory_mb or 0.0, used)
 
     # ---- what comes in -----------------------------------------------------------------------------------
 
@@ -211,7 +234,9 @@ class Trial:
     def _keep_kernels(self) -> None:
         """Once, when the clock starts: what is compiled is there, and what will be learned is not."""
         spent = self.observed.spent
-        if self._spec.budget.kind == "tokens":
+        if self._crew.smoke:  # it learns from nothing: what it has compiled by its end may be kept
+            warm = self.observed.score is not None
+        elif self._spec.budget.kind == "tokens":
             # Its clock starts at once, and by the time that all is compiled, something was learned: only a source
             # that a person vouches for leaves anything.
             warm = spent.batches > WARMUP_BATCHES and self._crew.kernels.trusted
@@ -237,12 +262,15 @@ class Trial:
             if event == "asked":
                 self.observed.evaluating = report["at"]
             elif event == "shown":
-                self.observed.shown = True
+                self.observed.shown = not self._crew.smoke
             elif event == "scored":
                 self._scored(Score(**report))
             elif event == "examined":
                 at = report.pop("at")
                 self._scored(Examined(Findings(**report), at))
+            elif event == "tried":
+                self._scored(Tried(**report))
+                self._keep_kernels()
             elif event == "invalid":
                 self._refuse(Outcome(report["outcome"]), report["reason"])
             elif event == "violation":
@@ -251,7 +279,7 @@ class Trial:
                 self.observed.scorer_left = True
         return open_
 
-    def _scored(self, score: Score | Examined) -> None:
+    def _scored(self, score: Score | Examined | Tried) -> None:
         """All is known that matters; the script may tidy up for a while."""
         self.observed.score = score
         reason = f"the script did not end within {EXIT_GRACE:g} s."
