@@ -126,8 +126,9 @@ def roughness(curve: Sequence[CurvePoint]) -> float | None:
 
 
 def _gaps(losses: Sequence[float]) -> list[float]:
-    """Distance of each loss from the median of those around it."""
+    """Distance of each loss from the median of those around it; itself left out, so that a zigzag is seen."""
     half = WINDOW // 2
     return [
-        abs(loss - median(losses[max(0, i - half) : i + half + 1])) for i, loss in enumerate(losses)
+        abs(loss - median([*losses[max(0, i - half) : i], *losses[i + 1 : i + half + 1]]))
+        for i, loss in enumerate(losses)
     ]
