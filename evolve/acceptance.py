@@ -12,8 +12,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from evolve.model import UsageError
-from evolve.noise import Noise, Posterior, posterior, probability_better, t_density
+from evolve.noise import Noise, t_cdf, t_density
 from evolve.sealing import SealedGain
+from evolve.seeds import Table, difference
 
 # What is believed of a child before it is measured: one in seven is truly better, half of those by more than two
 # sigma. The official 126-experiment log of the ancestor kept 22, of which half lie within its noise. This
@@ -27,6 +28,7 @@ _POINTS = 48  # of the integral over the true gain
 HOPE = (0.65, 0.75, 0.8, 0.85)
 LEAD = 4  # scores that main has ahead of its contender: they serve every later contender too
 SIMPLER_LINES = 3  # fewer lines than main's, from which a child counts as simpler
+SIMPLER_REPEATS = 4  # trainings after its first before a simpler child may win by being as good
 SIMPLER_MARGIN = 1.0  # sigmas that a simpler child may lie behind
 
 
@@ -43,9 +45,13 @@ class Action(StrEnum):
 class Samples:
     """What is known of one side."""
 
-    scores: tuple[float, ...]  # val_bpb of its finished trainings, in order
+    scores: Table  # seed to what selection goes by, of its finished trainings, in order
     lines: int = 0  # of its script
-    paired: bool = False  # main's scores are those at the challenger's own seeds, and only those
+
+    @property
+    def mean(self) -> float:
+        """The raw mean."""
+        return sum(self.scores.values()) / len(self.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +87,18 @@ def policy(name: str, *, confidence: float, max_repeats: int) -> Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Greedy:
-    """The ancestor's rule: one training, strictly better wins."""
+    """The ancestor's rule: one training, strictly better wins. It keeps noise, and its verdicts say so."""
 
     def judge(self, challenger: Samples, incumbent: Samples, noise: Noise) -> Judgement:
         """Compare the first scores and nothing else."""
-        ours, theirs = challenger.scores[0], incumbent.scores[0]
-        chance = _plain(challenger, incumbent, noise)
-        if ours < theirs:
-            return Judgement(
-                Action.PROMOTE, chance, f"{ours:.6f} is below main's {theirs:.6f}, in one training."
-            )
+        ours, theirs = (next(iter(side.scores.values())) for side in (challenger, incumbent))
+        chance = gain_probability(challenger, incumbent, noise)
+        action, below = (Action.PROMOTE, "below") if ours < theirs else (Action.REJECT, "not below")
         return Judgement(
-            Action.REJECT, chance, f"{ours:.6f} is not below main's {theirs:.6f}, in one training."
+            action,
+            chance,
+            f"{ours:.6f} is {below} main's {theirs:.6f} in one training (greedy, the ancestor's rule, which keeps "
+            f"noise: P(better) = {_floor(chance)}).",
         )
 
 
@@ -102,58 +108,55 @@ class Confirmed:
 
     `confidence` is asked of the sceptical probability of `gain_probability`; a challenger gets at most
     `max_repeats` trainings after its first. A child that is simpler and provably not worse than main by more
-    than `SIMPLER_MARGIN` wins too, when its repeats are used up.
+    than `SIMPLER_MARGIN` wins too, after `SIMPLER_REPEATS`.
     """
 
     confidence: float = 0.95
-    max_repeats: int = 4
+    max_repeats: int = 10
 
     def judge(self, challenger: Samples, incumbent: Samples, noise: Noise) -> Judgement:
         """Decide after every training of either side."""
         chance = gain_probability(challenger, incumbent, noise)
         n = len(challenger.scores)
-        versus = _versus(challenger, incumbent)
+        versus = _versus(challenger, incumbent, noise)
         if n >= 2 and chance >= self.confidence:
             return Judgement(
                 Action.PROMOTE, chance, f"Better than main with P = {_floor(chance)}: {versus}."
             )
-        simpler = 0 < challenger.lines <= incumbent.lines - SIMPLER_LINES
+        saved = incumbent.lines - challenger.lines
+        simpler = challenger.lines > 0 and saved >= SIMPLER_LINES
         margin = SIMPLER_MARGIN * noise.sigma if simpler else 0.0
-        hope = _plain(challenger, incumbent, noise, margin)
+        hope = plain_probability(challenger, incumbent, noise, margin)
         if hope < HOPE[min(n, len(HOPE)) - 1]:
             words = "Not a contender" if n == 1 else "No longer a contender"
             return Judgement(
                 Action.REJECT, chance, f"{words}: P(better) = {_floor(chance)}, {versus}."
             )
-        if self._incumbent_next(challenger, incumbent):
-            return Judgement(
-                Action.REPEAT_INCUMBENT, chance, f"Main is measured once more to compare: {versus}."
-            )
-        if n <= self.max_repeats:
-            return Judgement(
-                Action.REPEAT_CHALLENGER, chance, f"A contender, measured once more: {versus}."
-            )
-        return self._undecided(challenger, incumbent, chance, hope, margin)
-
-    def _incumbent_next(self, challenger: Samples, incumbent: Samples) -> bool:
-        if incumbent.paired:
-            return len(incumbent.scores) < len(challenger.scores)
-        # Its scores are shared by all contenders, but beyond four times theirs another one says nothing new.
-        wanted = min(len(challenger.scores) + LEAD, 4 * max(1, self.max_repeats))
-        return len(incumbent.scores) < wanted
-
-    def _undecided(
-        self, challenger: Samples, incumbent: Samples, chance: float, hope: float, margin: float
-    ) -> Judgement:
-        """All repeats are used up; a `margin` is given to a simpler challenger."""
-        versus = _versus(challenger, incumbent)
-        if margin and len(challenger.scores) >= 2 and hope >= self.confidence:
-            saved = incumbent.lines - challenger.lines
+        if simpler and n > min(SIMPLER_REPEATS, self.max_repeats) and hope >= self.confidence:
             return Judgement(
                 Action.PROMOTE,
                 chance,
                 f"As good as main and {saved} lines simpler: {versus}.",
                 margin=margin,
+            )
+        return self._once_more(challenger, incumbent, chance, versus)
+
+    def _once_more(
+        self, challenger: Samples, incumbent: Samples, chance: float, versus: str
+    ) -> Judgement:
+        """A repeat of the side that says more, or the end when the challenger has had all of its own."""
+        n = len(challenger.scores)
+        bare = [seed for seed in challenger.scores if seed not in incumbent.scores]
+        if bare or len(incumbent.scores) < n + LEAD:
+            return Judgement(
+                Action.REPEAT_INCUMBENT,
+                chance,
+                f"Main is measured once more to compare: {versus}.",
+                seed=bare[0] if bare else None,
+            )
+        if n <= self.max_repeats:
+            return Judgement(
+                Action.REPEAT_CHALLENGER, chance, f"A contender, measured once more: {versus}."
             )
         return Judgement(
             Action.REJECT, chance, f"Not confirmed: P(better) = {_floor(chance)}, {versus}."
@@ -163,17 +166,22 @@ class Confirmed:
 def gain_probability(challenger: Samples, incumbent: Samples, noise: Noise) -> float:
     """P(the challenger is truly better), 0…1, by Bayes' rule from a sceptical start.
 
-    Two explanations compete for the difference of the means: no gain, or a gain from a half-Cauchy of scale
-    `GAIN_SCALE` sigmas, which `GAIN_SHARE` of all children have. The noise is itself estimated, so both use
-    Student's t. Looking after every training does not spoil it: a posterior does not depend on when one stops.
+    Two explanations compete for the difference: no gain, or a gain from a half-Cauchy of scale `GAIN_SCALE`
+    sigmas, which `GAIN_SHARE` of all children have. The noise is itself estimated, so both use Student's t.
+    Looking after every training does not spoil it: a posterior does not depend on when one stops.
     """
-    n, m = len(challenger.scores), len(incumbent.scores)
-    seen = (sum(incumbent.scores) / m - sum(challenger.scores) / n) / noise.sigma
-    width = math.sqrt(1 / n + 1 / m)
-    freedom = min(noise.freedom, 100.0)  # beyond that it is a normal distribution to three digits
-    null = (1 - GAIN_SHARE) * t_density(seen / width, freedom) / width
-    real = GAIN_SHARE * _gain_density(seen, width, freedom)
+    seen = difference(challenger.scores, incumbent.scores, noise)
+    gain, width = seen.gain / noise.sigma, seen.sd / noise.sigma
+    freedom = min(seen.freedom, 100.0)  # beyond that it is a normal distribution to three digits
+    null = (1 - GAIN_SHARE) * t_density(gain / width, freedom) / width
+    real = GAIN_SHARE * _gain_density(gain, width, freedom)
     return real / (real + null)
+
+
+def plain_probability(ours: Samples, theirs: Samples, noise: Noise, margin: float = 0.0) -> float:
+    """P(ours is better than theirs + margin) from the scores alone, without scepticism."""
+    seen = difference(ours.scores, theirs.scores, noise)
+    return t_cdf((seen.gain + margin) / seen.sd, seen.freedom)
 
 
 def _gain_density(seen: float, width: float, freedom: float) -> float:
@@ -192,19 +200,12 @@ def _gain_density(seen: float, width: float, freedom: float) -> float:
     return total / weights
 
 
-def _plain(ours: Samples, theirs: Samples, noise: Noise, margin: float = 0.0) -> float:
-    """P(ours is better than theirs + margin) from the scores alone."""
-    rival = posterior(theirs.scores, noise)
-    return probability_better(
-        posterior(ours.scores, noise),
-        Posterior(rival.mean + margin, rival.sd, rival.n, rival.freedom),
-    )
-
-
-def _versus(challenger: Samples, incumbent: Samples) -> str:
+def _versus(challenger: Samples, incumbent: Samples, noise: Noise) -> str:
+    """Raw means, and the gain at equal seeds with its uncertainty."""
+    seen = difference(challenger.scores, incumbent.scores, noise)
     n, m = len(challenger.scores), len(incumbent.scores)
-    ours, theirs = sum(challenger.scores) / n, sum(incumbent.scores) / m
-    return f"{ours:.6f} (n={n}) against {theirs:.6f} (n={m})"
+    means = f"{challenger.mean:.6f} (n={n}) against {incumbent.mean:.6f} (n={m})"
+    return f"{means}, a gain of {seen.gain:+.6f} ± {seen.sd:.6f}"
 
 
 def _floor(probability: float) -> str:

@@ -22,11 +22,10 @@ from evolve.model import (
     Purpose,
     Verdict,
 )
-from evolve.noise import at_seeds
 from evolve.nursery import candidates_left
 from evolve.places import EXPERIMENTS, WORKTREES
 from evolve.population import survivors
-from evolve.standing import members, paired_noise, refresh_noise
+from evolve.standing import members, refresh_noise
 from harness.spec import Outcome, Result
 
 if TYPE_CHECKING:
@@ -202,16 +201,13 @@ class Judge:
         context = self._context
         incumbent = context.incumbent()
         assert incumbent is not None  # noqa: S101 - the baseline is the first incumbent
-        ours = context.journal.scores_by_seed(contender.id)
-        theirs = context.journal.scores_by_seed(incumbent.id)
-        between = paired_noise(context)
         acceptance = context.settings.acceptance
         judgement = policy(
             acceptance.policy, confidence=acceptance.confidence, max_repeats=acceptance.max_repeats
         ).judge(
-            Samples(tuple(ours.values()), contender.lines),
-            Samples(at_seeds(theirs, ours, between, context.noise), incumbent.lines, paired=True),
-            between,
+            Samples(context.journal.fitness_by_seed(contender.id), contender.lines),
+            Samples(context.journal.fitness_by_seed(incumbent.id), incumbent.lines),
+            context.noise,
         )
         if judgement.action is Action.PROMOTE:
             return gates.last(context, contender, incumbent, judgement)

@@ -7,7 +7,7 @@ scale-free, so 0.97 on a GPU and 2.4 in a rehearsal are treated alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -17,15 +17,11 @@ from statistics import fmean, median
 PRIOR_SHARE = 0.0005
 PRIOR_WEIGHT = 1.0
 
-PAIRED_PRIOR = 0.5  # share of the variance that a seed explains, until the run has shown it
-PAIRED_REPEATS = (
-    3  # differences beyond the first of each candidate, before pairing is believed to help …
-)
-PAIRED_SHARE = 0.6  # … and only if it leaves less than this share of the noise
+UNKNOWN_SHARE = 0.5  # of the variance that a seed explains, until the run has shown it
+MOST = 0.98  # of the variance that a seed is ever taken to explain
 
-CHILD_SPREAD = (
-    2.0  # sigmas by which a child differs from its parent, until the run has shown its own
-)
+# Sigmas by which a child differs from its parent, until the run has shown its own.
+CHILD_SPREAD = 2.0
 _ENOUGH_CHILDREN = 8
 _PANELS = 128  # of Simpson's rule; keeps the t distribution exact to 1e-6
 
@@ -36,11 +32,28 @@ class Noise:
 
     sigma: float  # bits per byte
     n: int = 0  # repeats behind it: scores beyond the first of each candidate; 0 = only the prior
+    share: float = (
+        UNKNOWN_SHARE  # of the variance that a seed brings to whatever is trained with it
+    )
+    sure: float = (
+        0.0  # the part of `share` that may be relied upon when a difference is called sure
+    )
+    pairs: int = 0  # differences behind both, see `seeds.measured`
 
     @property
     def freedom(self) -> float:
         """Degrees of freedom, the prior's weight among them; at least 1."""
         return self.n + PRIOR_WEIGHT
+
+    @property
+    def freedom_of_differences(self) -> float:
+        """The same for the difference of two candidates, which leans on `sure` once there is some."""
+        return self.pairs + PRIOR_WEIGHT if self.sure > 0 else self.freedom
+
+    @property
+    def rest(self) -> float:
+        """The standard deviation of one score, once what is sure of its seed's luck is taken off."""
+        return self.sigma * math.sqrt(1 - self.sure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +66,7 @@ class Posterior:
     freedom: float = math.inf  # degrees of freedom behind `sd`
 
 
-def pooled(groups: Iterable[Sequence[float]]) -> Noise:
+def pooled(groups: Iterable[Collection[float]]) -> Noise:
     """Pool the repeats within candidates; each group holds the scores of one candidate.
 
     Scaled inverse chi-squared posterior (Gelman et al., Bayesian Data Analysis, 2.6): the prior counts as
@@ -72,40 +85,6 @@ def pooled(groups: Iterable[Sequence[float]]) -> Noise:
     prior = PRIOR_SHARE * (abs(median(levels)) if levels else 1.0)
     variance = (squares + PRIOR_WEIGHT * prior**2) / (repeats + PRIOR_WEIGHT)
     return Noise(sigma=math.sqrt(variance), n=repeats)
-
-
-def paired(base: Mapping[int, float], others: Iterable[Mapping[int, float]], total: Noise) -> Noise:
-    """The noise that is left between two candidates trained with the same seeds; each maps seed to score.
-
-    Two trainings with one seed share their data order and much of their luck (common random numbers), so their
-    difference scatters less than two seeds do. How much less is read off the repeats of the differences to
-    `base`. Only clear evidence counts: until it is there, and where the seed means little, `total` comes back.
-    """
-    squares, repeats = 0.0, 0
-    for scores in others:
-        gaps = [scores[seed] - base[seed] for seed in scores if seed in base]
-        if len(gaps) > 1:
-            centre = fmean(gaps)
-            squares += sum((gap - centre) ** 2 for gap in gaps) / 2  # two trainings in each gap
-            repeats += len(gaps) - 1
-    sigma = math.sqrt((squares + PRIOR_WEIGHT * total.sigma**2) / (repeats + PRIOR_WEIGHT))
-    if repeats < PAIRED_REPEATS or sigma > PAIRED_SHARE * total.sigma:
-        return total
-    return Noise(sigma=sigma, n=repeats)
-
-
-def at_seeds(
-    scores: Mapping[int, float], seeds: Iterable[int], between: Noise, total: Noise
-) -> tuple[float, ...]:
-    """What a candidate is taken to score at those of `seeds` that it was trained with, given all its scores.
-
-    A single score at one seed is as lucky as any other, so it is drawn towards the candidate's mean by as much
-    as seeds do not explain: all of it would compare every child with one training, none of it would forget
-    that a seed brings luck to both sides. `between` is the noise between equal seeds, from `paired`.
-    """
-    share = PAIRED_PRIOR if between is total else 1 - (between.sigma / total.sigma) ** 2
-    centre = fmean(scores.values())
-    return tuple(centre + share * (scores[seed] - centre) for seed in seeds if seed in scores)
 
 
 def posterior(
@@ -146,6 +125,16 @@ def child_spread(deltas: Sequence[float], noise: Noise) -> float:
         return CHILD_SPREAD * noise.sigma
     seen = 1.4826 * median(abs(delta) for delta in deltas)
     return max(noise.sigma, math.sqrt(max(0.0, seen**2 - 2 * noise.sigma**2)))
+
+
+def child_drift(deltas: Sequence[float]) -> float:
+    """By how much children are typically worse than their parents (bits per byte), for most changes do harm.
+
+    The median of `deltas`, child minus parent, both measured; drawn towards 0 while there are few.
+    """
+    if not deltas:
+        return 0.0
+    return median(deltas) * len(deltas) / (len(deltas) + _ENOUGH_CHILDREN)
 
 
 def probability_better(a: Posterior, b: Posterior) -> float:

@@ -14,16 +14,23 @@ from statistics import median
 
 from evolve.model import Operator
 from evolve.noise import Posterior
+from evolve.propose.operators import CATEGORIES
 
-STEEPNESS = (
-    3.0  # of the sigmoid: a member one spread above the median is 20 times likelier than one below
-)
+# Of the sigmoid: a member one spread above the median is 20 times likelier than one below.
+STEEPNESS = 3.0
 STRUCTURAL = frozenset({"architecture", "attention", "optimizer", "systems"})
 # A new structure arrives untuned and loses to a tuned rival at first: the ancestor's log tries each structural
-# idea once and never again. So a young one keeps its place until it has had a few children or some time.
-YOUNG_AGE = 8
-YOUNG_CHILDREN = 3
+# idea once and never again. So a young one keeps its place until its constants were tuned, until it has had
+# other children enough, or until it is old.
+YOUNG_AGE = 24
+YOUNG_CHILDREN = 4
+TUNED = 2  # measured children with other constants, after which a structure has had its chance
 TWIN_LINES = 1  # members whose code differs in at most so many lines are twins
+# Crowding (De Jong 1975; RTS of Harik 1995), graded: of two members nearer than this share of their lines, the worse
+# one counts as worse still, by up to CROWDING of its own standard deviations where they are the same.
+NEAR = 0.05
+CROWDING = 1.0
+QUOTA = 0.3  # of the proposals, that one kind of change may take on a plateau
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,10 @@ class Member:
     category: str = "other"
     changes: tuple[str, ...] = ()
     code: str = ""  # normalised source, for distinctness
-    age: int = 0  # candidates that were measured after it
+    age: int = 0  # candidates that were made after it
+    tuned: int = 0  # measured children of it in which only constants differ
+    tuning: int = 0  # such children that are not measured yet
+    island: int = 0
     pinned: bool = False
     banned: bool = False
 
@@ -87,26 +97,56 @@ def survivors(members: Sequence[Member], size: int, incumbent: int | None) -> fr
     """Ids of those that live on, about `size` of them.
 
     The incumbent and the pinned always stay, even beyond `size`; the banned go. Then, up to a quarter of the
-    places, young structural ideas; then the best that are not twins of somebody who already stays; then, if
-    places are left, the best twins.
+    places, young structural ideas; then one after another the best that are left, where somebody who is near in
+    code to one who stays counts as worse for it, and a twin waits until nobody else is left.
     """
     able = [m for m in members if not m.banned or m.id == incumbent]
     ranked = sorted(able, key=lambda m: (m.posterior.mean, m.id))
     stay = [m for m in ranked if m.id == incumbent or m.pinned]
     protected = [m for m in ranked if m not in stay and _young_structure(m)]
     stay += protected[: max(0, min(size // 4, size - len(stay)))]
-    twins: list[Member] = []
-    for member in ranked:
-        if len(stay) >= size:
-            break
-        if member in stay:
-            continue
-        if any(_twins(member, other) for other in stay):
-            twins.append(member)
-        else:
-            stay.append(member)
-    stay += twins[: max(0, size - len(stay))]
+    staying = {m.id for m in stay}
+    left = {m.id: m for m in ranked if m.id not in staying}
+    likeness = {
+        number: max((_likeness(m, o) for o in stay), default=0.0) for number, m in left.items()
+    }
+    while left and len(stay) < size:
+        best = min(left.values(), key=lambda m: (*_crowded(m, likeness[m.id]), m.id))
+        stay.append(left.pop(best.id))
+        for number, member in left.items():
+            likeness[number] = max(likeness[number], _likeness(member, best))
     return frozenset(member.id for member in stay)
+
+
+def needs_tuning(members: Sequence[Member]) -> tuple[int, ...]:
+    """Ids of young structural ideas that wait for children with other constants, the best first.
+
+    Each is named until `TUNED` such children are measured or under way; a banned one never.
+    """
+    waiting = [m for m in members if not m.banned and _young_structure(m)]
+    waiting = [m for m in waiting if m.tuned + m.tuning < TUNED]
+    return tuple(m.id for m in sorted(waiting, key=lambda m: (m.posterior.mean, m.id)))
+
+
+def category_weights(
+    attempts: Sequence[tuple[str, bool]], since_promotion: int, plateau: int
+) -> dict[str, float]:
+    """How often each kind of change is to be proposed, relative to how often it would be: 1.0 changes nothing.
+
+    `attempts`: the category of every child so far, and whether it gained anything. Before `plateau` children
+    without a promotion, and when `plateau` is 0, all weigh 1.0. From then on these are the shares of the next
+    proposals times the number of categories: larger for what was tried rarely (1 / sqrt(1 + tries)), twice that
+    for what ever gained something, and never beyond `QUOTA` of all proposals. The ancestor's users met this
+    plateau as a search that circles in one kind of change (discussion 110 there).
+    """
+    names = tuple(dict.fromkeys((*CATEGORIES, *(category for category, _ in attempts))))
+    if plateau <= 0 or since_promotion < plateau:
+        return dict.fromkeys(names, 1.0)
+    tries = Counter(category for category, _ in attempts)
+    gained = {category for category, gain in attempts if gain}
+    raw = {c: (2.0 if c in gained else 1.0) / math.sqrt(1 + tries[c]) for c in names}
+    shares = _capped({c: weight / sum(raw.values()) for c, weight in raw.items()})
+    return {c: share * len(names) for c, share in shares.items()}
 
 
 def line_distance(a: str, b: str) -> int:
@@ -119,13 +159,43 @@ def _twins(a: Member, b: Member) -> bool:
     return bool(a.code and b.code) and line_distance(a.code, b.code) <= TWIN_LINES
 
 
+def _likeness(a: Member, b: Member) -> float:
+    """0 for what is `NEAR` apart or farther, 1 for the same code; unknown code is like nobody's. Twins are beyond."""
+    if not a.code or not b.code:
+        return 0.0
+    distance = line_distance(a.code, b.code)
+    if distance <= TWIN_LINES:
+        return math.inf
+    size = max(len(a.code.splitlines()), len(b.code.splitlines()))
+    return max(0.0, 1 - distance / (NEAR * size))
+
+
+def _crowded(member: Member, likeness: float) -> tuple[bool, float]:
+    """What a member is ranked by: twins of those who stay come last, then the mean with what crowding adds."""
+    if math.isinf(likeness):
+        return (True, member.posterior.mean)
+    return (False, member.posterior.mean + CROWDING * likeness * member.posterior.sd)
+
+
 def _young_structure(member: Member) -> bool:
     return (
         member.category in STRUCTURAL
         and member.age < YOUNG_AGE
         and member.children < YOUNG_CHILDREN
+        and member.tuned < TUNED
         and bool(member.parents)
     )
+
+
+def _capped(shares: dict[str, float]) -> dict[str, float]:
+    """The same with none above `QUOTA`; what is cut off goes to the others in proportion."""
+    fixed: dict[str, float] = {}
+    while over := [c for c, s in shares.items() if c not in fixed and s > QUOTA]:
+        fixed |= dict.fromkeys(over, QUOTA)
+        free = sum(s for c, s in shares.items() if c not in fixed)
+        scale = (1 - sum(fixed.values())) / free
+        shares = {c: fixed.get(c, s * scale) for c, s in shares.items()}
+    return shares
 
 
 def _complement(first: Member, other: Member) -> float:

@@ -240,6 +240,17 @@ class Reader:
         """As `scores_by_seed`, but what selection goes by."""
         return self._by_seed("fitness", candidate)
 
+    def fitness_tables(self) -> dict[int, dict[int, float]]:
+        """Candidate to `fitness_by_seed`, of all that have a score that counts."""
+        tables: dict[int, dict[int, float]] = {}
+        for row in self._all(
+            "SELECT candidate, seed, fitness FROM experiment WHERE run = ? AND outcome = 'ok' "
+            "AND discounted = '' ORDER BY id",
+            (self.run_id(),),
+        ):
+            tables.setdefault(row[0], {})[row[1]] = row[2]
+        return tables
+
     def sealed_by_seed(self, candidate: int) -> dict[int, float]:
         """Seed to the score on the sealed rows, of those trainings that were scored there and count."""
         return self._by_seed("sealed_bpb", candidate)

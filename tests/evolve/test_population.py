@@ -125,8 +125,9 @@ def test_a_young_structural_idea_is_protected_for_a_while() -> None:
     young = member(20, 1.2, category="attention", parents=(1,), age=2)
     assert 20 in survivors([*elders, young], 8, 0)
     for grown in (
-        member(20, 1.2, category="attention", parents=(1,), age=8),
-        member(20, 1.2, category="attention", parents=(1,), age=2, children=3),
+        member(20, 1.2, category="attention", parents=(1,), age=24),
+        member(20, 1.2, category="attention", parents=(1,), age=2, children=4),
+        member(20, 1.2, category="attention", parents=(1,), age=2, tuned=2),
         member(20, 1.2, category="schedule", parents=(1,), age=2),
     ):
         assert 20 not in survivors([*elders, grown], 8, 0)
