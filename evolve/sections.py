@@ -150,6 +150,12 @@ class Population(_Section):
         default=8, ge=1, le=1000, description="living candidates, each with a worktree"
     )
     buffer: int = Field(default=2, ge=1, le=100, description="children kept ready while one trains")
+    plateau: int = Field(
+        default=20,
+        ge=0,
+        description="children in a row that did not move main, after which no kind of change may "
+        "dominate the proposals; 0: never",
+    )
 
 
 class AcceptanceRules(_Section):
