@@ -28,7 +28,7 @@ from evolve.model import Event, EvolveError, NothingToDo, Operator, Run
 from evolve.noise import pooled
 from evolve.places import JOURNAL, LOCK, STATE, state_folder
 from evolve.propose.operators import Proposal, Proposer
-from evolve.propose.prompts import validate_template
+from evolve.propose.placeholders import versions_in_force
 from evolve.propose.vetting import code_hash
 from evolve.settings import Settings
 from evolve.standing import refresh_noise
@@ -139,6 +139,7 @@ def _take_over(context: Context, resumed: Run | None, overrides: dict[str, str])
         journal.note_settings(config.flatten(context.settings), "the start")
         journal.set_meta(_OVERRIDES.format(resumed.name), json.dumps(overrides))
     _repair(context)
+    journal.keep_templates(versions_in_force(context.settings.prompts.model_dump()))
     refresh_noise(context)
     journal.set_meta("sandbox", context.sandbox)
 
@@ -311,9 +312,6 @@ def _device(settings: Settings, machine: Machine) -> str:
 
 def _check_model(context: Context) -> None:
     """A wrong key or model is told before the first training, not after a night with another proposer."""
-    for name, template in context.settings.prompts.model_dump().items():
-        if template:
-            validate_template(Operator(name), template)
     model = language_model(context)
     if model is None:
         return

@@ -1,15 +1,19 @@
-"""Builds what a proposer is told: parents with their curves, the nearest history, the words for the budget.
+"""Builds what a proposer is told: parents with their curves beside main's, the nearest history, what the search learned.
 
 It reads the journal and git; it decides nothing. Failures are part of the history, never of the numbers.
 """
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from evolve.model import Candidate, Operator, Verdict
-from evolve.propose.history import VOIDED
-from evolve.propose.operators import Attempt, Brief, ParentView
+from evolve.model import Candidate, CandidateState, Experiment, Operator, Verdict
+from evolve.outlook import Look
+from evolve.propose.history import REFUSED, VOIDED, WAITING
+from evolve.propose.operators import Attempt, Brief, ParentView, Refused
+from evolve.propose.scratchpad import Scratchpad, parse
 
 if TYPE_CHECKING:
     from evolve.context import Context
@@ -17,34 +21,73 @@ if TYPE_CHECKING:
 HISTORY = 200  # attempts handed to a proposer, newest last; it shows what is near
 
 
-def brief(context: Context, operator: Operator, parents: tuple[int, ...], seed: int) -> Brief:
-    """Gather everything that a proposer may know about one child."""
+def brief(
+    context: Context,
+    operator: Operator,
+    parents: tuple[int, ...],
+    seed: int,
+    direction: str = "",
+) -> Brief:
+    """Gather everything that a proposer may know about one child; `direction`: a category that it is to look at."""
     settings = context.settings
     candidates = {c.id: c for c in context.journal.candidates()}
     program = context.workspace / settings.workspace.program
+    pad, run = scratchpad(context), context.journal.run()
+    believed = {n: b.mean for n, b in Look(context.journal, run.incumbent).beliefs.items()}
     return Brief(
         operator=operator,
         parents=tuple(_view(context, candidates[number]) for number in parents),
         ancestor=_ancestor(context, candidates, parents),
         program=program.read_text(encoding="utf-8", errors="replace") if program.is_file() else "",
-        history=_history(candidates),
+        history=_history(candidates, believed),
         seed=seed,
         sigma=context.noise.sigma,
         budget=context.budget_in_words(),
         script=context.lineage.script.rsplit("/", 1)[-1],
         known_hashes=frozenset(c.code_hash for c in candidates.values()),
         templates={name: text for name, text in settings.prompts.model_dump().items() if text},
+        incumbent=_incumbent(context),
+        waiting=_waiting(candidates, parents),
+        refused=_refused(context, parents),
+        confidence=settings.acceptance.confidence
+        if settings.acceptance.policy == "confirmed"
+        else None,
+        scratchpad=pad.learned() if pad else "",
+        recommendation=_drawn(pad, seed),
+        direction=direction,
+        goes_by=run.fingerprint.get("metric", "val_bpb"),
     )
 
 
-def _view(context: Context, candidate: Candidate) -> ParentView:
+def scratchpad(context: Context) -> Scratchpad | None:
+    """The scratchpad in force, None before the first one."""
+    note = context.journal.scratchpad()
+    return None if note is None else parse(note.text)
+
+
+# ---- private ---------------------------------------------------------------------------------------------
+
+
+def _drawn(pad: Scratchpad | None, seed: int) -> str:
+    """One recommendation, drawn by the brief's seed, as in ShinkaEvolve: all at once would make all children alike."""
+    if pad is None or not pad.recommendations:
+        return ""
+    return random.Random(f"recommendation {seed}").choice(pad.recommendations)  # noqa: S311
+
+
+def _incumbent(context: Context) -> ParentView | None:
+    incumbent = context.incumbent()
+    return None if incumbent is None else _view(context, incumbent, source=False)
+
+
+def _view(context: Context, candidate: Candidate, *, source: bool = True) -> ParentView:
     experiments = context.journal.experiments(candidate.id, curve=True)
     scored = [e for e in experiments if e.val_bpb is not None]
     best = scored[-1] if scored else None
     failed = experiments[-1] if experiments and not scored else None
     return ParentView(
         id=candidate.id,
-        source=context.lineage.source(candidate.commit),
+        source=context.lineage.source(candidate.commit) if source else "",
         mean_bpb=candidate.mean,
         scores=candidate.scores,
         title=candidate.title,
@@ -53,7 +96,36 @@ def _view(context: Context, candidate: Candidate) -> ParentView:
         peak_memory_mb=best.peak_memory_mb if best else None,
         steps=best.steps if best else None,
         traceback=(failed.traceback or failed.reason) if failed else "",
+        hypothesis=candidate.hypothesis,
+        mfu_percent=best.mfu_percent if best else None,
+        passes=_passes(context, best) if best else None,
     )
+
+
+def _passes(context: Context, experiment: Experiment) -> float | None:
+    """How often a training read all rows that there are: 1.4; None where the meter did not count."""
+    rows = context.dataset.train_rows * context.dataset.sequence_length
+    return experiment.train_tokens / rows if rows and experiment.epochs else None
+
+
+def _waiting(candidates: dict[int, Candidate], parents: tuple[int, ...]) -> tuple[Attempt, ...]:
+    """Children without a result, those of these parents last, so that they are not proposed a second time."""
+    states = (CandidateState.READY, CandidateState.TRAINING)
+    open_ = [
+        c for c in candidates.values() if c.state in states and c.verdict is None and c.parents
+    ]
+    open_.sort(key=lambda c: (bool(set(parents) & set(c.parents)), c.id))
+    return tuple(_attempt(candidates, c, {}) for c in open_[-WAITING:])
+
+
+def _refused(context: Context, parents: tuple[int, ...]) -> tuple[Refused, ...]:
+    """What the vetting refused among the children of the first parent, newest last; told once each."""
+    told = {
+        (title, reason): Refused(title, str(event.data.get("category", "")), reason)
+        for event in context.journal.refusals(parents[0], 2 * REFUSED)
+        for title, reason in [(str(event.data.get("title", "")), str(event.data.get("reason", "")))]
+    }
+    return tuple(told.values())[-REFUSED:]
 
 
 def _ancestor(
@@ -78,14 +150,19 @@ def ancestors(candidates: dict[int, Candidate], number: int) -> set[int]:
     return found
 
 
-def _history(candidates: dict[int, Candidate]) -> tuple[Attempt, ...]:
+def _history(
+    candidates: dict[int, Candidate], believed: Mapping[int, float]
+) -> tuple[Attempt, ...]:
     settled = [c for c in candidates.values() if c.verdict is not None and c.parents]
-    return tuple(_attempt(candidates, c) for c in settled[-HISTORY:])
+    return tuple(_attempt(candidates, c, believed) for c in settled[-HISTORY:])
 
 
-def _attempt(candidates: dict[int, Candidate], candidate: Candidate) -> Attempt:
-    parent = candidates[candidate.parents[0]].mean
-    mean = candidate.mean
+def _attempt(
+    candidates: dict[int, Candidate], candidate: Candidate, believed: Mapping[int, float]
+) -> Attempt:
+    first = candidate.parents[0]
+    parent, mean = candidates[first].mean, candidate.mean
+    both = candidate.id in believed and first in believed
     return Attempt(
         id=candidate.id,
         parents=candidate.parents,
@@ -97,11 +174,13 @@ def _attempt(candidates: dict[int, Candidate], candidate: Candidate) -> Attempt:
         delta_bpb=None if mean is None or parent is None else mean - parent,
         confirmed=not candidate.provisional,
         note=candidate.voided,
+        hypothesis=candidate.hypothesis,
+        believed=believed[candidate.id] - believed[first] if both else None,
     )
 
 
 def _status(candidate: Candidate) -> str:
     """A verdict's word; a failure says which, for the next proposal learns from that."""
     if candidate.verdict is not Verdict.FAILED or candidate.outcome is None:
-        return str(candidate.verdict)
+        return str(candidate.verdict or candidate.state)
     return VOIDED if candidate.voided else candidate.outcome.value

@@ -270,10 +270,11 @@ _VERSION_3 = (
     # proposals that were refused unseen, by their first parent:
     "CREATE INDEX event_refused ON event (run, candidate, id) WHERE kind = 'refused'",
     """CREATE TABLE prompt (
-        version TEXT PRIMARY KEY, -- first 12 hex digits of the template's SHA-256
+        version TEXT NOT NULL, -- first 12 hex digits of the template's SHA-256
         operator TEXT NOT NULL,
         time REAL NOT NULL,
-        text TEXT NOT NULL
+        text TEXT NOT NULL,
+        PRIMARY KEY (version, operator)
     ) STRICT, WITHOUT ROWID""",
     # a rejected contender may become one again, and a smoke run may end a candidate before any training:
     "DROP TRIGGER candidate_move",

@@ -21,6 +21,7 @@ from evolve.keys import FROZEN, Described, field_of, frozen, is_list, reference,
 from evolve.model import EvolveError, UsageError
 from evolve.places import LIVE_FILE, SETTINGS_FILE, state_folder
 from evolve.profiles import PROFILES
+from evolve.propose.placeholders import validate_template
 from evolve.sections import Settings
 from evolve.toml_text import LIVE, flat, is_live
 
@@ -202,6 +203,9 @@ def _consistent(settings: Settings) -> Settings:
         )
     if not any(weights):
         raise UsageError("Every weight in [operators] is 0, so no child could be made; raise one.")
+    for operator, template in settings.prompts.model_dump().items():
+        if template:
+            validate_template(operator, template)
     return settings
 
 

@@ -1,16 +1,20 @@
 """Which earlier attempts a model is shown, and the table in which it sees them.
 
-Pure. Failures are shown beside gains: a proposer that does not see what was rejected proposes it again.
+Pure. Failures are shown beside gains, and so are children that wait for their training and proposals that were refused
+unseen: a proposer that does not see what was rejected proposes it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from evolve.propose.operators import Attempt, Brief
+from evolve.propose.operators import Attempt, Brief, Refused
+from evolve.propose.quoting import inline
 from evolve.text import one_line
 
 SHOWN = 24  # attempts at most
+WAITING = 4  # children without a result
+REFUSED = 6  # proposals
 VOIDED = "voided"  # the status of an attempt whose score the blind audit took away
 FAILURES = frozenset({"failed", "crash", "oom", "nan", "timeout", "invalid", VOIDED})
 
@@ -24,7 +28,20 @@ _WORDS = {
     "timeout": "took too long",
     "invalid": "broke the rules",
     "pruned": "stopped early: hopeless",
+    "dropped": "dropped by a person, never trained",
 }
+
+
+def gained(attempt: Attempt, sigma: float | None) -> bool:
+    """Did it help? It became main, or beat its first parent by more than half a sigma."""
+    if attempt.status in FAILURES or attempt.delta_bpb is None:
+        return False
+    return attempt.status == "promoted" or attempt.delta_bpb < -0.5 * (sigma or 0.0)
+
+
+def outcome_of(attempt: Attempt) -> str:
+    """What became of an attempt, in words."""
+    return _WORDS.get(attempt.status, attempt.status)
 
 
 def history_for(brief: Brief, category: str = "") -> tuple[Attempt, ...]:
@@ -54,39 +71,87 @@ def history_for(brief: Brief, category: str = "") -> tuple[Attempt, ...]:
     return tuple(a for a in brief.history if a.id in chosen)
 
 
-def table(attempts: tuple[Attempt, ...], sigma: float | None) -> str:
-    """The attempts as a table for a model: newest last, each with what became of it."""
-    if not attempts:
-        return "# What was tried\n\nNothing yet: this is one of the first children."
-    noise = f"{sigma:.5f}" if sigma is not None else "not measured yet"
-    rows = "\n".join(_row(attempt) for attempt in attempts)
+def what_counts(sigma: float | None, confidence: float | None) -> str:
+    """What a difference must be to mean something, under the noise that was measured."""
+    if sigma is None:
+        return "The noise of one training is not measured yet: trust no small difference."
+    rule = (
+        "main moves to any better score"
+        if confidence is None
+        else f"main moves when repeats make it better with a probability of {confidence:.0%}"
+    )
     return (
-        "# What was tried near here, newest last\n\n"
-        f"The change is in mean val_bpb against the first parent; negative is better; sigma of one training: {noise}.\n\n"
-        "| id | parents | operator | category | change | difference | outcome |\n"
-        "|---|---|---|---|---|---|---|\n"
-        f"{rows}"
+        f"Trainings of one version scatter with sigma {sigma:.5f} bpb. A difference below {2 * sigma:.5f} after one "
+        f"training each says nothing; {rule}."
     )
 
 
-def _row(attempt: Attempt) -> str:
-    what = attempt.title
-    if attempt.changes:
-        what += f" ({'; '.join(attempt.changes[:6])})"
-    outcome = _WORDS.get(attempt.status, attempt.status)
-    if attempt.status == VOIDED:
+def table(attempts: Sequence[Attempt], *, reasons: bool = False) -> str:
+    """The attempts as a table for a model: newest last, each with what became of it; with `reasons`, why it was made."""
+    if not attempts:
+        return "# What was tried\n\nNothing yet: this is one of the first children."
+    heads = [
+        "id",
+        "parents",
+        "operator",
+        "category",
+        "change",
+        "difference",
+        "corrected",
+        "outcome",
+    ]
+    heads += ["reason given"] if reasons else []
+    rows = "\n".join(_row(attempt, reasons=reasons) for attempt in attempts)
+    return (
+        "# What was tried near here, newest last\n\n"
+        "The difference is in mean val_bpb against the first parent, negative is better; corrected, what of it is "
+        "believed without the luck of a training.\n\n"
+        f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}\n{rows}"
+    )
+
+
+def not_measured(waiting: Sequence[Attempt], refused: Sequence[Refused]) -> str:
+    """Children that are on their way and proposals that never became one; empty without any."""
+    lines = [
+        f"- {a.operator} of {_of(a)}: {inline(_what(a), 140)} waits for its training"
+        for a in waiting[-WAITING:]
+    ]
+    lines += [
+        f"- {inline(r.title, 72)} ({one_line(r.category, 20)}) was refused unseen: {one_line(r.reason, 160)}"
+        for r in refused[-REFUSED:]
+    ]
+    return "\n".join(["# Proposed from here, and not measured", "", *lines]) if lines else ""
+
+
+# ---- private ---------------------------------------------------------------------------------------------
+
+
+def _what(attempt: Attempt) -> str:
+    changes = f" ({'; '.join(attempt.changes[:6])})" if attempt.changes else ""
+    return f"{attempt.title}{changes}"
+
+
+def _of(attempt: Attempt) -> str:
+    return " × ".join(f"#{parent}" for parent in attempt.parents)
+
+
+def _row(attempt: Attempt, *, reasons: bool) -> str:
+    voided = attempt.status == VOIDED
+    outcome = outcome_of(attempt)
+    if voided:
         outcome = f"voided by the blind audit: {attempt.note}"
     elif attempt.delta_bpb is not None:
         outcome += ", confirmed" if attempt.confirmed else ", one training"
-    cells = (
+    unmeasured = attempt.delta_bpb is None or voided
+    cells = [
         f"#{attempt.id}",
-        " × ".join(f"#{parent}" for parent in attempt.parents),
+        _of(attempt),
         str(attempt.operator),
         one_line(attempt.category, 20),
-        one_line(what, 200),
-        ""
-        if attempt.delta_bpb is None or attempt.status == VOIDED
-        else f"{attempt.delta_bpb:+.5f}",
-        one_line(outcome, 60 if attempt.status != VOIDED else 240),
-    )
+        one_line(_what(attempt), 160),
+        "" if unmeasured else f"{attempt.delta_bpb:+.5f}",
+        "" if unmeasured or attempt.believed is None else f"{attempt.believed:+.5f}",
+        one_line(outcome, 160 if voided else 60),
+    ]
+    cells += [one_line(attempt.hypothesis, 200)] if reasons else []
     return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"

@@ -58,6 +58,7 @@ class Attempt:
     confirmed: bool = False
     note: str = ""  # why the blind audit voided its score
     hypothesis: str = ""  # why it was tried, in its proposer's words
+    believed: float | None = None  # the difference without luck, of what selection goes by; negative is better
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,15 @@ class Refused:
     title: str
     category: str
     reason: str  # of the vetting: "it is the same code as #5"
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """A measured candidate that may differ from the parent in constants only, the parent itself among them."""
+
+    id: int
+    source: str
+    score: float | None  # as it is believed in; None = its constants led to no score
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +94,15 @@ class Brief:
     script: str = "train.py"
     known_hashes: frozenset[str] = frozenset()  # normalised-AST hashes that exist already
     templates: dict[str, str] = field(default_factory=dict)  # operator -> template, from [prompts]
+    relatives: tuple[Relative, ...] = ()  # for a search over constants; oldest first
     incumbent: ParentView | None = None  # what main holds, to be compared with; its source is left out
     waiting: tuple[Attempt, ...] = ()  # children that are ready or being trained: no result yet
     refused: tuple[Refused, ...] = ()  # children of these parents that the vetting refused, newest last
     confidence: float | None = None  # P(better) at which main moves; None: one better score is enough
     scratchpad: str = ""  # summary and insights of the scratchpad, as Markdown
     recommendation: str = ""  # one of the scratchpad's, drawn for this brief
+    direction: str = ""  # the category that a plateau asks for; "" = any
+    goes_by: str = "val_bpb"  # what selection goes by, in words
 
 
 @dataclass(frozen=True, slots=True)

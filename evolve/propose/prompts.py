@@ -1,42 +1,40 @@
-"""Turns a brief into what a language model is sent: rules first, then parents, history and the task.
+"""Turns a brief into what a language model is sent: rules first, then what changes slowly, then what is new each time.
 
-Pure: the same brief gives the same bytes, and what stays the same between calls stands first, so that it can be
-cached. Whatever candidates wrote or printed is cut, fenced and called data. No key, path or validation text comes in.
+Pure: the same brief gives the same bytes. Whatever candidates and models wrote or printed is cut, quoted and called
+data. No key, path or validation text comes in. Beside the code and a person's own template a prompt has at most
+BUDGET characters:
+
+    rules of the system 8,000 · known negatives 2,000 · program.md 20,000 · scratchpad 4,000 · figures 4,000
+    history 9,000 · not measured 2,000 · dead ends 2,000 · recommendation 500 · task 1,500
+    differences of a crossover 12,000, or the traceback of a repair 4,000
 """
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import random
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from evolve.model import Operator, UsageError
-from evolve.propose.history import history_for, table
-from evolve.propose.operators import CATEGORIES, Brief, ParentView
-from evolve.propose.templates import (
-    ALLOWED,
-    DIRECTIONS,
-    INTENTS,
-    PROGRAM,
-    REPAIR_REQUEST,
-    REQUIRED,
-    SYSTEM,
-    TEMPLATES,
-)
+from evolve.model import Operator
+from evolve.propose.deadends import DeadEnd, dead_among, dead_ends
+from evolve.propose.history import history_for, not_measured, table, what_counts
+from evolve.propose.negatives import negatives_beside
+from evolve.propose.operators import CATEGORIES, Brief
+from evolve.propose.parents import ancestry, family
+from evolve.propose.placeholders import fill, in_force, names_in, prompt_version, without_empty
+from evolve.propose.quoting import inline, quoted, quoted_log
+from evolve.propose.templates import DIRECTIONS, INTENTS, PROGRAM, REPAIR_REQUEST, SYSTEM
 from evolve.text import one_line, paragraphs
-from harness.process import clean
 
-LOG = 4096  # characters of a traceback, its end
-DIFF = 12_000  # characters of a difference to the ancestor
+BUDGET = 60_000  # characters beside the code
 PROGRAM_LIMIT = 20_000  # characters of program.md
-CURVE = 8  # points of a loss curve
+PAD = 4000  # characters of the scratchpad's summary and insights
+RECOMMENDATION = 400
+REVIEWED = 40  # attempts that a rewrite of the scratchpad sees
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
-_FOLDERS = re.compile(r"(?<![\w.])~?/(?:[^\s/:\"']+/)+")  # `/tmp/x/` of `/tmp/x/train.py`
+# What stays the same from one child of a parent to the next; the rest ends a prefix that calls can share.
+_SLOW = frozenset({"scratchpad", "parents", "script", "budget"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,7 @@ class Prompt:
     messages: tuple[Message, ...]
     version: str  # of the template: 12 hex digits
     focus: str = ""  # the category that a mutation was pointed at, or the intent of a rewrite
+    recommendation: str = ""  # of the scratchpad, that it carries
 
 
 def render(operator: Operator, brief: Brief, templates: Mapping[str, str]) -> Prompt:
@@ -70,88 +69,82 @@ def render(operator: Operator, brief: Brief, templates: Mapping[str, str]) -> Pr
 
     Raises UsageError when that template has unknown or missing placeholders, or for an operator without a task.
     """
-    template = templates.get(str(operator), "")
-    if template:
-        validate_template(operator, template)
-    else:
-        template = TEMPLATES[_known(operator)]
+    template = in_force(operator, templates)
     focus, direction = _direction(brief)
     intent, told = "", ""
     if operator is Operator.REWRITE:
         intent, told = random.Random(brief.seed).choice(sorted(INTENTS.items()))  # noqa: S311
         focus = intent
+    carries = "recommendation" in names_in(template)
     values = {
-        "parents": _parents(brief),
-        "history": table(history_for(brief, focus), brief.sigma),
+        "parents": family(brief),
+        "history": _history(brief, focus),
+        "scratchpad": _scratchpad(brief),
+        "recommendation": _recommendation(brief),
         "direction": direction,
         "intent": told,
-        "ancestor": _ancestor(brief),
+        "ancestor": ancestry(brief),
         "traceback": quoted_log(brief.parents[0].traceback),
         **_facts(brief),
     }
-    end = template.index("{parents}") + len("{parents}")
-    user = (
-        Block(_fill(template[:end], values), cached=True),
-        Block(_fill(template[end:], values)),
-    )
     used = template.replace("{intent}", told)
-    return Prompt(_system(brief), (Message("user", user),), prompt_version(used), focus)
+    return Prompt(
+        system=_system(brief),
+        messages=(Message("user", _blocks(template, values)),),
+        version=prompt_version(used),
+        focus=focus,
+        recommendation=brief.recommendation if carries else "",
+    )
+
+
+def render_review(brief: Brief, templates: Mapping[str, str]) -> Prompt:
+    """The prompt that has the scratchpad rewritten; the brief's only parent is what main holds.
+
+    It begins with the same system text as every other prompt of the run, so that it shares their cached prefix.
+    Raises UsageError when a person's template does not fit.
+    """
+    template = in_force("scratchpad", templates)
+    recent = brief.history[-REVIEWED:]
+    parts = [
+        f"# What counts\n\n{what_counts(brief.sigma, brief.confidence)}",
+        table(recent, reasons=True),
+        _dead(dead_among(brief.history, brief.sigma)),
+    ]
+    values = {
+        "parents": family(brief),
+        "history": "\n\n".join(part for part in parts if part),
+        "scratchpad": quoted("scratchpad", brief.scratchpad, 8000) if brief.scratchpad else _NO_PAD,
+        **_facts(brief),
+    }
+    text = fill(without_empty(template, values), values)
+    message = Message("user", (Block(text),))
+    return Prompt(_system(brief), (message,), prompt_version(template))
 
 
 def ask_again(prompt: Prompt, answer: str, fault: str) -> Prompt:
     """The conversation after an answer that could not be applied: what is wrong, and a request for all of it anew."""
     turns = (
         Message("assistant", (Block(answer.strip()),)),
-        Message("user", (Block(_fill(REPAIR_REQUEST, {"fault": fault})),)),
+        Message("user", (Block(fill(REPAIR_REQUEST, {"fault": fault})),)),
     )
     return replace(prompt, messages=prompt.messages + turns)
 
 
-def validate_template(operator: Operator | str, text: str) -> None:
-    """Check a person's template. Raises UsageError that names what is missing or unknown, with the nearest word."""
-    operator = _known(operator)
-    found, allowed = set(_PLACEHOLDER.findall(text)), ALLOWED[operator]
-    if unknown := sorted(found - allowed):
-        close = difflib.get_close_matches(unknown[0].lower(), sorted(allowed), 1, 0.5)
-        hint = f"; did you mean {{{close[0]}}}?" if close else "."
-        words = ", ".join(f"{{{name}}}" for name in sorted(allowed))
-        raise UsageError(
-            f"The template [prompts] {operator} has an unknown placeholder {{{unknown[0]}}}{hint} It may use {words}."
-        )
-    if missing := sorted(REQUIRED[operator] - found):
-        raise UsageError(
-            f"The template [prompts] {operator} lacks {{{missing[0]}}}, without which the model sees no "
-            f"{missing[0]}; add it."
-        )
+# ---- the system text -------------------------------------------------------------------------------------
 
 
-def prompt_version(template: str) -> str:
-    """The first 12 hex digits of a template's SHA-256."""
-    return hashlib.sha256(template.encode()).hexdigest()[:12]
-
-
-def quoted_log(text: str) -> str:
-    """Untrusted output, fit to be shown to a model: cleaned, without folders, cut to its end, fenced and labelled."""
-    body = paragraphs(_FOLDERS.sub("", clean(text)))[-LOG:].replace(
-        "</untrusted-log", "</ untrusted-log"
-    )
-    return f"<untrusted-log>\n{body or '(it printed nothing)'}\n</untrusted-log>"
-
-
-# ---- private ---------------------------------------------------------------------------------------------
-
-
-def _known(operator: Operator | str) -> Operator:
-    if operator not in TEMPLATES:
-        raise UsageError(
-            f"“{one_line(str(operator), 40)}” has no template; there are {', '.join(TEMPLATES)}."
-        )
-    return Operator(operator)
-
-
-def _fill(template: str, values: Mapping[str, str]) -> str:
-    """Put values in, once: what they contain is never taken for a placeholder."""
-    return _PLACEHOLDER.sub(lambda match: values[match.group(1)], template)
+def _system(brief: Brief) -> tuple[Block, ...]:
+    """Rules, known negatives and directions: the same bytes for every call of a run."""
+    counts = f"selection goes by {one_line(brief.goes_by, 300)}"
+    metric = "nothing else counts" if brief.goes_by == "val_bpb" else counts
+    rules = fill(SYSTEM, {**_facts(brief), "categories": ", ".join(CATEGORIES), "metric": metric})
+    program = paragraphs(brief.program)
+    texts = [rules, negatives_beside(program)]
+    if len(program) > PROGRAM_LIMIT:
+        program = program[:PROGRAM_LIMIT] + "\n(cut here: it is too long)"
+    texts.append(fill(PROGRAM, {"program": program}) if program else "")
+    texts = [text for text in texts if text]
+    return tuple(Block(text, cached=n == len(texts)) for n, text in enumerate(texts, 1))
 
 
 def _facts(brief: Brief) -> dict[str, str]:
@@ -162,88 +155,64 @@ def _facts(brief: Brief) -> dict[str, str]:
     }
 
 
-def _system(brief: Brief) -> tuple[Block, ...]:
-    """Rules and directions: the same bytes for every call of a run."""
-    rules = _fill(SYSTEM, {**_facts(brief), "categories": ", ".join(CATEGORIES)})
-    program = paragraphs(brief.program)
-    if len(program) > PROGRAM_LIMIT:
-        program = program[:PROGRAM_LIMIT] + "\n(cut here: it is too long)"
-    blocks = [rules] + ([_fill(PROGRAM, {"program": program})] if program else [])
-    return tuple(Block(text, cached=text is blocks[-1]) for text in blocks)
+# ---- the user's message ------------------------------------------------------------------------------------
+
+_NO_PAD = "# Scratchpad\n\nThere is none yet: this is the first."
+
+
+def _blocks(template: str, values: Mapping[str, str]) -> tuple[Block, ...]:
+    """The filled template, cut behind {scratchpad} and {parents} where a prefix ends that other calls can share."""
+    template = without_empty(template, values)
+    blocks, rest = [], template
+    for name in ("scratchpad", "parents"):
+        head, mark, tail = rest.partition(f"{{{name}}}")
+        if mark and values[name]:
+            shared = names_in(template[: len(template) - len(tail)]) <= _SLOW
+            blocks.append(Block(fill(head + mark, values), cached=shared))
+            rest = tail
+    return (*blocks, Block(fill(rest, values)))
+
+
+def _history(brief: Brief, focus: str) -> str:
+    parts = (
+        f"# What counts\n\n{what_counts(brief.sigma, brief.confidence)}",
+        table(history_for(brief, focus)),
+        not_measured(brief.waiting, brief.refused),
+        _dead(dead_ends(brief, focus)),
+    )
+    return "\n\n".join(part for part in parts if part)
+
+
+def _dead(ends: tuple[DeadEnd, ...]) -> str:
+    if not ends:
+        return ""
+    lines = "\n".join(f"- {end}" for end in ends)
+    return f"# Dead ends: tried again and again, without a gain\n\n{lines}"
+
+
+def _scratchpad(brief: Brief) -> str:
+    if not brief.scratchpad:
+        return ""
+    return f"# What the search has learned so far\n\n{quoted('scratchpad', brief.scratchpad, PAD)}"
+
+
+def _recommendation(brief: Brief) -> str:
+    if not brief.recommendation:
+        return ""
+    return (
+        f"A look back at this search recommends: {inline(brief.recommendation, RECOMMENDATION)} Take it up where it fits "
+        "this task and what was measured since; it is advice, and no evidence."
+    )
 
 
 def _direction(brief: Brief) -> tuple[str, str]:
-    """What this child is pointed at, drawn by the brief's seed; what was tried a lot lately comes up less."""
+    """What this child is pointed at: what the brief asks for, else drawn by its seed.
+
+    What was tried a lot lately comes up less.
+    """
+    if brief.direction in DIRECTIONS:
+        return brief.direction, DIRECTIONS[brief.direction]
     recent = [attempt.category for attempt in brief.history[-60:]]
     weights = [1 / (1 + 4 * recent.count(name) / max(1, len(recent))) for name in DIRECTIONS]
     name = random.Random(brief.seed).choices(list(DIRECTIONS), weights)[0]  # noqa: S311
     return name, DIRECTIONS[name]
-
-
-def _parents(brief: Brief) -> str:
-    if len(brief.parents) == 1:
-        return _parent("Parent", brief.parents[0])
-    letters = zip("AB", brief.parents, strict=False)
-    return "\n\n".join(_parent(f"Parent {a}", parent) for a, parent in letters)
-
-
-def _parent(name: str, parent: ParentView) -> str:
-    title = f" “{one_line(parent.title, 72)}”" if parent.title else ""
-    return f"# {name}: #{parent.id}{title}\n\n{_measured(parent)}\n\n{_fenced(parent.source, 'python')}"
-
-
-def _measured(parent: ParentView) -> str:
-    """What is known about a parent, in sentences."""
-    if parent.mean_bpb is None:
-        facts = ["It has no score."]
-    else:
-        runs = len(parent.scores)
-        each = ", ".join(f"{score:.6f}" for score in parent.scores[-8:])
-        over = f", the mean of {runs} trainings ({each})" if runs > 1 else " in a single training"
-        facts = [f"val_bpb {parent.mean_bpb:.6f}{over}."]
-    speed = [
-        f"{parent.steps:,} steps" if parent.steps else "",
-        f"{parent.tokens_per_second:,.0f} tokens/s" if parent.tokens_per_second else "",
-        f"{parent.peak_memory_mb:,.0f} MB peak memory" if parent.peak_memory_mb else "",
-    ]
-    if any(speed):
-        facts.append(", ".join(part for part in speed if part) + ".")
-    if parent.curve:
-        step = max(1, len(parent.curve) // CURVE)
-        points = [*parent.curve[step - 1 :: step][: CURVE - 1], parent.curve[-1]]
-        shown = ", ".join(f"{fraction:.0%} {loss:.3f}" for fraction, loss in dict.fromkeys(points))
-        facts.append(f"Training loss in nats by share of the budget: {shown}.")
-    return " ".join(facts)
-
-
-def _ancestor(brief: Brief) -> str:
-    """How two parents came apart: the difference of each from their common ancestor, else from one another."""
-    if len(brief.parents) < 2:
-        return ""
-    one, two = brief.parents[:2]
-    if brief.ancestor is None:
-        return f"# From parent A to parent B\n\n{_difference(one, two)}"
-    past = brief.ancestor
-    return (
-        f"# Since their common ancestor #{past.id}\n\n{_measured(past)}\n\n"
-        f"From the ancestor to parent A:\n\n{_difference(past, one)}\n\n"
-        f"From the ancestor to parent B:\n\n{_difference(past, two)}"
-    )
-
-
-def _difference(old: ParentView, new: ParentView) -> str:
-    lines = difflib.unified_diff(
-        old.source.splitlines(), new.source.splitlines(), f"#{old.id}", f"#{new.id}", "", "", 2, ""
-    )
-    text = "\n".join(lines)
-    if len(text) > DIFF:
-        text = text[:DIFF].rsplit("\n", 1)[0] + "\n(cut here: the difference is longer)"
-    return _fenced(text or "(no difference)", "diff")
-
-
-def _fenced(text: str, language: str) -> str:
-    """A code fence longer than any run of backticks in `text`, so that no content can close it."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
-    fence = "`" * (longest + 1)
-    body = text if text.endswith("\n") else f"{text}\n"
-    return f"{fence}{language}\n{body}{fence}"

@@ -10,14 +10,9 @@ from evolve.model import Operator, UsageError
 from evolve.propose.history import SHOWN, history_for, table
 from evolve.propose.lessons import learn
 from evolve.propose.operators import Attempt, Brief, ParentView
-from evolve.propose.prompts import (
-    Prompt,
-    ask_again,
-    prompt_version,
-    quoted_log,
-    render,
-    validate_template,
-)
+from evolve.propose.placeholders import prompt_version, validate_template
+from evolve.propose.prompts import Prompt, ask_again, render
+from evolve.propose.quoting import quoted_log
 from evolve.propose.templates import INTENTS, TEMPLATES
 
 PARENT = ParentView(
@@ -97,16 +92,24 @@ def test_parents_come_before_the_history_and_the_task_comes_last() -> None:
     assert (
         text.index("# Parent: #7 “deeper”") < text.index("# What was tried") < text.index("# Task")
     )
-    assert "val_bpb 0.997900, the mean of 2 trainings (0.998100, 0.997700)." in text
-    assert "953 steps, 1,234,568 tokens/s, 45,060 MB peak memory." in text
-    assert "100% 3.000" in text
+    for row in (
+        "| | #7 |",
+        "| val_bpb, mean | 0.997900 |",
+        "| of single trainings | 0.998100, 0.997700 |",
+        "| steps | 953 |",
+        "| tokens/s | 1,234,568 |",
+        "| peak memory, MB | 45,060 |",
+        "| training loss, nats, at 50% | 4.000 |",
+        "| training loss, nats, at 100% | 3.000 |",
+    ):
+        assert row in text
 
 
 def test_what_calls_share_stands_first_and_is_marked() -> None:
     one = render(Operator.MUTATE, brief(), {})
     two = render(Operator.TUNE, brief(seed=99, history=()), {})
     assert one.system == two.system
-    assert [block.cached for block in one.system] == [False, True]
+    assert [block.cached for block in one.system] == [False, False, True]
     first, rest = one.messages[0].blocks
     assert first.cached
     assert not rest.cached
@@ -139,8 +142,8 @@ def test_a_crossover_shows_both_parents_and_what_each_learned_since_their_ancest
     text = user(render(Operator.CROSSOVER, brief(Operator.CROSSOVER), {}))
     assert "# Parent A: #7" in text
     assert "# Parent B: #9" in text
-    assert "It has no score." in text
-    assert "Since their common ancestor #1" in text
+    assert "| val_bpb, mean | 0.997900 | no score |" in text
+    assert "Since their common ancestor #1 (val_bpb 1.010000)" in text
     assert text.count("-DEPTH = 4") == 2
     assert "+WIDTH = 2" in text
 
@@ -200,7 +203,7 @@ def test_a_persons_template_is_used_and_versioned() -> None:
         render(Operator.MUTATE, brief(), {"mutate": mine})
     mine = "Hello. {parents}\nBe bold on {budget}; { this } and {1} are plain braces."
     prompt = render(Operator.MUTATE, brief(), {"mutate": mine})
-    assert user(prompt).startswith("Hello. # Parent: #7")
+    assert user(prompt).startswith("Hello. # Figures")
     assert "Be bold on 300 seconds on NVIDIA H200; { this } and {1} are plain braces." in user(
         prompt
     )
@@ -259,15 +262,14 @@ def test_failures_and_rejections_are_in_the_table_in_words() -> None:
             attempt(4, status="oom", delta_bpb=None, title="bad | title\x1b[2J\nrow"),
             attempt(5, status="promoted", delta_bpb=-0.002, confirmed=True),
         ),
-        0.0004,
     )
     assert (
-        "| #3 | #1 | mutate | optimizer | idea 3 (MATRIX_LR: 0.04 -> 0.05) | +0.00100 | rejected: no better, one training |"
+        "| #3 | #1 | mutate | optimizer | idea 3 (MATRIX_LR: 0.04 -> 0.05) | +0.00100 |  | rejected: no better, one training |"
         in rows
     )
     assert "out of memory" in rows
     assert "better, became main, confirmed" in rows
-    assert all(line.count("|") == 8 for line in rows.splitlines() if line.startswith("|"))
+    assert all(line.count("|") == 9 for line in rows.splitlines() if line.startswith("|"))
     assert "\x1b" not in rows
 
 
@@ -275,9 +277,9 @@ def test_a_voided_score_is_a_failure_with_its_reason_and_never_a_figure() -> Non
     cheat = attempt(
         4, status="voided", delta_bpb=-0.9, note="its predictions look ahead | at\nlater tokens"
     )
-    row = table((cheat,), 0.0004).splitlines()[-1]
+    row = table((cheat,)).splitlines()[-1]
     assert row.endswith(
-        "|  | voided by the blind audit: its predictions look ahead / at later tokens |"
+        "|  |  | voided by the blind audit: its predictions look ahead / at later tokens |"
     )
     assert "0.9" not in row
     crowd = tuple(attempt(n) for n in range(10, 60))

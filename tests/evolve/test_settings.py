@@ -203,7 +203,7 @@ def test_a_fault_on_the_command_line_is_a_usage_error(
         ("llm.model", "7", '"7"'),
         ("llm.base_url", "", '""'),
         ("llm.cache", "false", "false"),
-        ("prompts.mutate", "one\ntwo = 2", '"one\\ntwo = 2"'),
+        ("prompts.mutate", "{parents}\ntwo = 2", '"{parents}\\ntwo = 2"'),
         (
             "llm.prices.mine",
             "{ input = 1, output = 2 }",
@@ -241,11 +241,11 @@ def test_a_change_that_cannot_be_is_refused(key: str, text: str, sentence: str) 
 def test_changes_by_machine_last_and_keep_the_person_s_file(tmp_path: Path) -> None:
     text = "# mine\n[population]\nsize = 20\n"
     (tmp_path / "autoresearch.toml").write_text(text)
-    config.save_live(tmp_path, {"population.size": "30", "prompts.mutate": 'say "hi"\n'})
+    config.save_live(tmp_path, {"population.size": "30", "prompts.mutate": 'say "hi" {parents}\n'})
     config.save_live(tmp_path, {"stop.hours": ".5"})
     settings = config.load(tmp_path, gpu=True, overrides={})
     assert (settings.population.size, settings.stop.hours) == (30, 0.5)
-    assert settings.prompts.mutate == 'say "hi"\n'
+    assert settings.prompts.mutate == 'say "hi" {parents}\n'
     assert (tmp_path / "autoresearch.toml").read_text() == text
     folder = tmp_path / ".autoresearch"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
