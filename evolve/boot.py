@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +53,9 @@ class Boot:
     lock: EngineLock
     tell: Tell  # hands new events to whoever listens
 
-    def language_model(self, context: Context) -> Proposer | None:
-        """The language model's proposer under the settings in force, or None without one."""
-        return language_model(context)
+    def language_models(self, context: Context) -> Mapping[str, Proposer]:
+        """The proposers of the language models under the settings in force, by model; none without one."""
+        return language_models(context)
 
 
 @contextmanager
@@ -82,6 +82,7 @@ def boot(
         lock = stack.enter_context(EngineLock(state / LOCK))
         journal = stack.enter_context(Journal.open(state / JOURNAL))
         journal.refuse_pending("That engine has ended; ask again.")
+        journal.settle_abandoned_calls()
         tell = _teller(journal, on_event)
         resumed = _resumable(journal, name)
         context = _context(
@@ -138,8 +139,8 @@ def _take_over(context: Context, resumed: Run | None, overrides: dict[str, str])
     if resumed is not None:
         journal.note_settings(config.flatten(context.settings), "the start")
         journal.set_meta(_OVERRIDES.format(resumed.name), json.dumps(overrides))
-    _repair(context)
     journal.keep_templates(versions_in_force(context.settings.prompts.model_dump()))
+    _repair(context)
     refresh_noise(context)
     journal.set_meta("sandbox", context.sandbox)
 
@@ -183,9 +184,11 @@ def remembered(workspace: Path, name: str | None) -> dict[str, str]:
     return overrides
 
 
-def language_model(context: Context) -> ClaudeProposer | None:
-    """Build the claude proposer when it is wanted and there are credentials."""
+def language_model(context: Context, model: str = "") -> ClaudeProposer | None:
+    """Build the claude proposer when it is wanted and there are credentials; `model` instead of the first one."""
     llm = context.settings.llm
+    if model:
+        llm = llm.model_copy(update={"model": model})
     if llm.proposer == "builtin":
         return None
     key = os.environ.get(llm.api_key_env) or None
@@ -202,6 +205,13 @@ def language_model(context: Context) -> ClaudeProposer | None:
     return ClaudeProposer(
         LlmConfig.from_settings(llm, api_key=key, auth_token=token), JournalLedger(context)
     )
+
+
+def language_models(context: Context) -> dict[str, ClaudeProposer]:
+    """A proposer for each model that is wanted, the first one first: [llm] model, then models."""
+    llm = context.settings.llm
+    found = {name: language_model(context, name) for name in (llm.model, *llm.models)}
+    return {name: proposer for name, proposer in found.items() if proposer is not None}
 
 
 def data_config(settings: Settings) -> DataConfig:

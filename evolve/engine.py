@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from evolve.boot import Boot, boot
@@ -75,12 +75,13 @@ class Engine:
         self._interrupted = False
         self._slot = slot or DetachedSlot(ready.lock.path, GRACE)
         self._judge = Judge(self._context)
+        self._language_models = ready.language_models
         self._nursery = Nursery(
-            self._context, BuiltinProposer(), ready.language_model(self._context)
+            self._context, BuiltinProposer(), ready.language_models(self._context)
         )
         self._steering = Steering(
             self._context,
-            on_settings=lambda: self._nursery.replace_model(ready.language_model(self._context)),
+            on_settings=self._settings_changed,
             on_trim=self._judge.trim,
             on_kill=self._slot.stop,
         )
@@ -114,6 +115,11 @@ class Engine:
             self._project()
             self._tell()
         return 130 if self._interrupted else 0
+
+    def _settings_changed(self, keys: Sequence[str]) -> None:
+        """A language model that rests is asked again when what it depends on has changed, or was set once more."""
+        if any(key.startswith(("llm.", "prompts.", "stop.dollars")) for key in keys):
+            self._nursery.replace_models(self._language_models(self._context))
 
     # ---- the slot loop -----------------------------------------------------------------------------------
 

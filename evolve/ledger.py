@@ -5,13 +5,13 @@ Implements `propose.operators.CallLedger` on the journal; the cap is the live `[
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from evolve.propose.operators import ProposerUnavailable, Usage
+from evolve.propose.operators import NO_USAGE, Asked, ProposerUnavailable, Usage
 
 if TYPE_CHECKING:
     from evolve.context import Context
-    from evolve.model import Operator
 
 
 class JournalLedger:
@@ -20,17 +20,28 @@ class JournalLedger:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def reserve(self, *, model: str, operator: Operator, request: str, dollars: float) -> int:
-        """Commit `dollars` for one call; refuses when the cap would be passed."""
+    def left(self) -> float:
+        """Dollars of the cap that are neither paid nor committed; infinity without a cap."""
         cap = self._context.settings.stop.dollars
-        committed = self._context.journal.dollars_committed()
-        if cap and committed + dollars > cap:
+        return max(0.0, cap - self._context.journal.dollars_committed()) if cap else math.inf
+
+    def was_refused(self, model: str, request_sha: str) -> bool:
+        """Has `model` refused this very prompt before, in whatever run or engine?"""
+        return self._context.journal.was_refused(model, request_sha)
+
+    def reserve(
+        self, *, model: str, asked: Asked, request: str, request_sha: str, dollars: float
+    ) -> int:
+        """Commit `dollars` for one call; refuses when the cap would be passed."""
+        if dollars > self.left():
+            cap = self._context.settings.stop.dollars
+            committed = self._context.journal.dollars_committed()
             raise ProposerUnavailable(
                 f"The language model rests: ${committed:.2f} of ${cap:.2f} is spent and one more call may "
                 f"cost ${dollars:.2f}. `autoresearch set stop.dollars N` raises the cap."
             )
         return self._context.journal.reserve_call(
-            model=model, operator=operator, request=request, dollars=dollars
+            model=model, asked=asked, request=request, request_sha=request_sha, dollars=dollars
         )
 
     def answered(
@@ -54,9 +65,28 @@ class JournalLedger:
         )
 
     def failed(
-        self, call: int, *, error: str, seconds: float, refused: bool = False, dollars: float = 0.0
+        self,
+        call: int,
+        *,
+        error: str,
+        seconds: float,
+        usage: Usage = NO_USAGE,
+        dollars: float = 0.0,
+        response: str = "",
     ) -> None:
         """Release the reservation and say why nothing came of the call."""
         self._context.journal.fail_call(
-            call, error=error, seconds=seconds, refused=refused, dollars=dollars
+            call, error=error, seconds=seconds, usage=usage, dollars=dollars, response=response
         )
+
+    def refused(
+        self, call: int, *, category: str, error: str, usage: Usage, dollars: float, seconds: float
+    ) -> None:
+        """Record a refusal with its category."""
+        self._context.journal.refuse_call(
+            call, category=category, error=error, usage=usage, dollars=dollars, seconds=seconds
+        )
+
+    def useless(self, call: int, why: str) -> None:
+        """An answered call leads to no child."""
+        self._context.journal.dismiss_answers((call,), why)

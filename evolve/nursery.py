@@ -1,20 +1,26 @@
 """The proposer loop: keeps a small buffer of vetted, novel, committed children ready for the slot.
 
-It runs beside the slot and never makes it wait: when the language model is slow, absent, refusing or out of
-budget, the built-in proposer fills the buffer. It never trains anything and never moves main.
+It runs beside the slot and never makes it wait: when the language models are slow, absent, refusing or out of
+budget, the built-in proposer fills the buffer. What is made next is `choosing`'s to say. It never trains anything
+and never moves main.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from evolve.briefs import ancestors, brief
-from evolve.model import Candidate, Operator
-from evolve.population import choose_parents
+from evolve import bandit, credit
+from evolve.bandit import BUILTIN
+from evolve.briefs import brief
+from evolve.choosing import Choice, Standing, arms_of, choose, standing
+from evolve.model import Operator
 from evolve.propose.operators import (
     Proposal,
     ProposalFailed,
@@ -22,14 +28,15 @@ from evolve.propose.operators import (
     ProposerUnavailable,
 )
 from evolve.propose.vetting import code_hash, vet
+from evolve.relatives import relatives
 from evolve.standing import members
 
 if TYPE_CHECKING:
     from evolve.context import Context
 
 ATTEMPTS = 8  # briefs tried for one child before the loop waits for something to change
-PAIRS = 16  # draws for two parents that are not of one line
-REPAIRS = 2  # tries to mend one crashed candidate
+SPENT = 2  # of them that may fail with one arm
+_SHARES = "shares of {}"  # journal key: those by operator of which people were told last
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +50,24 @@ class _Rest:
 class Nursery:
     """Makes ready children."""
 
-    def __init__(self, context: Context, builtin: Proposer, model: Proposer | None) -> None:
-        """`model` is the language model's proposer, or None without a key."""
+    def __init__(self, context: Context, builtin: Proposer, models: Mapping[str, Proposer]) -> None:
+        """`models`: the language models' proposers by the model's name; none without a key."""
         self._context = context
         self._builtin = builtin
-        self._model = model
-        self._rest: _Rest | None = None
+        self._models = dict(models)
+        self._rests: dict[str, _Rest] = {}
         self._emergency = asyncio.Lock()
 
-    def replace_model(self, model: Proposer | None) -> None:
-        """Use another model from the next proposal on, and forget why the last one rested."""
-        self._model, self._rest = model, None
+    def replace_models(self, models: Mapping[str, Proposer]) -> None:
+        """Use other models from the next proposal on, and forget why the last ones rested."""
+        self._models, self._rests = dict(models), {}
 
     async def run(self) -> None:
         """Fill the buffer until the run stops."""
         context = self._context
         while not context.stopping:
             context.children_wanted.clear()
-            if self._wanted() and not await self._make(self._proposer()):
+            if self._wanted() and not await self._make():
                 # Nothing new to be had from what is known: a finished training changes that.
                 context.proposer_doing = "out of new ideas until another result comes in"
             elif self._wanted():
@@ -74,7 +81,9 @@ class Nursery:
         async with self._emergency:
             if self._context.journal.queue():
                 return True
-            return self._wanted() and await self._make(self._builtin)
+            return self._wanted() and await self._make(urgent=True)
+
+    # ---- private -----------------------------------------------------------------------------------------
 
     def _wanted(self) -> bool:
         context = self._context
@@ -84,122 +93,126 @@ class Nursery:
         ready = len(context.journal.queue())
         return ready < min(context.settings.population.buffer, left)
 
-    def _proposer(self) -> Proposer:
-        if self._model is None:
-            return self._builtin
-        if self._rest is not None and time.time() < self._rest.until:
-            return self._builtin
-        self._rest = None
-        return self._model
+    def _proposers(self, *, urgent: bool) -> dict[str, Proposer]:
+        """Those that can answer now: language models that do not rest, and the built-in one.
 
-    async def _make(self, proposer: Proposer) -> bool:
+        Beside a language model that a person asked for by name ([llm] proposer = "claude") it only steps in.
+        """
+        now = time.time()
+        awake = {} if urgent else dict(self._models)
+        for name, rest in self._rests.items():
+            if now < rest.until:
+                awake.pop(name, None)
+        alone = self._context.settings.llm.proposer == "claude" and awake
+        return awake if alone else awake | {BUILTIN: self._builtin}
+
+    async def _make(self, *, urgent: bool = False) -> bool:
         """Make one child; False when nothing came of several briefs."""
         context = self._context
+        failed: Counter[bandit.Arm] = Counter()
         for attempt in range(ATTEMPTS):
             if context.stopping:
                 return False
-            number = context.journal.next_candidate_id()
-            rng = random.Random(f"{context.journal.run().name}:{number}:{attempt}")  # noqa: S311
-            operator, parents = self._choose(rng, proposer)
-            context.proposer_doing = f"{proposer.name}: {operator} of " + " × ".join(
-                f"#{p}" for p in parents
-            )
+            rng = self._chance(attempt)
+            spent = {arm for arm, times in failed.items() if times >= SPENT}
+            proposers = self._proposers(urgent=urgent)
+            able = {name: proposer.operators() for name, proposer in proposers.items()}
+            now = self._standing(able)
+            choice = choose(context, able, now.turns, rng, spent)
+            if choice is None:
+                return False
+            context.proposer_doing = str(choice)
             try:
-                proposal = await proposer.propose(
-                    brief(context, operator, parents, rng.getrandbits(32))
-                )
+                proposal = await self._propose(proposers[choice.arm.proposer], choice, rng)
             except ProposalFailed as error:
-                context.journal.record_event(
-                    "proposal", f"{proposer.name} found no child ({operator}): {error}"
-                )
+                failed[choice.arm] += 1
+                words = f"{choice.arm.proposer} found no child ({choice.operator}): {error}"
+                context.journal.record_event("proposal", words)
                 continue
             except ProposerUnavailable as error:
-                self._rest_until(error)
-                proposer = self._builtin
+                self._rest_until(choice.arm.proposer, error)
                 continue
-            if self._adopt(proposal):
+            if await self._adopt(proposal):
                 return True
+            failed[choice.arm] += 1
         return False
 
-    def _rest_until(self, error: ProposerUnavailable) -> None:
+    def _chance(self, attempt: int) -> random.Random:
+        """Random numbers that a restarted engine would draw again."""
+        journal = self._context.journal
+        seed = f"{journal.run().name}:{journal.next_candidate_id()}:{attempt}"
+        return random.Random(seed)  # noqa: S311 - a search, not a secret
+
+    def _standing(self, able: Mapping[str, frozenset[Operator]]) -> Standing:
+        """Where the arms stand; tells people when the shares have moved."""
+        journal = self._context.journal
+        everybody = {name: p.operators() for name, p in self._models.items()} | dict(able)
+        credit.note_arms(journal, arms_of(everybody))
+        now = standing(self._context, able)
+        shares, key = bandit.by_operator(now.shares), _SHARES.format(journal.run().name)
+        told: dict[str, float] = json.loads(journal.meta(key) or "{}")
+        if not told:
+            journal.set_meta(key, json.dumps(shares))
+        elif bandit.is_news(told, shares):
+            words = (
+                f"The next proposals: {bandit.in_words(shares)}; before, {bandit.in_words(told)}."
+            )
+            data = {"shares": shares, "before": told}
+            journal.tell("bandit", words, data, key, json.dumps(shares))
+        return now
+
+    async def _propose(self, proposer: Proposer, choice: Choice, rng: random.Random) -> Proposal:
+        """Ask for one child; the built-in proposer is shown measured relatives, too."""
+        context = self._context
+        asked = brief(
+            context, choice.operator, choice.parents, rng.getrandbits(32), choice.category
+        )
+        if choice.arm.proposer == BUILTIN and choice.operator is Operator.TUNE:
+            means = credit.believed(context.journal)
+            asked = replace(asked, relatives=relatives(context, choice.parents[0], means))
+        return await proposer.propose(asked)
+
+    def _rest_until(self, name: str, error: ProposerUnavailable) -> None:
         until = float("inf") if error.retry_after is None else time.time() + error.retry_after
-        self._rest = _Rest(until, error.reason)
+        self._rests[name] = _Rest(until, error.reason)
+        others = [model for model in self._proposers(urgent=False) if model != BUILTIN]
+        goes_on = f"{', '.join(others)} and the" if others else "The"
         again = "" if error.retry_after is None else f" Asked again in {error.retry_after:.0f} s."
         self._context.journal.record_event(
-            "llm", f"{error.reason} The built-in proposer goes on.{again}"
+            "llm",
+            f"{error.reason} {goes_on} built-in proposer {'go' if others else 'goes'} on.{again}",
         )
 
-    def _choose(self, rng: random.Random, proposer: Proposer) -> tuple[Operator, tuple[int, ...]]:
-        """The operator that lags most behind its weight, with parents for it."""
-        context = self._context
-        able = proposer.operators()
-        crashed = self._to_repair() if Operator.REPAIR in able else None
-        if crashed is not None:
-            return Operator.REPAIR, (crashed.id,)
-        everybody = context.journal.candidates()
-        weights = context.settings.operators.model_dump()
-        made = {name: sum(c.operator == name for c in everybody) for name in weights}
-        total = sum(made.values()) + 1
-        lag = {
-            Operator(name): weight * total / (sum(weights.values()) or 1) - made[name]
-            for name, weight in weights.items()
-            if weight > 0 and Operator(name) in able
-        }
-        living = members(context)
-        family = {c.id: c for c in everybody}
-        for operator in sorted(lag, key=lambda o: lag[o] + rng.random() * 0.5, reverse=True):
-            for _ in range(PAIRS if operator is Operator.CROSSOVER else 1):
-                parents = choose_parents(living, rng, operator)
-                if operator is not Operator.CROSSOVER or _unrelated(family, parents):
-                    return operator, parents
-        return Operator.TUNE, choose_parents(living, rng, Operator.TUNE)
-
-    def _to_repair(self) -> Candidate | None:
-        """The latest crashed candidate that has not been given up."""
-        everybody = self._context.journal.candidates()
-        for candidate in reversed(everybody[-20:]):
-            if candidate.outcome is None or candidate.outcome.value not in {"crash", "oom", "nan"}:
-                continue
-            if candidate.operator is Operator.REPAIR or candidate.verdict is None:
-                continue
-            tries = sum(
-                c.operator is Operator.REPAIR and candidate.id in c.parents for c in everybody
-            )
-            mended = any(
-                c.operator is Operator.REPAIR and candidate.id in c.parents and c.scores
-                for c in everybody
-            )
-            if tries < REPAIRS and not mended:
-                return candidate
-        return None
-
-    def _adopt(self, proposal: Proposal) -> bool:
+    async def _adopt(self, proposal: Proposal) -> bool:
         """Vet, commit, journal, publish. False when the vetting found a fault."""
         context = self._context
         parents = [
             context.lineage.source(context.journal.candidate(p).commit) for p in proposal.parents
         ]
-        problems = [str(problem) for problem in vet(proposal.source, parents)]
-        digest = code_hash(proposal.source) if not problems else ""
+        problems, digest = await asyncio.to_thread(_examined, proposal.source, parents)
         known = {c.code_hash: c for c in context.journal.candidates()}
         if digest and digest in known:
             problems = [f"it is the same code as #{known[digest].id}"]
         if problems:
             context.journal.record_event(
-                "proposal",
+                "refused",
                 f"{proposal.proposer}: “{proposal.title}” rejected unseen: {problems[0]}",
+                proposal.parents[0],
+                {
+                    "title": proposal.title,
+                    "category": proposal.category,
+                    "reason": problems[0],
+                },
             )
             return False
         enrol(context, proposal, digest)
         return True
 
 
-def _unrelated(family: dict[int, Candidate], parents: tuple[int, ...]) -> bool:
-    """Two parents of which neither descends from the other: only they have something to exchange."""
-    if len(parents) < 2:
-        return False
-    first, second = parents
-    return first not in ancestors(family, second) and second not in ancestors(family, first)
+def _examined(source: str, parents: list[str]) -> tuple[list[str], str]:
+    """What the vetting says, and the hash of the code when that is nothing. Some tens of milliseconds."""
+    problems = [str(problem) for problem in vet(source, parents)]
+    return problems, code_hash(source) if not problems else ""
 
 
 def enrol(context: Context, proposal: Proposal, digest: str) -> int:

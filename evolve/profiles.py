@@ -22,6 +22,7 @@ _REHEARSAL: dict[str, dict[str, Any]] = {
     "sandbox": {"threads": 1},
     "population": {"size": 6},
     "acceptance": {"baseline_repeats": 3, "max_repeats": 5},
+    "llm": {"cache_ttl": "5m"},
     "stop": {"candidates": 12},
 }
 

@@ -6,7 +6,6 @@ query each, so they stay cheap with 100,000 of them.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from evolve import rows
+from evolve.callbook import CallBook
 from evolve.database import faults, open_reader
 from evolve.drift import Speed
 from evolve.model import (
@@ -23,7 +23,6 @@ from evolve.model import (
     Command,
     Event,
     Experiment,
-    LlmCall,
     Note,
     NothingToDo,
     Purpose,
@@ -64,14 +63,8 @@ class CallCost:
     candidate: int | None  # that came of it
 
 
-class Reader:
+class Reader(CallBook):
     """A connection for questions."""
-
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
-        """Use `Reader.open` or `Journal.open`."""
-        db.row_factory = sqlite3.Row
-        self._db = db
-        self.path = path
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -120,10 +113,6 @@ class Reader:
         if run is None:
             raise NothingToDo("There is no run here yet; start one with `autoresearch run`.")
         return run
-
-    def run_id(self) -> int:
-        """The newest run's number, 0 without one."""
-        return int(self._one("SELECT coalesce(max(id), 0) FROM run")[0])
 
     def run_names(self) -> frozenset[str]:
         """The names that are taken."""
@@ -324,7 +313,7 @@ class Reader:
         """The commits from which the runs of this journal started."""
         return frozenset(row[0] for row in self._all("SELECT base_commit FROM run"))
 
-    # ---- events, commands, calls ---------------------------------------------------------------------------
+    # ---- events, commands ----------------------------------------------------------------------------------
 
     def events(self, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
         """What happened after event `after`, oldest first, in this run and before it began."""
@@ -367,14 +356,6 @@ class Reader:
             )
         )
 
-    def calls(self, after: int = 0, limit: int = 1000) -> tuple[LlmCall, ...]:
-        """Requests to language models, oldest first."""
-        found = self._all(
-            f"{rows.CALL} WHERE run = ? AND id > ? ORDER BY id LIMIT ?",
-            (self.run_id(), after, limit),
-        )
-        return tuple(rows.call(row) for row in found)
-
     # ---- what proposers are told -------------------------------------------------------------------------------
 
     def refusals(self, parent: int, limit: int) -> tuple[Event, ...]:
@@ -402,11 +383,6 @@ class Reader:
         found = self._all(f"{rows.TEMPLATE} ORDER BY time, version")
         return tuple(Template(**dict(row)) for row in found)
 
-    def call_text(self, call: int) -> tuple[str, str]:
-        """Request and response of one call, as they were sent and received."""
-        row = self._one("SELECT request, response FROM llm_call WHERE id = ?", (call,))
-        return row["request"], row["response"]
-
     def call_costs(self, limit: int) -> tuple[CallCost, ...]:
         """The latest calls that have ended, oldest first, without their texts."""
         found = self._all(
@@ -415,14 +391,6 @@ class Reader:
             (self.run_id(), limit),
         )
         return tuple(CallCost(*row) for row in reversed(found))
-
-    def dollars_committed(self) -> float:
-        """Paid, plus what calls under way may cost at most."""
-        row = self._one(
-            """SELECT dollars + (SELECT coalesce(sum(dollars), 0) FROM llm_call
-                WHERE llm_call.run = run.id AND status = 'reserved') FROM run ORDER BY id DESC LIMIT 1"""
-        )
-        return float(row[0])
 
     # ---- private -------------------------------------------------------------------------------------------
 
@@ -440,12 +408,3 @@ class Reader:
             (self.run_id(), *values),
         )
         return tuple(rows.candidate(row) for row in found)
-
-    def _all(self, sql: str, values: object = ()) -> list[sqlite3.Row]:
-        with faults(self.path):
-            return self._db.execute(sql, values).fetchall()  # type: ignore[arg-type]
-
-    def _one(self, sql: str, values: object = ()) -> sqlite3.Row:
-        with faults(self.path):
-            row: sqlite3.Row = self._db.execute(sql, values).fetchone()  # type: ignore[arg-type]
-            return row

@@ -241,7 +241,12 @@ _VERSION_3 = (
     "UPDATE candidate SET fitness = scores",
     "ALTER TABLE llm_call ADD COLUMN request_sha TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE llm_call ADD COLUMN category TEXT NOT NULL DEFAULT ''",  # of a refusal
-    "CREATE INDEX llm_call_refused ON llm_call (run, request_sha) WHERE status = 'refused'",
+    "ALTER TABLE llm_call ADD COLUMN brief TEXT NOT NULL DEFAULT ''",  # JSON: whose child the answer is
+    "ALTER TABLE llm_call ADD COLUMN outcome TEXT NOT NULL DEFAULT ''",  # why an answer led to no candidate
+    "CREATE INDEX llm_call_refused ON llm_call (request_sha, model) WHERE status = 'refused'",
+    # figures by model, without reading the texts:
+    """CREATE INDEX llm_call_figures ON llm_call (run, model, status, input_tokens, cache_read_tokens,
+        cache_write_tokens, output_tokens, dollars, seconds)""",
     f"""CREATE TABLE smoke (
         id INTEGER PRIMARY KEY,
         run INTEGER NOT NULL,
@@ -294,7 +299,7 @@ _NEW_IN_3 = {
     "experiment": "val_bpb AS fitness, 0 AS epochs, '' AS pruning, "
     "NULL AS host_memory_mb, NULL AS device_memory_mb",
     "candidate": "scores AS fitness, 0 AS island, '' AS recommendation",
-    "llm_call": "'' AS request_sha, '' AS category",
+    "llm_call": "'' AS request_sha, '' AS category, '' AS brief, '' AS outcome",
 }
 # Tables that came with version 3 are empty before it.
 _EMPTY_BEFORE_3 = (

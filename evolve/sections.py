@@ -234,6 +234,7 @@ class Price(_Section):
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     cache_write: float = Field(default=0.0, ge=0)
+    cache_write_1h: float = Field(default=0.0, ge=0)
     cache_read: float = Field(default=0.0, ge=0)
 
 
@@ -263,8 +264,20 @@ class Llm(_Section):
         default="medium", description="how hard the model thinks"
     )
     max_tokens: int = Field(default=32_000, ge=1024, description="of one answer, thinking included")
+    fallback_model: str = Field(
+        default="", description="asked instead when the model refuses a request; empty: none"
+    )
     cache: bool = Field(default=True, description="prompt caching")
+    cache_ttl: Literal["5m", "1h"] = Field(
+        default="1h",
+        description="how long a cached prompt is kept; 5m is cheaper to write, for short trainings",
+    )
     timeout: float = Field(default=600.0, gt=0, description="seconds for one answer")
+    backoff: float = Field(
+        default=30.0,
+        gt=0,
+        description="seconds until a server that failed is asked again; doubled each time, at most 600",
+    )
     prices_as_of: str = Field(
         default=_PRICES["as_of"],
         pattern=r"^\d{4}-\d{2}-\d{2}$",

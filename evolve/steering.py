@@ -6,7 +6,7 @@ changes nothing. Settings that would make scores incomparable are refused with t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from evolve import settings as config
@@ -30,12 +30,12 @@ class Steering:
         self,
         context: Context,
         *,
-        on_settings: Callable[[], None],
+        on_settings: Callable[[Sequence[str]], None],
         on_trim: Callable[[], None],
         on_kill: Callable[[str], None],
     ) -> None:
-        """`on_settings`: live settings changed; `on_trim`: the population may have to change;
-        `on_kill`: end the training in the slot."""
+        """`on_settings`: these live settings changed, or were set anew; `on_trim`: the population may have to
+        change; `on_kill`: end the training in the slot."""
         self._context = context
         self._on_settings = on_settings
         self._on_trim = on_trim
@@ -106,7 +106,7 @@ class Steering:
         self._context.settings = config.change(self._context.settings, key, value)
         after = config.flatten(self._context.settings)
         config.save_live(self._context.workspace, {key: value})
-        self._record_changes(before, after, command.who)
+        self._record_changes(before, after, command.who, key)
         return f"{key} = {after.get(key, value)}, from the next proposal on."
 
     def _inject(self, command: Command) -> Answer:
@@ -201,12 +201,15 @@ class Steering:
                 "A new run (`autoresearch run --name NAME`) uses them.",
             )
 
-    def _record_changes(self, before: dict[str, str], after: dict[str, str], who: str) -> None:
+    def _record_changes(
+        self, before: dict[str, str], after: dict[str, str], who: str, anew: str = ""
+    ) -> None:
+        """Journal what differs and say so to the rooms; `anew` was set by a person, changed or not."""
         changed = [key for key in after if after[key] != before.get(key)]
         for key in changed:
             self._context.journal.change_setting(key, before.get(key, ""), after[key], who)
-        if changed:
-            self._on_settings()
+        if changed or anew:
+            self._on_settings([*changed, anew])
             self._on_trim()
             self._context.wake()
 

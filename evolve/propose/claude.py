@@ -1,36 +1,69 @@
 """Makes children with a language model: asks, pays, stores the answer, and only then reads it.
 
 Together with `messages`, its wire, the only code that reaches a language model. Money is committed in the ledger
-before each call, and every call's end is recorded. It never touches git, the journal or the device, and never words
-a request around a refusal.
+before each request, and every request's end is recorded. It never touches git, the journal or the device, and never
+words a request around a refusal: what was refused is not sent to that model again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from dataclasses import dataclass, replace
+from datetime import date
+from hashlib import sha256
 
 from evolve.model import Operator, UsageError
 from evolve.propose import pricing
-from evolve.propose.answers import NoEdit, parse_answer, realise
+from evolve.propose.answers import NoEdit
 from evolve.propose.edits import EditError
 from evolve.propose.endpoint import LlmConfig
-from evolve.propose.knobs import find_knobs
-from evolve.propose.messages import MessagesApi, Reply
+from evolve.propose.messages import MessagesApi
 from evolve.propose.operators import (
+    Asked,
     Brief,
     CallLedger,
     Proposal,
     ProposalFailed,
+    ProposalRefused,
     ProposerUnavailable,
 )
 from evolve.propose.prompts import Prompt, ask_again, render
-from evolve.text import one_line
+from evolve.propose.reply import Fault, Reply
+from evolve.propose.stored import child_of
 
 __all__ = ["ClaudeProposer", "LlmConfig"]
 
-REFUSALS = 3  # in a row, after which the model is left alone
-MAX_CHANGES = 12  # named in a proposal
+REFUSALS = 3  # in a row, after which a model is left alone
+SHORTEST = 4096  # tokens of an answer that is worth buying with the last dollars of the cap
+
+
+@dataclass
+class _Voice:
+    """A model that may be asked."""
+
+    config: LlmConfig
+    api: MessagesApi
+    quote: pricing.Quote
+    refusals: int = 0  # in a row
+
+    @classmethod
+    def of(cls, config: LlmConfig) -> _Voice:
+        return cls(config, MessagesApi(config), pricing.quote(config.model, config.prices))
+
+    @property
+    def name(self) -> str:
+        return self.config.model
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A finished answer, paid for and stored."""
+
+    voice: _Voice
+    call: int
+    text: str  # without credentials
 
 
 class ClaudeProposer:
@@ -39,16 +72,18 @@ class ClaudeProposer:
     name = "claude"
 
     def __init__(self, config: LlmConfig, ledger: CallLedger) -> None:
-        self._config = config
+        self.config = config
         self._ledger = ledger
-        self._api = MessagesApi(config)
-        self._quote = pricing.quote(config.model, config.prices)
-        self._refusals = 0  # in a row
+        models = dict.fromkeys((config.model, config.fallback_model or config.model))
+        self._voices = tuple(_Voice.of(replace(config, model=name)) for name in models)
 
     @property
     def price_note(self) -> str:
-        """A sentence when the model has no price of its own and is counted at another's; "" otherwise."""
-        return self._quote.note
+        """Sentences about prices that are not a model's own or not of late; "" when all is well."""
+        notes = [voice.quote.note for voice in self._voices]
+        if self.config.prices_as_of and any(voice.quote.price.output for voice in self._voices):
+            notes.append(pricing.age_note(self.config.prices_as_of, date.today()))
+        return " ".join(note for note in notes if note)
 
     def operators(self) -> frozenset[Operator]:
         """All that make a child out of candidates."""
@@ -57,126 +92,213 @@ class ClaudeProposer:
         )
 
     async def propose(self, brief: Brief) -> Proposal:
-        """Ask for one child; once more when its edits do not fit. Raises ProposalFailed or ProposerUnavailable."""
+        """Ask for one child; once more when its edits do not fit.
+
+        Raises ProposalFailed, ProposalRefused among it, or ProposerUnavailable.
+        """
         try:
             prompt = render(brief.operator, brief, brief.templates)
         except UsageError as error:
             raise ProposerUnavailable(str(error)) from None
-        first = await self._ask(brief.operator, prompt)
+        parents = tuple(view.id for view in brief.parents)
+        asked = Asked(str(brief.operator), parents, prompt.version, prompt.recommendation)
+        first = await self._answer(asked, prompt, self._voices)
         try:
-            return self._proposal(brief, prompt, first.whole, (first.call,))
+            return self._child(brief, asked, first, (first.call,))
         except NoEdit as error:
+            self._ledger.useless(first.call, str(error))
             raise ProposalFailed(f"{error}.") from None
         except EditError as error:
-            fault = error.details
-        second = await self._ask(brief.operator, ask_again(prompt, first.whole, fault))
+            self._ledger.useless(first.call, str(error))
+            prompt = ask_again(prompt, first.text, error.details)
+        heard = self._voices[self._voices.index(first.voice) :]
+        second = await self._answer(asked, prompt, heard)
         try:
-            return self._proposal(brief, prompt, second.whole, (first.call, second.call))
+            return self._child(brief, asked, second, (first.call, second.call))
         except EditError as error:
+            self._ledger.useless(second.call, str(error))
             raise ProposalFailed(
                 f"The edits did not fit, and the corrected ones neither: {error}."
             ) from None
 
+    async def write(self, purpose: str, prompt: Prompt) -> str:
+        """Ask for a text that is no child, such as the scratchpad; raises like `propose`."""
+        return (await self._answer(Asked(purpose, (), prompt.version), prompt, self._voices)).text
+
     async def check(self) -> ProposerUnavailable | None:
-        """Ask the server about credentials and model: what is wrong, or None. Free, 5 seconds at most.
+        """Ask the server about credentials and models: what is wrong, or None. Free, 5 seconds a model at most.
 
         Without a `retry_after` the fault stays until a person acts.
         """
-        return await self._api.check()
+        for voice in self._voices:
+            if fault := await voice.api.check():
+                return fault
+        return None
 
-    async def _ask(self, operator: Operator, prompt: Prompt) -> Reply:
-        """Make one paid call. Its money is committed before, and its end is recorded whatever happens."""
-        body = await self._api.request(prompt)
-        text = self._config.scrub(json.dumps(body, ensure_ascii=False))
-        price = self._quote.price
-        dollars = pricing.upper_bound(pricing.estimate_tokens(text), self._config.max_tokens, price)
-        reply = Reply(
-            self._ledger.reserve(
-                model=self._config.model, operator=operator, request=text, dollars=dollars
-            )
-        )
-        started = time.monotonic()
-        unsettled = "The call was stopped before the answer had come."
-        try:
-            fault = await self._api.receive(body, reply)
-            unsettled = str(fault) if fault is not None else ""
-        finally:
-            seconds = time.monotonic() - started
-            spent = pricing.cost(reply.usage, price)
-            if unsettled:
-                self._ledger.failed(reply.call, error=unsettled, seconds=seconds, dollars=spent)
-        if fault is not None:
-            raise fault
-        self._settle(reply, seconds, spent)
-        return reply
+    # ---- who is asked --------------------------------------------------------------------------------------
 
-    def _settle(self, reply: Reply, seconds: float, dollars: float) -> None:
-        """Record a finished answer with its true price, and judge how it ended. Raises ProposalFailed."""
-        model, stop = self._config.model, reply.stop_reason or "overlong"
-        if stop == "refusal":
-            raise self._refused(reply, seconds, dollars)
-        self._refusals = 0
-        self._ledger.answered(
-            reply.call,
-            response=self._config.scrub(reply.whole),
-            usage=reply.usage,
-            dollars=dollars,
-            seconds=seconds,
-            stop_reason=stop,
-        )
-        if stop == "max_tokens":
-            raise ProposalFailed(
-                f"The answer of {model} was cut off after {self._config.max_tokens:,} tokens; "
-                "raise llm.max_tokens or lower llm.effort."
-            )
-        if stop in ("overlong", "model_context_window_exceeded"):
-            raise ProposalFailed(f"The answer of {model} was too long to be a train.py.")
-        if not reply.whole.strip():
-            raise ProposalFailed(f"The answer of {model} was empty.")
-
-    def _refused(
-        self, reply: Reply, seconds: float, dollars: float
-    ) -> ProposalFailed | ProposerUnavailable:
-        """Record a refusal, which is an outcome of its own; after several in a row the model is left alone."""
-        model, category = self._config.model, one_line(reply.refused, 40)
-        error = f"{model} refused this request ({category})."
-        self._ledger.failed(reply.call, error=error, seconds=seconds, refused=True, dollars=dollars)
-        self._refusals += 1
-        if self._refusals < REFUSALS:
-            return ProposalFailed(error)
-        return ProposerUnavailable(
-            f"{model} has refused {self._refusals} requests in a row ({category}). "
+    async def _answer(self, asked: Asked, prompt: Prompt, voices: tuple[_Voice, ...]) -> _Answer:
+        """The answer of the first model that does not refuse."""
+        digest = _digest(prompt)
+        refusal: ProposalFailed | None = None
+        for voice in voices:
+            if voice.refusals >= REFUSALS:
+                continue
+            if self._ledger.was_refused(voice.name, digest):
+                refusal = ProposalRefused(
+                    f"{voice.name} refused this very request before; it is not sent again."
+                )
+                continue
+            try:
+                return await self._call(voice, asked, prompt, digest)
+            except ProposalRefused as error:
+                refusal = error
+        if any(voice.refusals < REFUSALS for voice in voices) and refusal is not None:
+            raise refusal
+        names = " and ".join(voice.name for voice in voices)
+        raise ProposerUnavailable(
+            f"{names} refused {REFUSALS} requests in a row"
+            f"{f' ({refusal})' if refusal else ''}. "
             "Choose another model with `autoresearch set llm.model NAME`."
         )
 
-    def _proposal(
-        self, brief: Brief, prompt: Prompt, text: str, calls: tuple[int, ...]
+    async def _call(self, voice: _Voice, asked: Asked, prompt: Prompt, digest: str) -> _Answer:
+        """Ask one model, again at once where a fault passes within seconds and has cost nothing."""
+        body = await voice.api.request(prompt)
+        tries = 0
+        while True:
+            reply, fault = await self._request(voice, asked, body, digest)
+            if fault is None:
+                return _Answer(voice, reply.call, voice.config.scrub(reply.whole))
+            wait = reply.again(fault, tries) if tries < voice.config.retries else None
+            if wait is None:
+                voice.api.set_back()
+                raise fault
+            tries += 1
+            await asyncio.sleep(wait)
+
+    # ---- one request ---------------------------------------------------------------------------------------
+
+    async def _request(
+        self, voice: _Voice, asked: Asked, body: dict[str, object], digest: str
+    ) -> tuple[Reply, Fault | None]:
+        """Make one paid request. Its money is committed before, and its end is recorded whatever happens.
+
+        Raises ProposalFailed for an answer that cannot be used and ProposerUnavailable at the cap.
+        """
+        config, price = voice.config, voice.quote.price
+        words = config.scrub(json.dumps(body, ensure_ascii=False))
+        size = pricing.estimate_tokens(words)
+        most = self._longest(voice, size)
+        dollars = pricing.upper_bound(size, most, price)
+        body = body | {"max_tokens": most}
+        words = config.scrub(json.dumps(body, ensure_ascii=False))
+        call = self._ledger.reserve(
+            model=voice.name, asked=asked, request=words, request_sha=digest, dollars=dollars
+        )
+        reply = Reply(call, price, dollars, size)
+        started = time.monotonic()
+        unsettled = "The call was stopped before the answer had come."
+        fault: Fault | None = None
+        try:
+            fault = await voice.api.receive(body, reply)
+            unsettled = str(fault) if fault is not None else ""
+        finally:
+            seconds = time.monotonic() - started
+            if unsettled:
+                self._ledger.failed(
+                    call,
+                    error=unsettled,
+                    seconds=seconds,
+                    usage=reply.usage,
+                    dollars=reply.dollars,
+                    response=config.scrub(reply.whole),
+                )
+        if fault is None:
+            self._settle(voice, reply, most, seconds)
+        return reply, fault
+
+    def _longest(self, voice: _Voice, size: int) -> int:
+        """Tokens that the answer to a prompt of `size` tokens may have: as many as are set, or as the cap pays for.
+
+        Where the cap pays for too few, the setting: the ledger then says that it is too much.
+        """
+        most = voice.config.max_tokens
+        paid = pricing.affordable(self._ledger.left(), size, voice.quote.price)
+        return int(paid) if min(SHORTEST, most) <= paid < most else most
+
+    def _settle(self, voice: _Voice, reply: Reply, most: int, seconds: float) -> None:
+        """Record a finished answer with its true price, and judge how it ended. Raises ProposalFailed."""
+        stop = reply.stop_reason
+        if stop == "refusal":
+            raise self._refused(voice, reply, seconds)
+        voice.refusals = 0
+        self._ledger.answered(
+            reply.call,
+            response=voice.config.scrub(reply.whole),
+            usage=reply.usage,
+            dollars=reply.dollars,
+            seconds=seconds,
+            stop_reason=stop,
+        )
+        if fault := _unfinished(voice, reply, most):
+            self._ledger.useless(reply.call, fault)
+            raise ProposalFailed(fault)
+
+    def _refused(self, voice: _Voice, reply: Reply, seconds: float) -> ProposalRefused:
+        """Record a refusal, which is an outcome of its own; after several in a row the model is left alone."""
+        voice.refusals += 1
+        category = reply.category
+        error = f"{voice.name} refused this request ({category or 'no category'})."
+        rests = ""
+        if voice.refusals == REFUSALS:
+            rests = (
+                f" It has refused {REFUSALS} in a row and is asked no more until llm.model is set."
+            )
+        self._ledger.refused(
+            reply.call,
+            category=category,
+            error=error + rests,
+            usage=reply.usage,
+            dollars=reply.dollars,
+            seconds=seconds,
+        )
+        return ProposalRefused(error)
+
+    def _child(
+        self, brief: Brief, asked: Asked, answer: _Answer, calls: tuple[int, ...]
     ) -> Proposal:
         """The child that an answer describes. Raises EditError."""
-        parent = brief.parents[0]
-        answer = parse_answer(self._config.scrub(text))
-        child = realise(parent.source, answer)
-        family = " × ".join(f"#{view.id}" for view in brief.parents)
-        return Proposal(
-            source=child,
-            operator=brief.operator,
-            proposer=self.name,
-            parents=tuple(view.id for view in brief.parents),
-            title=answer.title or f"{brief.operator} of {family}",
-            hypothesis=answer.hypothesis,
-            category=answer.category,
-            changes=_changes(parent.source, child),
-            model=self._config.model,
-            prompt_version=prompt.version,
-            calls=calls,
-        )
+        source = brief.parents[0].source
+        return child_of(answer.text, source, asked, model=answer.voice.name, calls=calls)
 
 
-def _changes(old: str, new: str) -> tuple[str, ...]:
-    """Named constants that differ, for the history: `MATRIX_LR: 0.04 -> 0.05`."""
-    try:
-        before, after = ({k.name: k.text for k in find_knobs(source)} for source in (old, new))
-    except SyntaxError:  # of the parent: the child has been checked
-        return ()
-    shared = (name for name in after if name in before and before[name] != after[name])
-    return tuple(f"{name}: {before[name]} -> {after[name]}" for name in shared)[:MAX_CHANGES]
+def _digest(prompt: Prompt) -> str:
+    """SHA-256 of what a model is told, whoever is asked and with whatever limits."""
+    turns = [("system", prompt.system), *((turn.role, turn.blocks) for turn in prompt.messages)]
+    told = [[role, "".join(block.text for block in blocks)] for role, blocks in turns]
+    return sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _unfinished(voice: _Voice, reply: Reply, most: int) -> str:
+    """Why an answer cannot be read although it came; "" when it can."""
+    model, limit = voice.name, voice.config.max_tokens
+    match reply.stop_reason:
+        case "max_tokens" if most < limit:
+            return (
+                f"The answer of {model} was cut off after {most:,} tokens, which is what the cap of "
+                "stop.dollars had left."
+            )
+        case "max_tokens":
+            return (
+                f"The answer of {model} was cut off after {limit:,} tokens; "
+                "raise llm.max_tokens or lower llm.effort."
+            )
+        case "overdrawn":
+            return (
+                f"The answer of {model} came to cost more than the ${reply.committed:.2f} committed for it, so it "
+                "was not read on; raise llm.max_tokens if answers have to be that long."
+            )
+        case "overlong" | "model_context_window_exceeded":
+            return f"The answer of {model} was too long to be a train.py."
+    return "" if reply.whole.strip() else f"The answer of {model} was empty."

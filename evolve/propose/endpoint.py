@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from evolve.propose.operators import ProposerUnavailable
 from evolve.sections import Llm, Price
 from evolve.text import one_line
 
-BACKOFF = 30.0  # seconds until a server that failed is asked again; doubled each time
-BACKOFF_LIMIT = 600.0
+BACKOFF_LIMIT = 600.0  # seconds until a server that failed is asked again, at most
 RETRY_LIMIT = 3600.0  # of what a server asks for
 SECRET = 8  # characters from which a credential is one: local servers take any word for a key
+TELLING = 12  # first characters that give a credential away, wherever a text breaks off
 
 # What a server says in `error.type`, for faults that come inside a stream under status 200.
 _KINDS = {
@@ -49,10 +50,14 @@ class LlmConfig:
     api_version: str = ""  # anthropic-version header; empty: the SDK's own
     effort: str = "medium"
     max_tokens: int = 32_000  # of one answer, thinking included
+    fallback_model: str = ""  # asked instead of a model that refuses; empty: none
     cache: bool = True
-    timeout: float = 600.0  # seconds for one answer, its retries included
+    cache_ttl: Literal["5m", "1h"] = "5m"
+    timeout: float = 600.0  # seconds for one answer
+    backoff: float = 30.0  # seconds until a server that failed is asked again; doubled each time
     prices: Mapping[str, Price] = field(default_factory=dict)
-    max_retries: int = 2  # by the SDK, before a fault counts
+    prices_as_of: str = ""  # YYYY-MM-DD; empty: not known
+    retries: int = 2  # of a call that failed for a moment, each a call of its own
     key_name: str = "ANTHROPIC_API_KEY"  # the variable a person has to look at
     extras: bool = True  # the server knows cache_control and effort
 
@@ -68,9 +73,13 @@ class LlmConfig:
             api_version=llm.api_version,
             effort=llm.effort,
             max_tokens=llm.max_tokens,
+            fallback_model=llm.fallback_model if llm.fallback_model != llm.model else "",
             cache=llm.cache,
+            cache_ttl=llm.cache_ttl,
             timeout=llm.timeout,
+            backoff=llm.backoff,
             prices=llm.prices,
+            prices_as_of=llm.prices_as_of,
             key_name=llm.auth_token_env if auth_token and not api_key else llm.api_key_env,
             extras=not llm.base_url or f".{host}".endswith(".anthropic.com"),
         )
@@ -82,10 +91,12 @@ class LlmConfig:
         return parts.netloc.rpartition("@")[2] or "Anthropic"
 
     def scrub(self, text: str) -> str:
-        """`text` without the credentials, whoever put them in."""
+        """`text` without the credentials, whoever put them in; half of one, where a text breaks off, goes too."""
         for secret in (self.api_key, self.auth_token, urlsplit(self.base_url).password):
             if secret and len(secret) >= SECRET:
                 text = text.replace(secret, "…")
+            if secret and len(secret) > TELLING and (start := secret[:TELLING]) in text:
+                text = re.sub(re.escape(start) + r"[\w.~+/=-]*", "…", text)
         return text
 
 
@@ -105,22 +116,24 @@ def unavailable(
     tail = f" ({status}: {quoted})" if quoted else f" ({status})"
     if status in _PASSING or status >= 500:
         what = "limits the rate of requests" if status == 429 else "cannot answer now"
-        return ProposerUnavailable(f"{config.place} {what}{tail}.", waiting(retry_after, setbacks))
+        wait = waiting(retry_after, setbacks, config.backoff)
+        return ProposerUnavailable(f"{config.place} {what}{tail}.", wait)
     return ProposerUnavailable(_lasting(config, status, tail))
 
 
 def unreachable(config: LlmConfig, what: str, setbacks: int) -> ProposerUnavailable:
     """A fault of the connection, or a server that does not speak the protocol; `what` completes the sentence."""
     return ProposerUnavailable(
-        f"{config.place} {one_line(config.scrub(what), 200)}.", waiting(None, setbacks)
+        f"{config.place} {one_line(config.scrub(what), 200)}.",
+        waiting(None, setbacks, config.backoff),
     )
 
 
-def waiting(retry_after: float | None, setbacks: int) -> float:
-    """Seconds until it is worth asking again: what the server asked for, else doubled with every setback."""
+def waiting(retry_after: float | None, setbacks: int, backoff: float) -> float:
+    """Seconds until it is worth asking again: what the server asked for, else `backoff`, doubled with every setback."""
     if retry_after is not None and math.isfinite(retry_after):
-        return min(max(retry_after, 1.0), RETRY_LIMIT)
-    return min(BACKOFF * 2.0 ** min(setbacks, 10), BACKOFF_LIMIT)
+        return min(max(retry_after, 0.0), RETRY_LIMIT)
+    return min(backoff * 2.0 ** min(setbacks, 10), max(backoff, BACKOFF_LIMIT))
 
 
 def asked_to_wait(headers: Mapping[str, str]) -> float | None:
@@ -141,7 +154,10 @@ def _lasting(config: LlmConfig, status: int, tail: str) -> str:
             "Export a valid one and start the engine again."
         )
     if status == 402:
-        return f"The account at {config.place} has no credit left{tail}. Add some, then start the engine again."
+        return (
+            f"The account at {config.place} has no credit left{tail}. Add some, then "
+            f"`autoresearch set llm.model {config.model}` has it asked again."
+        )
     if status == 403:
         return (
             f"The key in {config.key_name} may not use the model {config.model}{tail}. "

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from evolve.propose import pricing
@@ -20,64 +19,19 @@ from evolve.propose.endpoint import (
     unavailable,
     unreachable,
 )
-from evolve.propose.operators import ProposalFailed, ProposerUnavailable, Usage
+from evolve.propose.operators import ProposalFailed, ProposerUnavailable
 from evolve.propose.prompts import Block, Prompt
+from evolve.propose.reply import Fault, Reply
 
 if TYPE_CHECKING:
     import ssl
 
     from anthropic import AsyncAnthropic
-    from anthropic.types import Message
 
-PATIENCE = 20.0  # seconds that the SDK may wait inside a call; a longer `retry-after` ends the call instead
 QUICK = 5.0  # seconds for a question about the model
 CHARACTERS_PER_TOKEN = (
     16  # an answer longer than this many for each token it may have is not read on
 )
-
-Fault = ProposerUnavailable | ProposalFailed
-
-
-@dataclass
-class Reply:
-    """An answer as it comes in."""
-
-    call: int  # its number in the ledger
-    text: list[str] = field(default_factory=list)
-    message: Message | None = None  # the SDK's snapshot, once the answer has begun
-    overlong: bool = False
-
-    @property
-    def whole(self) -> str:
-        """The text so far; half a surrogate pair, which no database takes, is replaced."""
-        return "".join(self.text).encode("utf-8", "replace").decode()
-
-    @property
-    def stop_reason(self) -> str:
-        """Why the model stopped; "" while it has not."""
-        return str(self.message.stop_reason or "") if self.message is not None else ""
-
-    @property
-    def usage(self) -> Usage:
-        """What has been consumed so far; the length of the text stands in for a count that has not come."""
-        if self.message is None:
-            return Usage()
-        said = self.message.usage
-        written = said.output_tokens or 0
-        if not self.stop_reason:
-            written = max(written, pricing.estimate_tokens(self.whole))
-        return Usage(
-            input_tokens=said.input_tokens or 0,
-            output_tokens=written,
-            cache_read_tokens=said.cache_read_input_tokens or 0,
-            cache_write_tokens=said.cache_creation_input_tokens or 0,
-        )
-
-    @property
-    def refused(self) -> str:
-        """The category under which a refusal falls."""
-        details = self.message.stop_details if self.message is not None else None
-        return str(details.category or "no category") if details is not None else "no category"
 
 
 class MessagesApi:
@@ -95,10 +49,13 @@ class MessagesApi:
         Raises ProposerUnavailable without a key.
         """
         config = self._config
+        # The system prompt is the same all night. A parent is asked about again within minutes or not at all:
+        # keeping it for an hour would cost twice its price each time and seldom be read.
+        brief = config.cache and config.cache_ttl == "5m"
         body: dict[str, Any] = {"model": config.model, "max_tokens": config.max_tokens}
-        body["system"] = self._content(prompt.system)
+        body["system"] = self._content(prompt.system, config.cache)
         body["messages"] = [
-            {"role": message.role, "content": self._content(message.blocks)}
+            {"role": message.role, "content": self._content(message.blocks, brief)}
             for message in prompt.messages
         ]
         if await self._has_effort():
@@ -108,11 +65,15 @@ class MessagesApi:
     async def receive(self, body: dict[str, Any], reply: Reply) -> Fault | None:
         """Make the call and stream its answer into `reply`; returns what went wrong, if anything did."""
         fault = await self._stream(body, reply)
-        if fault is None and not reply.stop_reason and not reply.overlong:
+        if fault is None and not reply.stop_reason:
             fault = self._unreachable("broke off its answer")
         if fault is None:
             self._setbacks = 0
         return fault
+
+    def set_back(self) -> None:
+        """The call is given up for now: the next fault asks for twice the patience."""
+        self._setbacks += 1
 
     async def check(self) -> ProposerUnavailable | None:
         """Ask about credentials and model, free and without retries: what is wrong, or None.
@@ -129,13 +90,14 @@ class MessagesApi:
             return None if passing or unsupported else ProposerUnavailable(str(self._told(error)))
         except (sdk.APIConnectionError, TimeoutError):
             return ProposerUnavailable(
-                f"{self._config.place} cannot be reached. Check the network and llm.base_url.", 30.0
+                f"{self._config.place} cannot be reached. Check the network and llm.base_url.",
+                self._config.backoff,
             )
-        except ProposerUnavailable as fault:
-            # The server asks for patience, which means that it is there; or there is no key.
-            return None if fault.retry_after is not None else fault
+        except ProposerUnavailable as fault:  # there is no key
+            return fault
         except sdk.AnthropicError as error:
-            return self._unreachable(f"answered a question about the model oddly: {error}")
+            what = f"answered a question about the model oddly ({type(error).__name__})"
+            return self._unreachable(what)
         return None
 
     # ---- the call ------------------------------------------------------------------------------------------
@@ -148,8 +110,10 @@ class MessagesApi:
         except (ProposerUnavailable, ProposalFailed) as fault:
             return fault
         except sdk.APIStatusError as error:
+            reply.retry_after = asked_to_wait(error.response.headers)
             return self._told(error)
         except (TimeoutError, sdk.APITimeoutError):
+            reply.silent = True
             return self._unreachable(f"did not answer within {self._config.timeout:g} s")
         except (sdk.APIConnectionError, http.HTTPError):
             begun = reply.message is not None
@@ -159,20 +123,29 @@ class MessagesApi:
             *(sdk.AnthropicError, AssertionError, AttributeError, LookupError),
             *(RuntimeError, TypeError, ValueError),
         ) as error:
-            return self._unreachable(f"sent no proper stream of a message: {error}")
+            # The kind of fault only: its words may quote the server, cut in the middle of a credential.
+            return self._unreachable(f"sent no proper stream of a message ({type(error).__name__})")
         return None
 
     async def _read(self, client: AsyncAnthropic, body: dict[str, Any], reply: Reply) -> None:
         limit = self._config.max_tokens * CHARACTERS_PER_TOKEN
         async with client.messages.stream(**body) as stream:
             async for event in stream:
+                said = ""
                 if event.type == "text":
-                    reply.text.append(event.text)
-                    limit -= len(event.text)
+                    said = event.text
+                    reply.text.append(said)
+                elif event.type == "thinking":
+                    said = event.thinking
                 elif event.type == "message_start":
                     reply.message = stream.current_message_snapshot
+                limit -= len(said)
+                reply.written += pricing.estimate_tokens(said)
                 if limit < 0:
-                    reply.overlong = True
+                    reply.cut = "overlong"
+                elif reply.dollars > reply.committed and not reply.stop_reason:
+                    reply.cut = "overdrawn"
+                if reply.cut:
                     return
 
     async def _client(self) -> AsyncAnthropic:
@@ -191,30 +164,20 @@ class MessagesApi:
             auth_token=None if key else config.auth_token,
             base_url=config.base_url or None,
             timeout=config.timeout,
-            max_retries=config.max_retries,
+            max_retries=0,  # every request is a call of its own in the ledger
             default_headers={"anthropic-version": config.api_version} if config.api_version else {},
             http_client=sdk.DefaultAsyncHttpxClient(verify=self._tls),
-            middleware=[self._impatient],
         )
         return client
 
-    async def _impatient(self, request: Any, call_next: Any) -> Any:
-        """Middleware: where a server asks for a long wait, end the call; the SDK would sleep through it."""
-        response = await call_next(request)
-        wait = asked_to_wait(response.headers) if response.status_code >= 400 else None
-        if wait is not None and wait > PATIENCE:
-            await response.http_response.aclose()
-            raise unavailable(self._config, response.status_code, "", wait, 0)
-        return response
-
     # ---- what the model can do -----------------------------------------------------------------------------
 
-    def _content(self, blocks: tuple[Block, ...]) -> str | list[dict[str, Any]]:
+    def _content(self, blocks: tuple[Block, ...], cache: bool) -> str | list[dict[str, Any]]:
         if not self._config.extras:
             return "".join(block.text for block in blocks)
-        cache = {"cache_control": {"type": "ephemeral"}} if self._config.cache else {}
+        mark = {"cache_control": {"type": "ephemeral", "ttl": self._config.cache_ttl}}
         return [
-            {"type": "text", "text": block.text, **(cache if block.cached else {})}
+            {"type": "text", "text": block.text, **(mark if cache and block.cached else {})}
             for block in blocks
         ]
 
@@ -231,7 +194,7 @@ class MessagesApi:
     async def _look_up(self) -> None:
         """Ask the server what the model can do, without retries."""
         async with asyncio.timeout(QUICK), await self._client() as client:
-            quick = client.with_options(max_retries=0, timeout=QUICK)
+            quick = client.with_options(timeout=QUICK)
             known = (await quick.models.retrieve(self._config.model)).to_dict()
         capabilities = known.get("capabilities")
         effort = capabilities.get("effort") if isinstance(capabilities, dict) else None
@@ -243,18 +206,14 @@ class MessagesApi:
     def _told(self, error: Any) -> Fault:
         """What an anthropic.APIStatusError means."""
         status = effective_status(error.status_code, error.type)
-        if status == 413:
-            return ProposalFailed(f"The request was too large for {self._config.place}.")
         said = str(error.api_message or "")
+        if status == 413 or (status == 400 and "prompt is too long" in said):
+            return ProposalFailed(f"The request was too large for {self._config.place}.")
         wait = asked_to_wait(error.response.headers)
-        fault = unavailable(self._config, status, said, wait, self._setbacks)
-        self._setbacks += fault.retry_after is not None
-        return fault
+        return unavailable(self._config, status, said, wait, self._setbacks)
 
     def _unreachable(self, what: str) -> ProposerUnavailable:
-        fault = unreachable(self._config, what, self._setbacks)
-        self._setbacks += 1
-        return fault
+        return unreachable(self._config, what, self._setbacks)
 
 
 async def _module(name: str) -> Any:

@@ -127,6 +127,10 @@ class ProposalFailed(Exception):
     """This brief led to nothing usable (malformed answer, no match, refusal); another brief may."""
 
 
+class ProposalRefused(ProposalFailed):
+    """The model refused this brief: an outcome of its own, that says nothing about operator or parents."""
+
+
 class ProposerUnavailable(Exception):
     """The proposer cannot answer now (no key, 401, outage, budget spent); the engine uses the built-in one."""
 
@@ -158,7 +162,21 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
+    cache_write_tokens: int = 0  # all of them
+    cache_write_1h_tokens: int = 0  # of those, the ones kept for an hour
+
+
+NO_USAGE = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a call was for: enough to make the child of a stored answer after a restart."""
+
+    purpose: str  # an Operator's word, or "scratchpad"
+    parents: tuple[int, ...] = ()  # none: the answer is no child
+    prompt_version: str = ""
+    recommendation: str = ""
 
 
 class CallLedger(Protocol):
@@ -167,7 +185,17 @@ class CallLedger(Protocol):
     The engine implements it on the journal.
     """
 
-    def reserve(self, *, model: str, operator: Operator, request: str, dollars: float) -> int:
+    def left(self) -> float:
+        """Dollars that are neither paid nor committed; infinity without a cap."""
+        ...
+
+    def was_refused(self, model: str, request_sha: str) -> bool:
+        """Has `model` refused this very prompt before, in whatever run or engine?"""
+        ...
+
+    def reserve(
+        self, *, model: str, asked: Asked, request: str, request_sha: str, dollars: float
+    ) -> int:
         """Commit `dollars` (an upper bound) and return the call's id. Raises ProposerUnavailable at the cap."""
         ...
 
@@ -185,7 +213,24 @@ class CallLedger(Protocol):
         ...
 
     def failed(
-        self, call: int, *, error: str, seconds: float, refused: bool = False, dollars: float = 0.0
+        self,
+        call: int,
+        *,
+        error: str,
+        seconds: float,
+        usage: Usage = NO_USAGE,
+        dollars: float = 0.0,
+        response: str = "",
     ) -> None:
-        """Release the reservation; `refused` marks a refusal, which is an outcome of its own."""
+        """Release the reservation; what the call cost all the same, and the part of an answer that came, are kept."""
+        ...
+
+    def refused(
+        self, call: int, *, category: str, error: str, usage: Usage, dollars: float, seconds: float
+    ) -> None:
+        """Record a refusal, which is an outcome of its own; `category` as the server names it."""
+        ...
+
+    def useless(self, call: int, why: str) -> None:
+        """An answered call leads to no child, so that no later engine tries it again."""
         ...

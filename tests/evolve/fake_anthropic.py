@@ -6,6 +6,7 @@ to it over a real socket.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -103,6 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # the client hung up
+            super().handle()
 
     def do_GET(self) -> None:
         request = Request(self.path, self._headers(), {})

@@ -20,7 +20,14 @@ from evolve.journal import Journal
 from evolve.ledger import JournalLedger
 from evolve.model import Operator
 from evolve.propose.claude import ClaudeProposer, LlmConfig
-from evolve.propose.operators import Attempt, Brief, ParentView, ProposalFailed, ProposerUnavailable
+from evolve.propose.operators import (
+    Attempt,
+    Brief,
+    ParentView,
+    ProposalFailed,
+    ProposalRefused,
+    ProposerUnavailable,
+)
 from evolve.sections import Llm, Price, Settings
 from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Fault, Raw
 from tests.evolve.workbench import begin, open_journal
@@ -57,8 +64,9 @@ class Bench:
             api_key=KEY,
             base_url=self.server.url,
             extras=True,
+            cache_ttl="1h",
             prices={"claude-opus-5-5": PRICE},
-            max_retries=0,
+            retries=0,
             timeout=20.0,
         )
         return replace(plain, **given)
@@ -199,10 +207,9 @@ async def test_anthropic_gets_effort_and_cache_marks_and_nothing_that_models_rej
     assert request.headers["anthropic-version"] == "2023-06-01"
     assert request.body["stream"] is True
     assert request.body["output_config"] == {"effort": "medium"}
-    assert request.body["system"][-1]["cache_control"] == {"type": "ephemeral"}
-    first, rest = request.body["messages"][0]["content"]
-    assert "cache_control" in first
-    assert "cache_control" not in rest
+    assert request.body["system"][-1]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+    # A parent is seldom asked about twice within the hour, and an hour costs twice the price to write.
+    assert "cache_control" not in str(request.body["messages"])
     for name in ("temperature", "top_p", "top_k", "tool_choice", "tools", "thinking"):
         assert name not in request.body
     assert request.body["messages"][-1]["role"] == "user"
@@ -308,7 +315,7 @@ async def test_edits_that_do_not_fit_twice_make_no_child(bench: Bench) -> None:
             "cut off after 32,000 tokens",
             "max_tokens",
         ),
-        (Answer(HEADER + "x" * 2_000_000), "too long", "overlong"),
+        (Answer(HEADER + "x" * 5_000_000), "came to cost more than", "overdrawn"),
     ],
 )
 async def test_answers_without_a_child_are_paid_recorded_and_not_asked_again(
@@ -339,12 +346,120 @@ async def test_a_refusal_is_recorded_as_one_and_not_sent_again(bench: Bench) -> 
 async def test_a_model_that_refuses_three_times_in_a_row_is_left_alone(bench: Bench) -> None:
     bench.plan += [Answer("", stop_reason="refusal")] * 3
     proposer = bench.proposer()
-    for _ in range(2):
-        with pytest.raises(ProposalFailed):
-            await proposer.propose(brief())
+    for program in ("one", "two"):
+        with pytest.raises(ProposalRefused):
+            await proposer.propose(brief(program=program))
     with pytest.raises(ProposerUnavailable, match="refused 3 requests in a row") as caught:
-        await proposer.propose(brief())
+        await proposer.propose(brief(program="three"))
     assert caught.value.retry_after is None
+    assert "asked no more" in bench.everything()
+    with pytest.raises(ProposerUnavailable, match="refused 3 requests in a row"):
+        await proposer.propose(brief(program="four"))
+    assert len(bench.server.requests) == 3
+
+
+async def test_an_answer_between_them_forgives_refusals(bench: Bench) -> None:
+    refusal = Answer("", stop_reason="refusal")
+    bench.plan += [refusal, refusal, Answer(HEADER + EDIT), refusal]
+    proposer = bench.proposer()
+    for program in ("one", "two", "three", "four"):
+        if program == "three":
+            await proposer.propose(brief(program=program))
+        else:
+            with pytest.raises(ProposalRefused):
+                await proposer.propose(brief(program=program))
+
+
+async def test_a_refused_request_is_not_sent_to_that_model_again_whatever_engine_runs(
+    bench: Bench,
+) -> None:
+    bench.plan += [Answer("", stop_reason="refusal", category="frontier_llm")]
+    with pytest.raises(ProposalRefused):
+        await bench.proposer().propose(brief())
+    later = bench.proposer(max_tokens=16_000, effort="low")  # a restarted engine, set otherwise
+    with pytest.raises(ProposalRefused, match="refused this very request before"):
+        await later.propose(brief())
+    assert len(bench.server.requests) == len(bench.calls()) == 1
+    bench.plan += [Answer(HEADER + EDIT), Answer(HEADER + EDIT)]
+    await later.propose(brief(program="Something else."))
+    await bench.proposer(model="claude-haiku-5-5").propose(brief())
+    assert [request.body["model"] for request in bench.server.requests] == [
+        "claude-opus-5-5",
+        "claude-opus-5-5",
+        "claude-haiku-5-5",
+    ]
+
+
+# ---- the model that is asked instead -----------------------------------------------------------------------
+
+
+def with_fallback(bench: Bench) -> ClaudeProposer:
+    bench.server.models = {
+        "claude-opus-5-5": {},
+        "small": {"capabilities": {"effort": {"supported": False}}},
+    }
+    prices = {"claude-opus-5-5": PRICE, "small": Price(input=1.0, output=2.0)}
+    return bench.proposer(fallback_model="small", prices=prices)
+
+
+async def test_what_a_model_refuses_is_asked_of_the_fallback_at_its_own_price(bench: Bench) -> None:
+    bench.plan += [
+        Answer("", stop_reason="refusal", category="frontier_llm"),
+        Answer(HEADER + EDIT, input_tokens=1000, output_tokens=500),
+    ]
+    child = await with_fallback(bench).propose(brief())
+    assert child.model == "small"
+    refused, answered = bench.calls()
+    assert (refused["status"], refused["category"]) == ("refused", "frontier_llm")
+    assert (answered["status"], answered["model"]) == ("answered", "small")
+    assert answered["dollars"] == pytest.approx((1000 * 1 + 500 * 2) / 1e6)
+    assert child.calls == (answered["id"],)
+    first, second = (request.body for request in bench.server.requests)
+    assert first["messages"] == second["messages"]
+    assert ("output_config" in first, "output_config" in second) == (True, False)
+
+
+async def test_the_same_brief_goes_to_the_fallback_alone_the_next_time(bench: Bench) -> None:
+    bench.plan += [Answer("", stop_reason="refusal")] + [Answer(HEADER + EDIT)] * 2
+    proposer = with_fallback(bench)
+    await proposer.propose(brief())
+    await proposer.propose(brief())
+    models = [request.body["model"] for request in bench.server.requests]
+    assert models == ["claude-opus-5-5", "small", "small"]
+
+
+async def test_a_correction_goes_to_whoever_answered(bench: Bench) -> None:
+    bench.plan += [
+        Answer("", stop_reason="refusal"),
+        Answer(HEADER + MISFIT),
+        Answer(HEADER + EDIT),
+    ]
+    child = await with_fallback(bench).propose(brief())
+    assert child.calls == (2, 3)
+    models = [request.body["model"] for request in bench.server.requests]
+    assert models == ["claude-opus-5-5", "small", "small"]
+
+
+async def test_a_model_that_rests_leaves_the_work_to_the_fallback(bench: Bench) -> None:
+    proposer = with_fallback(bench)
+    for program in ("one", "two", "three"):
+        bench.plan += [Answer("", stop_reason="refusal"), Answer(HEADER + EDIT)]
+        await proposer.propose(brief(program=program))
+    bench.plan += [Answer(HEADER + EDIT), Answer("", stop_reason="refusal")]
+    assert (await proposer.propose(brief(program="four"))).model == "small"
+    with pytest.raises(ProposalRefused, match="small refused"):
+        await proposer.propose(brief(program="five"))
+    models = [request.body["model"] for request in bench.server.requests]
+    assert models == ["claude-opus-5-5", "small"] * 3 + ["small", "small"]
+
+
+async def test_the_check_at_the_start_asks_about_the_fallback_too(bench: Bench) -> None:
+    proposer = with_fallback(bench)
+    assert await proposer.check() is None
+    assert [look.path.rpartition("/")[2] for look in bench.server.lookups] == [
+        "claude-opus-5-5",
+        "small",
+    ]
 
 
 # ---- faults ------------------------------------------------------------------------------------------------
@@ -399,19 +514,21 @@ async def test_a_request_that_is_too_large_fails_this_brief_only(bench: Bench) -
 async def test_a_rate_limit_tells_when_to_ask_again_and_is_not_slept_through(bench: Bench) -> None:
     bench.plan += [Fault(429, "rate_limit_error", headers={"retry-after": "120"})]
     with pytest.raises(ProposerUnavailable, match="limits the rate") as caught:
-        await bench.proposer(max_retries=2).propose(brief())
+        await bench.proposer(retries=2).propose(brief())
     assert caught.value.retry_after == 120
     assert len(bench.server.requests) == 1
 
 
-async def test_a_short_wait_is_left_to_the_sdk(bench: Bench) -> None:
+async def test_a_short_wait_is_waited_and_every_request_is_a_call_of_its_own(bench: Bench) -> None:
     bench.plan += [
         Fault(429, "rate_limit_error", headers={"retry-after-ms": "20"}),
         Answer(HEADER + EDIT),
     ]
-    child = await bench.proposer(max_retries=1).propose(brief())
+    child = await bench.proposer(retries=1).propose(brief())
     assert "MATRIX_LR = 0.05" in child.source
-    assert bench.only_call()["status"] == "answered"
+    assert [call["status"] for call in bench.calls()] == ["failed", "answered"]
+    assert child.calls == (2,)
+    assert "claude-opus-5-5 answered again after 1 failed call in" in bench.everything()
 
 
 async def test_an_overloaded_server_is_retried_and_then_given_longer_and_longer(
@@ -421,7 +538,7 @@ async def test_an_overloaded_server_is_retried_and_then_given_longer_and_longer(
     bench.plan += [Fault(529, "overloaded_error", headers=hurry)] * 2 + [
         Fault(529, "overloaded_error")
     ]
-    proposer = bench.proposer(max_retries=2)
+    proposer = bench.proposer(retries=2)
     with pytest.raises(ProposerUnavailable, match="cannot answer now") as first:
         await proposer.propose(brief())
     assert len(bench.server.requests) == 3
@@ -587,9 +704,9 @@ def test_the_configuration_follows_the_settings_and_the_key_wins_over_the_token(
 
 async def test_a_model_without_a_price_is_counted_as_the_dearest_and_says_so(bench: Bench) -> None:
     proposer = bench.proposer(model="llama", extras=False)
-    bench.plan += [Answer(HEADER + EDIT, input_tokens=1_000_000, output_tokens=0)]
+    bench.plan += [Answer(HEADER + EDIT, input_tokens=1000, output_tokens=10)]
     await proposer.propose(brief())
-    assert bench.only_call()["dollars"] == pytest.approx(4.0)
+    assert bench.only_call()["dollars"] == pytest.approx(0.0042)
     assert "llama is not in [llm.prices]" in proposer.price_note
 
 

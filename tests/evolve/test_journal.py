@@ -25,7 +25,7 @@ from evolve.model import (
     UsageError,
     Verdict,
 )
-from evolve.propose.operators import Usage
+from evolve.propose.operators import Asked, Usage
 from harness.spec import CurvePoint, Outcome
 from tests.evolve.workbench import (
     add,
@@ -386,7 +386,13 @@ def test_money_is_committed_before_it_is_spent_and_booked_once(tmp_path: Path) -
     with open_journal(tmp_path) as journal:
         baseline(journal)
         calls = [
-            journal.reserve_call(model="m", operator="mutate", request=f"ask {i}", dollars=0.5)
+            journal.reserve_call(
+                model="m",
+                asked=Asked("mutate", (1,)),
+                request=f"ask {i}",
+                request_sha=f"sha {i}",
+                dollars=0.5,
+            )
             for i in range(4)
         ]
         assert (journal.dollars_committed(), journal.run().dollars) == (2.0, 0.0)
@@ -395,16 +401,66 @@ def test_money_is_committed_before_it_is_spent_and_booked_once(tmp_path: Path) -
             calls[0], response="text", usage=usage, dollars=0.1, seconds=3.0, stop_reason="end_turn"
         )
         journal.fail_call(calls[1], error="overloaded", seconds=1.0)
-        journal.fail_call(calls[2], error="frontier_llm", seconds=1.0, refused=True, dollars=0.05)
+        journal.refuse_call(
+            calls[2],
+            category="frontier_llm",
+            error="It was refused.",
+            usage=usage,
+            dollars=0.05,
+            seconds=1.0,
+        )
         assert journal.run().dollars == pytest.approx(0.15)
         assert journal.dollars_committed() == pytest.approx(0.65)
         assert [c.status for c in journal.calls()] == ["answered", "failed", "refused", "reserved"]
         assert journal.calls()[0].cache_read_tokens == 30
+        assert journal.calls()[2].category == "frontier_llm"
+        assert journal.was_refused("m", "sha 2")
+        assert not journal.was_refused("m", "sha 1")
+        assert not journal.was_refused("another", "sha 2")
+        (figures,) = journal.call_figures()
+        assert (figures.model, figures.calls) == ("m", 4)
+        assert (figures.answered, figures.refused, figures.failed) == (1, 1, 1)
+        assert figures.dollars == pytest.approx(0.15)
+        assert (figures.input_tokens, figures.cached_tokens) == (80, 60)
+        assert figures.cached_share == 0.75
         assert journal.call_text(calls[0]) == ("ask 0", "text")
         with pytest.raises(IllegalMove, match="not under way"):
             journal.fail_call(calls[0], error="twice", seconds=0.0)
+        assert [answer.call for answer in journal.unused_answers()] == [calls[0]]
         number = add(journal, 1, calls=(calls[0],))
         assert journal.calls()[0].candidate == number
+        assert journal.unused_answers() == ()
+
+
+def test_a_call_that_a_killed_engine_left_open_is_booked_at_its_most(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        begin(journal)
+        journal.reserve_call(
+            model="m", asked=Asked("tune", (1,)), request="", request_sha="", dollars=0.5
+        )
+    with open_journal(tmp_path) as journal:
+        assert journal.settle_abandoned_calls() == 1
+        assert journal.settle_abandoned_calls() == 0
+        (call,) = journal.calls()
+        assert (call.status, call.dollars) == ("failed", 0.5)
+        assert "The engine ended" in call.error
+        assert journal.run().dollars == journal.dollars_committed() == 0.5
+        assert "The engine ended" in texts(journal)[-1]
+
+
+def test_an_answer_that_led_nowhere_is_not_offered_again(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        begin(journal)
+        asked = Asked("crossover", (2, 3), "0123456789ab", "try less")
+        call = journal.reserve_call(model="m", asked=asked, request="", request_sha="", dollars=0.5)
+        assert journal.unused_answers() == ()
+        journal.answer_call(
+            call, response="text", usage=Usage(), dollars=0.1, seconds=1.0, stop_reason="end_turn"
+        )
+        (answer,) = journal.unused_answers()
+        assert (answer.asked, answer.response, answer.model) == (asked, "text", "m")
+        journal.dismiss_answers((call,), "it is the same code as #1")
+        assert journal.unused_answers() == ()
 
 
 # ---- durability and faults -------------------------------------------------------------------------------

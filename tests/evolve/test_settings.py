@@ -207,7 +207,7 @@ def test_a_fault_on_the_command_line_is_a_usage_error(
         (
             "llm.prices.mine",
             "{ input = 1, output = 2 }",
-            "{ input = 1.0, output = 2.0, cache_write = 0.0, cache_read = 0.0 }",
+            "{ input = 1.0, output = 2.0, cache_write = 0.0, cache_write_1h = 0.0, cache_read = 0.0 }",
         ),
     ],
 )

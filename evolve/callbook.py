@@ -1,0 +1,134 @@
+"""Questions about calls of language models: what they cost, what was refused, which answers are still to be used.
+
+The lowest part of the journal's reader. It writes nothing and imports nothing heavy, because `status` starts
+through here.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from evolve import rows
+from evolve.database import faults
+from evolve.model import LlmCall
+from evolve.propose.operators import Asked
+
+
+@dataclass(frozen=True, slots=True)
+class CallFigures:
+    """What the calls to one model have come to."""
+
+    model: str
+    calls: int
+    answered: int
+    refused: int
+    failed: int
+    dollars: float  # paid
+    input_tokens: int  # all of them, cached or not
+    cached_tokens: int  # of those, read from the cache
+    output_tokens: int  # thinking included
+    seconds: float  # of waiting for answers
+
+    @property
+    def cached_share(self) -> float | None:
+        """Share of the input that was read from the cache, 0 to 1; None before any input was counted."""
+        return self.cached_tokens / self.input_tokens if self.input_tokens else None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer that is paid for and that nothing has become of yet."""
+
+    call: int
+    model: str
+    asked: Asked
+    response: str
+
+
+class CallBook:
+    """A connection to the journal that knows about calls."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        """Use `Reader.open` or `Journal.open`."""
+        db.row_factory = sqlite3.Row
+        self._db = db
+        self.path = path
+
+    def run_id(self) -> int:
+        """The newest run's number, 0 without one."""
+        return int(self._one("SELECT coalesce(max(id), 0) FROM run")[0])
+
+    def calls(self, after: int = 0, limit: int = 1000) -> tuple[LlmCall, ...]:
+        """Requests to language models, oldest first."""
+        found = self._all(
+            f"{rows.CALL} WHERE run = ? AND id > ? ORDER BY id LIMIT ?",
+            (self.run_id(), after, limit),
+        )
+        return tuple(rows.call(row) for row in found)
+
+    def call_text(self, call: int) -> tuple[str, str]:
+        """Request and response of one call, as they were sent and received."""
+        row = self._one("SELECT request, response FROM llm_call WHERE id = ?", (call,))
+        return row["request"], row["response"]
+
+    def call_figures(self) -> tuple[CallFigures, ...]:
+        """What the run's calls have come to, by model, the most used one first."""
+        found = self._all(
+            """SELECT model, count(*) AS calls, sum(status = 'answered') AS answered,
+            sum(status = 'refused') AS refused, sum(status = 'failed') AS failed,
+            total(CASE WHEN status = 'reserved' THEN 0.0 ELSE dollars END) AS dollars,
+            sum(input_tokens + cache_read_tokens + cache_write_tokens) AS input_tokens,
+            sum(cache_read_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens,
+            total(seconds) AS seconds
+            FROM llm_call WHERE run = ? GROUP BY model ORDER BY calls DESC, model""",
+            (self.run_id(),),
+        )
+        return tuple(CallFigures(**dict(row)) for row in found)
+
+    def dollars_committed(self) -> float:
+        """Paid, plus what calls under way may cost at most."""
+        row = self._one(
+            """SELECT dollars + (SELECT coalesce(sum(dollars), 0) FROM llm_call
+                WHERE llm_call.run = run.id AND status = 'reserved') FROM run ORDER BY id DESC LIMIT 1"""
+        )
+        return float(row[0])
+
+    def was_refused(self, model: str, request_sha: str) -> bool:
+        """Has `model` refused this very prompt before, in whatever run?"""
+        return bool(
+            self._all(
+                "SELECT 1 FROM llm_call WHERE status = 'refused' AND request_sha = ? AND model = ? LIMIT 1",
+                (request_sha, model),
+            )
+        )
+
+    def unused_answers(self) -> tuple[StoredAnswer, ...]:
+        """Answers that were paid for and led neither to a candidate nor to a reason why not, oldest first."""
+        found = self._all(
+            """SELECT id, model, brief, response FROM llm_call WHERE run = ? AND status = 'answered'
+            AND candidate IS NULL AND outcome = '' AND brief != '' ORDER BY id""",
+            (self.run_id(),),
+        )
+        return tuple(
+            StoredAnswer(row["id"], row["model"], _asked(row["brief"]), row["response"])
+            for row in found
+        )
+
+    # ---- for every other question --------------------------------------------------------------------------
+
+    def _all(self, sql: str, values: object = ()) -> list[sqlite3.Row]:
+        with faults(self.path):
+            return self._db.execute(sql, values).fetchall()  # type: ignore[arg-type]
+
+    def _one(self, sql: str, values: object = ()) -> sqlite3.Row:
+        with faults(self.path):
+            row: sqlite3.Row = self._db.execute(sql, values).fetchone()  # type: ignore[arg-type]
+            return row
+
+
+def _asked(text: str) -> Asked:
+    given = json.loads(text)
+    return Asked(**given | {"parents": tuple(given["parents"])})
