@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from evolve import bandit, credit
+from evolve import bandit, credit, leftovers
 from evolve.bandit import BUILTIN
 from evolve.briefs import brief
 from evolve.choosing import Choice, Standing, arms_of, choose, standing
@@ -65,6 +65,8 @@ class Nursery:
     async def run(self) -> None:
         """Fill the buffer until the run stops."""
         context = self._context
+        for proposal in leftovers.proposals(context):
+            await self._adopt(proposal)
         while not context.stopping:
             context.children_wanted.clear()
             if self._wanted() and not await self._make():
@@ -204,6 +206,7 @@ class Nursery:
                     "reason": problems[0],
                 },
             )
+            context.journal.dismiss_answers(proposal.calls, problems[0])
             return False
         enrol(context, proposal, digest)
         return True
