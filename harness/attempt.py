@@ -47,7 +47,7 @@ def attempt(
     dataset: Dataset,
     directory: Path,
     on_progress: Callable[[Progress], None],
-    cancelled: Callable[[], str | None],
+    cancelled: Callable[[], Verdict | None],
     *,
     nats: int | None = None,
     replay: Replay | None = None,
@@ -113,6 +113,7 @@ def _evidence(observed: Observed, crew: Crew, log: str, *, killed: bool, started
     code = 0 if sent_off and crew.candidate.code in KILLED else crew.candidate.code
     return Evidence(
         scored=observed.score is not None,
+        smoke=crew.smoke,
         refused=observed.refused,
         stopped=observed.stopped,
         exit_code=code,

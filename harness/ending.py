@@ -37,6 +37,7 @@ class Evidence:
     """What is known when everything is over."""
 
     scored: bool = False  # the scorer has computed a score
+    smoke: bool = False  # a smoke run: it is evaluated on a few rows, and no score comes of it
     refused: Verdict | None = None  # the meter or the scorer has said no
     stopped: Verdict | None = None  # why the supervisor ended it
     exit_code: int | None = None  # -N for signal N
@@ -62,16 +63,19 @@ def judge(evidence: Evidence) -> Verdict:
             "`autoresearch doctor` tests it.",
         )
     if evidence.scored:
-        return Verdict(Outcome.OK, "Trained, committed and scored." + _after_score(evidence))
+        done = "Its first steps and an evaluation went well."
+        words = done if evidence.smoke else "Trained, committed and scored."
+        return Verdict(Outcome.OK, words + _after_score(evidence))
     return evidence.refused or stopped or _own_end(evidence)
 
 
 def _after_score(evidence: Evidence) -> str:
     """A note for a script that ended badly once its score was in; the score stands."""
+    then = "After its evaluation" if evidence.smoke else "After its score"
     if evidence.stopped:
-        return f" After its score: {evidence.stopped.reason}"
+        return f" {then}: {evidence.stopped.reason}"
     if evidence.exit_code:
-        return f" After its score, the script ended with {_status(evidence.exit_code)}."
+        return f" {then}, the script ended with {_status(evidence.exit_code)}."
     return ""
 
 

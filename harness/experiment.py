@@ -25,7 +25,16 @@ from harness.ending import Verdict
 from harness.launch import Replay
 from harness.observed import Score
 from harness.replay import audit
-from harness.spec import AuditReport, ExperimentSpec, HarnessError, Outcome, Progress, Result
+from harness.smoke import smoke
+from harness.spec import (
+    AuditReport,
+    ExperimentSpec,
+    HarnessError,
+    Outcome,
+    Progress,
+    Result,
+    SmokeResult,
+)
 
 TAIL = 8192  # characters of the log in a result
 AUDIT = "audit"  # folder of the replay, within that of the experiment
@@ -36,18 +45,16 @@ def run(
     spec: ExperimentSpec,
     directory: Path,
     on_progress: Callable[[Progress], None],
-    cancelled: Callable[[], str | None],
+    cancelled: Callable[[], Verdict | None],
 ) -> Result:
     """Train, commit and score one candidate in `directory`, which holds its run.log afterwards.
 
     `on_progress` is called at most a few times a second; `cancelled` is asked four times a second and ends the
-    experiment as VOID when it returns a reason. Raises HarnessError when the experiment cannot begin: damaged
+    experiment with the verdict that it returns: VOID at any moment, PRUNED as long as it trains. Raises HarnessError when the experiment cannot begin: damaged
     data, a GPU in use, no such sandbox.
     """
     begun = time.monotonic()
-    _check(spec)
-    reaper.reap()  # what a killed runner has left, where no cell ended it
-    dataset = load_dataset(Path(spec.dataset))
+    dataset = _ready(spec)
     directory.mkdir(parents=True, exist_ok=True)
     on_progress(Progress("starting", time.time()))
     with contextlib.ExitStack() as stack:
@@ -71,6 +78,28 @@ def run(
         )
     )
     return result
+
+
+def try_out(
+    spec: ExperimentSpec,
+    directory: Path,
+    on_progress: Callable[[Progress], None],
+    cancelled: Callable[[], Verdict | None],
+) -> SmokeResult:
+    """The smoke run that `spec.smoke_steps` asks for, in `directory`; everything else as in `run`."""
+    dataset = _ready(spec)
+    directory.mkdir(parents=True, exist_ok=True)
+    on_progress(Progress("starting", time.time()))
+    result = smoke(spec, dataset, directory, on_progress, cancelled)
+    on_progress(Progress("done", time.time()))
+    return result
+
+
+def _ready(spec: ExperimentSpec) -> Dataset:
+    """Check what is asked, end what a killed runner has left where no cell did, and open the data."""
+    _check(spec)
+    reaper.reap()
+    return load_dataset(Path(spec.dataset))
 
 
 def _store(stack: contextlib.ExitStack) -> int:
@@ -168,11 +197,11 @@ def _result(spec: ExperimentSpec, dataset: Dataset, ended: Ended, begun: float) 
 
 
 class Stop:
-    """Why a runner should end: a signal, or a lease that nobody holds any more."""
+    """Why a runner should end: a signal, a lease that nobody holds any more, or the engine's wish to prune."""
 
-    def __init__(self, lease: Path | None, grace: float) -> None:
-        """`lease` is the engine's lock file; without one only a signal ends the runner."""
-        self._lease, self._grace = lease, grace
+    def __init__(self, lease: Path | None, grace: float, directory: Path) -> None:
+        """`lease` is the engine's lock file; without one nobody is missed. The wish is a file in `directory`."""
+        self._lease, self._grace, self._directory = lease, grace, directory
         self._signal = ""
         self._looked = self._held = time.monotonic()
 
@@ -180,8 +209,14 @@ class Stop:
         """Handler of SIGTERM and its like."""
         self._signal = f"Stopped by {signal.Signals(number).name}."
 
-    def reason(self) -> str | None:
-        """The reason to end now, or None."""
+    def verdict(self) -> Verdict | None:
+        """The end to come to now, or None."""
+        if reason := self._reason():
+            return Verdict(Outcome.VOID, reason)
+        wish = rundir.asked_to_prune(self._directory)
+        return None if wish is None else Verdict(Outcome.PRUNED, wish)
+
+    def _reason(self) -> str | None:
         now = time.monotonic()
         if self._lease and now - self._looked >= LEASE_EVERY:
             self._looked = now
@@ -204,15 +239,18 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     process.become_trusted()  # it holds the weights and the losses of an audit
-    stop = Stop(args.lease, args.grace)
+    directory = args.directory.resolve()
+    stop = Stop(args.lease, args.grace, directory)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop.on_signal)
-    directory = args.directory.resolve()
     try:
         spec = rundir.read_spec(directory)
         with rundir.hold(directory):
             rundir.forget_result(directory)
-            rundir.write_result(directory, _run_or_void(spec, directory, stop))
+            if spec.smoke_steps:
+                rundir.write_smoke(directory, _try_or_void(spec, directory, stop))
+            else:
+                rundir.write_result(directory, _run_or_void(spec, directory, stop))
     except HarnessError as fault:
         print(fault, file=sys.stderr)
         return 1
@@ -222,9 +260,17 @@ def main(argv: list[str] | None = None) -> int:
 def _run_or_void(spec: ExperimentSpec, directory: Path, stop: Stop) -> Result:
     try:
         with rundir.progress_writer(directory) as on_progress:
-            return run(spec, directory, on_progress, stop.reason)
+            return run(spec, directory, on_progress, stop.verdict)
     except HarnessError as fault:
         return Result(Outcome.VOID, str(fault), seed=spec.seed, sandbox=spec.sandbox)
+
+
+def _try_or_void(spec: ExperimentSpec, directory: Path, stop: Stop) -> SmokeResult:
+    try:
+        with rundir.progress_writer(directory) as on_progress:
+            return try_out(spec, directory, on_progress, stop.verdict)
+    except HarnessError as fault:
+        return SmokeResult(Outcome.VOID, str(fault))
 
 
 if __name__ == "__main__":

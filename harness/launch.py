@@ -52,6 +52,7 @@ class Crew:
     kernels: compilecache.Loan  # what the candidate compiles
     job: Path  # where the candidate works
     replay: bool  # nothing is trained: committed weights are examined
+    smoke: bool = False  # a few steps on rows of nothing, and an evaluation that scores nothing
 
     def written(self) -> int:
         """Bytes of files on our disk that the candidate may write: its kernels, and where it has no /tmp its job."""
@@ -135,6 +136,7 @@ def launch(
             kernels=kernels,
             job=folders.job,
             replay=bool(replay),
+            smoke=bool(spec.smoke_steps),
         )
         stack.callback(crew.end_candidate)
         yield crew
@@ -230,6 +232,7 @@ def _meter_job(spec: ExperimentSpec, dataset: Dataset, replay: Replay | None) ->
         "seed": spec.seed,
         "budget": asdict(spec.budget),
         "replay": facts,
+        "smoke": bool(spec.smoke_steps),
     }
 
 
@@ -242,7 +245,7 @@ def _examiner(
     log: int,
     env: dict[str, str],
 ) -> _Trusted:
-    """Start the scorer, or for a replay the auditor, which speaks like it."""
+    """Start the scorer, or who speaks like it: the auditor of a replay, the examiner of a smoke run."""
     job = {
         "val": {
             "path": str(dataset.path / "val.bin"),
@@ -265,8 +268,13 @@ def _examiner(
     if replay:
         facts = {"probes": replay.probes, "claimed": replay.claimed_bpb}
         job |= facts | {"tolerance": spec.audit.tolerance}
+    if spec.smoke_steps:  # no row of the validation comes near it
+        job |= {"rows": str(dataset.path / "train.bin"), "stored": dataset.train_rows}
+        job |= {"count": eval_rows(spec, dataset), "seed": spec.seed}
+        del job["val"], job["sealed"]
     stores = () if nats is None else (nats,)
-    return _trusted(stack, "auditor" if replay else "scorer", job, log, env, stores)
+    name = "auditor" if replay else "smokescorer" if spec.smoke_steps else "scorer"
+    return _trusted(stack, name, job, log, env, stores)
 
 
 def _byte_table(spec: ExperimentSpec, dataset: Dataset) -> Path:
@@ -309,6 +317,7 @@ def _candidate(
         "AUTORESEARCH_SCORER": str(ends[1]),
         reaper.RUNNER: identity.me(),
         **({"AUTORESEARCH_REPLAY": "1"} if replay else {}),
+        **({"AUTORESEARCH_SMOKE": str(spec.smoke_steps)} if spec.smoke_steps else {}),
     }
     gpu = gpu_of(spec.device, detect())
     try:

@@ -62,7 +62,7 @@ class Meter:
     """Serves one candidate over `guest`, reports to the runner over `control`.
 
     In a replay, which a blind audit asks for, the budget is nothing: no row is shown, and the script gets the
-    weights of the training that is audited.
+    weights of the training that is audited. In a smoke run every batch is of the warm-up, and no clock ever starts.
     """
 
     def __init__(
@@ -72,11 +72,14 @@ class Meter:
         guest: socket.socket,
         control: socket.socket,
         replay: Replay | None = None,
+        *,
+        smoke: bool = False,
     ) -> None:
-        """`rows` of the training; with `replay`, none of them is served."""
-        self._rows, self._replay = rows, replay
-        # The clock of a replay never starts.
-        self._clock = BudgetClock(replace(budget, setup_limit=math.inf) if replay else budget)
+        """`rows` of the training; with `replay` or in a `smoke` run, none of them is served."""
+        self._rows, self._replay, self._smoke = rows, replay, smoke
+        # The clock of these two never starts.
+        idle = smoke or replay is not None
+        self._clock = BudgetClock(replace(budget, setup_limit=math.inf) if idle else budget)
         self._guest, self._control = guest, control
         self._rings: list[Ring] = []
         self._epoch = 0
@@ -147,6 +150,8 @@ class Meter:
         tokens = ring.slots[0, :, 1:].size
         if self._replay:
             over, warm = clock.end is not None or not own_clock, True
+        elif self._smoke:  # the script's own side counts its steps, and a wall limit all the rest
+            over, warm = clock.end is not None, True
         else:
             over = clock.spent(now, tokens, overtime=own_clock)
             warm = clock.warming(now, SAID.get(said))
@@ -262,7 +267,8 @@ def main(argv: list[str]) -> None:
         socket.socket(fileno=job["control"]) as control,
     ):
         try:
-            Meter(rows, Budget(**job["budget"]), guest, control, replay).serve()
+            budget = Budget(**job["budget"])
+            Meter(rows, budget, guest, control, replay, smoke=job["smoke"]).serve()
         except wire.PeerGone:
             return  # the runner died between two messages; nobody is left to serve
 

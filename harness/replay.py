@@ -27,7 +27,7 @@ def audit(
     dataset: Dataset,
     directory: Path,
     on_progress: Callable[[Progress], None],
-    cancelled: Callable[[], str | None],
+    cancelled: Callable[[], Verdict | None],
     nats: int,
     left: Replay,
 ) -> AuditReport | Verdict:

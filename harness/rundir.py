@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.spec import ExperimentSpec, HarnessError, Progress, Result
+from harness.spec import ExperimentSpec, HarnessError, Progress, Result, SmokeResult
 
 SPEC, LOCK, PROGRESS, RESULT, LOG = (
     "spec.json",
@@ -24,6 +24,8 @@ SPEC, LOCK, PROGRESS, RESULT, LOG = (
     "result.json",
     "run.log",
 )
+SMOKE = "smoke.json"  # what a smoke run came to
+PRUNE = "prune.json"  # the wish that a training be stopped early
 LINES_A_SECOND = 2  # of progress
 LOCK_PATIENCE = 1.0  # seconds; a reader's test holds the lock for microseconds
 
@@ -57,6 +59,34 @@ def write_result(directory: Path, result: Result) -> None:
     _write(directory, RESULT, result.to_json())
 
 
+def read_smoke(directory: Path) -> SmokeResult | None:
+    """Read smoke.json, or None when the smoke run has left none."""
+    try:
+        text = (directory / SMOKE).read_text()
+    except FileNotFoundError:
+        return None
+    return SmokeResult.from_json(json.loads(text))
+
+
+def write_smoke(directory: Path, result: SmokeResult) -> None:
+    """Write smoke.json durably: it is there as a whole or not at all."""
+    _write(directory, SMOKE, result.to_json())
+
+
+def ask_to_prune(directory: Path, reason: str) -> None:
+    """Ask the runner of a training, whoever started it, to stop it early as PRUNED; `reason` is a sentence."""
+    _write(directory, PRUNE, {"reason": reason})
+
+
+def asked_to_prune(directory: Path) -> str | None:
+    """The reason for which the training in `directory` is to be stopped early, or None."""
+    try:
+        text = (directory / PRUNE).read_text()
+    except FileNotFoundError:
+        return None
+    return str(json.loads(text)["reason"])
+
+
 def _write(directory: Path, name: str, data: dict[str, Any]) -> None:
     """Temporary file, fsync, rename, fsync of the folder."""
     temporary = directory / f".{name}.tmp"
@@ -74,7 +104,8 @@ def _write(directory: Path, name: str, data: dict[str, Any]) -> None:
 
 def forget_result(directory: Path) -> None:
     """Remove what an earlier attempt left, so that nobody takes it for the outcome of this one."""
-    (directory / RESULT).unlink(missing_ok=True)
+    for name in (RESULT, SMOKE, PRUNE):
+        (directory / name).unlink(missing_ok=True)
 
 
 def read_progress(directory: Path, offset: int = 0) -> tuple[list[Progress], int]:

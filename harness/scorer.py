@@ -62,7 +62,9 @@ class Scorer:
         wire.PeerGone when either side hangs up.
         """
         self._count = len(rows)
-        batch = min(self._expect(Op.EVALUATE).a, self._count)
+        asked = self._expect(Op.EVALUATE).a
+        self._count = self._how_many(asked, len(rows))
+        batch = min(asked, self._count)
         wire.report(self._control, "asked", at=time.monotonic())
         if not 0 < batch <= BATCH_LIMIT:
             raise wire.ProtocolError(f"an evaluation in batches of {batch} rows")
@@ -90,6 +92,10 @@ class Scorer:
         nats = self._judge.finish()
         self.seconds = time.monotonic() - begun
         return nats
+
+    def _how_many(self, batch: int, rows: int) -> int:
+        """Of how many of the `rows` logits are asked for, from a script that evaluates in batches of `batch`."""
+        return rows
 
     @property
     def intake(self) -> Intake:

@@ -194,7 +194,9 @@ class Result:
     weights_sha256: str = ""
     peak_memory_mb: float | None = None  # reported by the candidate's summary, for display
     host_memory_mb: float | None = None  # measured
-    device_memory_mb: float | None = None  # of the whole GPU until it is scored, measured; None on a CPU
+    device_memory_mb: float | None = (
+        None  # of the whole GPU until it is scored, measured; None on a CPU
+    )
     summary: dict[str, str] = field(default_factory=dict)  # the ancestor's summary block, untrusted
     log_tail: str = ""  # cleaned of control sequences, at most 8 KiB
     traceback: str = ""  # the last Python traceback of the log, cleaned, at most 4 KiB

@@ -40,6 +40,9 @@ _DEVICE = os.environ["AUTORESEARCH_DEVICE"]  # "cpu" or "cuda"
 _SEED = int(os.environ["AUTORESEARCH_SEED"])
 # Nothing is trained: a blind audit of committed weights.
 _REPLAY = "AUTORESEARCH_REPLAY" in os.environ
+# A smoke run: after so many optimizer steps the training is over, whatever was learned.
+_SMOKE = int(os.environ.get("AUTORESEARCH_SMOKE", "0"))
+_IN_VAIN = 64  # batches a step after which a smoke run no longer waits for an optimizer that nobody can see
 
 _meter = Line("AUTORESEARCH_METER")
 _scorer = Line("AUTORESEARCH_SCORER")
@@ -172,6 +175,7 @@ class Loader:
         os.close(descriptor)
         self._slots = np.frombuffer(memory, np.uint16).reshape(slots, batch, length + 1)
         self._own_clock = _OWN_CLOCK
+        self._served = 0
         self._pinned: list[tuple[Any, Any]] = []  # CUDA: staging buffers and their last copies
         self.progress = 0.0  # share of the budget that is spent, 0…1
         self.warming = True  # the last batch was of the warm-up: tokens in no order
@@ -185,18 +189,29 @@ class Loader:
     def __next__(self) -> tuple[Any, Any, int]:
         """The next batch. Raises StopIteration when the budget is spent."""
         said = self._own_clock
-        if said and self.warming and not _REPLAY:
+        if _SMOKE and not said and self._has_smoked():
+            return self._after_the_end()
+        if said and self.warming and not (_REPLAY or _SMOKE):
             said |= {None: 0, True: _WARMING, False: _WARM}[_warm_up().lasts()]
         _meter.send(wire.NEXT, self._number, said)
         op, slot, epoch, fraction, data, _ = _meter.receive()
         if op == wire.END:
             return self._after_the_end()
         self.progress, self.warming = fraction / 1e9, data == 0
-        if _REPLAY:
+        self._served += 1
+        if _SMOKE:  # every part of its schedule is walked through
+            self.progress = min(1.0, _warm_up().steps / _SMOKE)
+            self.warming = self.progress == 0.0
+        if _REPLAY or (_SMOKE and self._own_clock):
             _hurry().skip(TIME_BUDGET)
         rows = self._on_device(self._slots[slot])
         self._last = rows[:, :-1].contiguous(), rows[:, 1:].contiguous(), epoch
         return self._last
+
+    def _has_smoked(self) -> bool:
+        """Whether the steps of a smoke run are taken."""
+        steps = _warm_up().steps
+        return steps >= _SMOKE or (steps == 0 and self._served >= _IN_VAIN * _SMOKE)
 
     def _after_the_end(self) -> tuple[Any, Any, int]:
         """The last batch again where a script with its own clock has to finish a step; else StopIteration."""
@@ -240,7 +255,7 @@ def _hurry() -> Any:
     from prepare_clock import Hurry
 
     hurry = Hurry()
-    if _REPLAY:
+    if _REPLAY or _SMOKE:
         hurry.skip_each_step(TIME_BUDGET)
     return hurry
 

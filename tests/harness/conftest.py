@@ -12,6 +12,7 @@ import pytest
 
 from bench import synthetic
 from harness import experiment
+from harness.ending import Verdict
 from harness.spec import AuditPlan, Budget, ExperimentSpec, Limits, Progress, Result
 
 VOCABULARY, LENGTH, TRAIN_ROWS, VAL_ROWS, SEALED_ROWS = 64, 16, 2000, 50, 25
@@ -68,7 +69,7 @@ def run(tiny_spec: ExperimentSpec, tmp_path: Path) -> Run:
     def run_it(
         source: str,
         *,
-        cancelled: Callable[[], str | None] = lambda: None,
+        cancelled: Callable[[], Verdict | None] = lambda: None,
         progress: list[Progress] | None = None,
         **changes: object,
     ) -> Result:

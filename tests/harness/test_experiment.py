@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional
 
 from harness import experiment, rundir, sandbox
+from harness.ending import Verdict
 from harness.spec import Budget, ExperimentSpec, HarnessError, Limits, Outcome, Progress, Result
 
 Run = Callable[..., Result]
@@ -343,8 +344,57 @@ def test_forged_messages_are_invalid(run: Run) -> None:
 
 
 def test_a_person_can_stop_it(run: Run) -> None:
-    result = run(HANG, cancelled=lambda: "Stopped by a tester.")
+    result = run(HANG, cancelled=lambda: Verdict(Outcome.VOID, "Stopped by a tester."))
     assert (result.outcome, result.reason) == (Outcome.VOID, "Stopped by a tester.")
+
+
+SLOW = TRAIN.replace("for step", "import time\nfor step").replace(
+    "    loss = ", "    time.sleep(.05)\n    loss = "
+)
+
+
+def test_a_hopeless_training_is_stopped_early_and_has_no_number(run: Run) -> None:
+    progress: list[Progress] = []
+
+    def hopeless() -> Verdict | None:
+        late = progress and progress[-1].fraction > 0.2
+        return Verdict(Outcome.PRUNED, "It cannot win any more.") if late else None
+
+    result = run(SLOW, progress=progress, cancelled=hopeless)
+    assert (result.outcome, result.reason) == (Outcome.PRUNED, "It cannot win any more.")
+    assert result.val_bpb is None
+    assert 0.2 < result.train_tokens / 20_000 < 0.7
+    assert result.curve
+
+
+def test_once_its_weights_are_in_it_is_not_stopped_early_any_more(run: Run) -> None:
+    progress: list[Progress] = []
+
+    def late() -> Verdict | None:
+        scoring = progress and progress[-1].phase == "scoring"
+        return Verdict(Outcome.PRUNED, "too late") if scoring else None
+
+    slow_exam = TRAIN.replace(
+        "return logits if", "time.sleep(.2 * (y is None))\n        return logits if"
+    )
+    assert run("import time\n" + slow_exam, progress=progress, cancelled=late).outcome is Outcome.OK
+
+
+def test_whoever_started_a_runner_a_file_stops_it_early(
+    tiny_spec: ExperimentSpec, tmp_path: Path
+) -> None:
+    rundir.write_spec(tmp_path, replace(tiny_spec, source=SLOW))
+    rundir.ask_to_prune(tmp_path, "This is an older one's wish.")
+    with subprocess.Popen([sys.executable, "-m", "harness.experiment", str(tmp_path)]) as runner:
+        offset, seen = 0, 0.0
+        while seen < 0.1 and runner.poll() is None:
+            told, offset = rundir.read_progress(tmp_path, offset)
+            seen = max([seen, *(moment.fraction for moment in told)])
+            select.select([], [], [], 0.05)
+        rundir.ask_to_prune(tmp_path, "It cannot win any more.")
+    result = rundir.read_result(tmp_path)
+    assert result is not None
+    assert (result.outcome, result.reason) == (Outcome.PRUNED, "It cannot win any more.")
 
 
 def test_the_caches_of_a_cell_are_not_the_callers(run: Run) -> None:

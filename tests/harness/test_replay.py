@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.ending import Verdict
 from harness.spec import AuditPlan, Budget, ExperimentSpec, Outcome, Progress
 from tests.harness.conftest import Run
 
@@ -102,8 +103,9 @@ def test_only_scores_that_matter_are_audited(run: Run) -> None:
 def test_a_person_may_stop_an_audit_too_and_then_nothing_is_said_of_the_score(run: Run) -> None:
     progress: list[Progress] = []
 
-    def cancelled() -> str | None:
-        return "stopped" if progress and progress[-1].phase == "auditing" else None
+    def cancelled() -> Verdict | None:
+        auditing = progress and progress[-1].phase == "auditing"
+        return Verdict(Outcome.VOID, "stopped") if auditing else None
 
     result = run(script(), audit=PLAN, progress=progress, cancelled=cancelled)
     assert result.outcome is Outcome.VOID

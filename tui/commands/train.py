@@ -18,6 +18,7 @@ from tui.commands.parsing import add_command, workspace
 
 if TYPE_CHECKING:
     from evolve.settings import Settings
+    from harness.ending import Verdict
     from harness.spec import Budget, ExperimentSpec, Progress, Result
     from tui.commands.parsing import Parser
 
@@ -179,17 +180,20 @@ def _spec(
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[Callable[[], str | None]]:
-    """SIGINT and SIGTERM end the training cleanly: the yielded function then gives the reason."""
-    reason: str | None = None
+def _interruptible() -> Iterator[Callable[[], Verdict | None]]:
+    """SIGINT and SIGTERM end the training cleanly: the yielded function then gives the verdict."""
+    from harness.ending import Verdict
+    from harness.spec import Outcome
+
+    verdict: Verdict | None = None
 
     def stop(number: int, _: object) -> None:
-        nonlocal reason
-        reason = f"stopped by {signal.Signals(number).name}"
+        nonlocal verdict
+        verdict = Verdict(Outcome.VOID, f"stopped by {signal.Signals(number).name}")
 
     before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: reason
+        yield lambda: verdict
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
