@@ -88,7 +88,7 @@ def turn(
         if text is not None and all(knob.name != turn.knob.name for turn in turns):
             chosen += 1
             turns.append(Turn(knob, text))
-            turns += _companions(knob, text, knobs, turns)
+            turns += companions(turns[-1], knobs, turns)
     return turns
 
 
@@ -286,8 +286,9 @@ def _size(old: str, new: str) -> float:
     return abs(after - before) / max(abs(before), 1e-12)
 
 
-def _companions(knob: Knob, text: str, knobs: list[Knob], turns: list[Turn]) -> list[Turn]:
-    """A smaller batch needs fewer rows at once, or it no longer divides into them."""
+def companions(turned: Turn, knobs: Sequence[Knob], turns: Sequence[Turn]) -> list[Turn]:
+    """A smaller batch needs fewer rows at once, or it no longer divides into them; `turns` are made already."""
+    knob, text = turned.knob, turned.text
     if knob.kind.name != "batch" or direction_of(knob.text, text) >= 0:
         return []
     batch, scope = number(text) or 0.0, knob.name.rpartition(".")[0]

@@ -123,7 +123,7 @@ def steps(
         return []
     values = _STEPS[kind.name](value, rng)
     if kind.name == "width":
-        values = _divisible(value, _unit(name, value, siblings))
+        values = _divisible(value, unit_of(name, value, siblings))
     if kind.name == "head_dim":
         values = [v for v in values if _width(name, siblings) % v == 0]
     if kind.name == "heads":
@@ -224,7 +224,7 @@ def _patterns(text: str) -> list[str]:
     return sorted(f"{quote}{pattern}{quote}" for pattern in near if pattern != current)
 
 
-def _unit(name: str, value: float, siblings: dict[str, str]) -> int:
+def unit_of(name: str, value: float, siblings: dict[str, str]) -> int:
     """What a width must be a multiple of: the head's width, or the number of heads, or 32."""
     scope = name.rpartition(".")[0]
     for sibling, text in siblings.items():

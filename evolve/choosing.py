@@ -1,0 +1,186 @@
+"""What the next child is to be: by whom and by which operator, of which parents, in which direction.
+
+It joins the policies (`bandit`, `population`) to the journal and makes nothing. Every choice is a function of the
+journal and of the random numbers it is given, so a restarted engine goes on as it would have.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evolve import bandit, credit
+from evolve.bandit import Arm, Share
+from evolve.briefs import ancestors
+from evolve.model import Candidate, Operator, Verdict
+from evolve.population import Member, category_weights, choose_parents, needs_tuning
+from evolve.propose.operators import CATEGORIES
+from evolve.standing import members
+from harness.spec import Outcome
+
+if TYPE_CHECKING:
+    from evolve.context import Context
+    from evolve.reader import Reader
+
+PAIRS = 16  # draws for two parents that are not of one line
+REPAIRS = 2  # tries to mend one crashed candidate
+RECENT = 20  # candidates among which a crashed one is still worth mending
+TUNING_SHARE = (
+    0.5  # of the children go to young structural ideas first, while there are any: no more
+)
+MENDABLE = frozenset({Outcome.CRASH, Outcome.OOM, Outcome.NAN})
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One child to be made."""
+
+    arm: Arm
+    parents: tuple[int, ...]  # the first is the one that is edited
+    category: str = ""  # the direction that a plateau asks for; "" = any
+
+    @property
+    def operator(self) -> Operator:
+        """How it is to be made."""
+        return Operator(self.arm.operator)
+
+    def __str__(self) -> str:
+        family = " × ".join(f"#{parent}" for parent in self.parents)
+        towards = f", {self.category}" if self.category else ""
+        return f"{self.arm.proposer}: {self.arm.operator} of {family}{towards}"
+
+
+def arms_of(able: Mapping[str, Collection[Operator]]) -> tuple[Arm, ...]:
+    """The arms of proposers, each with what it can do; repairing is no arm, since failures ask for it."""
+    return tuple(
+        Arm(proposer, str(operator))
+        for proposer, operators in able.items()
+        for operator in credit.OPERATORS
+        if operator in operators
+    )
+
+
+def choose(
+    context: Context,
+    able: Mapping[str, Collection[Operator]],
+    turns: Sequence[Arm],
+    rng: random.Random,
+    spent: Collection[Arm] = (),
+) -> Choice | None:
+    """The next child for proposers that can do what `able` says; None when nothing is left to be tried.
+
+    `turns`: the arms in the order in which the bandit wants them, see `standing`. `spent`: arms that have just led
+    to nothing, and are left out. A crashed candidate is mended first, by a language model; then every other child
+    at most goes to a young structural idea that was not tuned yet; else it is the turn of the first arm.
+    """
+    living = members(context)
+    if not living:
+        return None
+    if repair := _repair(context, able, spent):
+        return repair
+    left = [arm for arm in turns if arm not in spent]
+    young = needs_tuning(living)
+    tuning = next((arm for arm in left if arm.operator == Operator.TUNE), None)
+    if young and tuning and rng.random() < TUNING_SHARE:
+        return Choice(tuning, (young[0],))
+    direction = _direction(context, rng)
+    for arm in left:
+        if parents := _parents(context, living, rng, Operator(arm.operator)):
+            towards = "" if arm.operator == Operator.CROSSOVER else direction
+            return Choice(arm, parents, towards)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The shares in force, and whose turn it is by them."""
+
+    shares: tuple[Share, ...]
+    turns: tuple[Arm, ...]
+
+
+def standing(context: Context, able: Mapping[str, Collection[Operator]]) -> Standing:
+    """How these proposers stand now."""
+    settings = context.settings
+    known = credit.pulls(context.journal)
+    rules = bandit.Rules(
+        weights=settings.operators.model_dump(),
+        enabled=settings.bandit.enabled,
+        floor=settings.bandit.floor,
+        discount=settings.bandit.discount,
+    )
+    shares = bandit.distribute(arms_of(able), known, rules)
+    return Standing(shares, bandit.due(shares, known, rules.discount))
+
+
+def to_repair(reader: Reader) -> Candidate | None:
+    """The latest crashed candidate that has not been given up.
+
+    A repair is not repaired in turn, so tries are bounded whatever they do; and a candidate whose score the blind
+    audit voided is not mended but dropped: it did not crash, it cheated or looked ahead.
+    """
+    everybody = reader.candidates()
+    for candidate in reversed(everybody[-RECENT:]):
+        if candidate.outcome not in MENDABLE or candidate.voided or candidate.verdict is None:
+            continue
+        if candidate.operator is Operator.REPAIR or candidate.scores:
+            continue
+        tries = [
+            c for c in everybody if c.operator is Operator.REPAIR and candidate.id in c.parents
+        ]
+        if len(tries) < REPAIRS and not any(c.verdict is None or c.scores for c in tries):
+            return candidate
+    return None
+
+
+# ---- private ---------------------------------------------------------------------------------------------
+
+
+def _repair(
+    context: Context, able: Mapping[str, Collection[Operator]], spent: Collection[Arm]
+) -> Choice | None:
+    """A repair by the first proposer that can do it and has not just failed at it."""
+    menders = (Arm(p, str(Operator.REPAIR)) for p, can in able.items() if Operator.REPAIR in can)
+    mender = next((arm for arm in menders if arm not in spent), None)
+    if mender is None or (crashed := to_repair(context.journal)) is None:
+        return None
+    return Choice(mender, (crashed.id,))
+
+
+def _parents(
+    context: Context, living: tuple[Member, ...], rng: random.Random, operator: Operator
+) -> tuple[int, ...]:
+    """Parents for an operator; none when a crossover finds no two that have something to exchange."""
+    family = {c.id: c for c in context.journal.candidates()}
+    for _ in range(PAIRS if operator is Operator.CROSSOVER else 1):
+        parents = choose_parents(living, rng, operator)
+        if operator is not Operator.CROSSOVER or _unrelated(family, parents):
+            return parents
+    return ()
+
+
+def _unrelated(family: Mapping[int, Candidate], parents: tuple[int, ...]) -> bool:
+    """Two parents of which neither descends from the other: only they have something to exchange."""
+    if len(parents) < 2:
+        return False
+    first, second = parents
+    known = dict(family)
+    return first not in ancestors(known, second) and second not in ancestors(known, first)
+
+
+def _direction(context: Context, rng: random.Random) -> str:
+    """On a plateau, a category drawn by its quota; "" while main still moves."""
+    plateau = context.settings.population.plateau
+    since = context.journal.tally().since_promotion
+    if not plateau or since < plateau:
+        return ""
+    attempts = [
+        (c.category, c.verdict in {Verdict.KEPT, Verdict.PROMOTED})
+        for c in context.journal.candidates()
+        if c.parents
+    ]
+    weights = category_weights(attempts, since, plateau)
+    names = [name for name in CATEGORIES if weights.get(name, 0) > 0 and name != "other"]
+    return rng.choices(names, [weights[name] for name in names])[0] if names else ""
