@@ -27,7 +27,7 @@ from evolve.lock import EngineLock
 from evolve.model import Event, EvolveError, NothingToDo, Operator, Run
 from evolve.noise import pooled
 from evolve.places import JOURNAL, LOCK, STATE, state_folder
-from evolve.propose.operators import Proposal, Proposer
+from evolve.propose.operators import LanguageModel, Proposal
 from evolve.propose.placeholders import versions_in_force
 from evolve.propose.vetting import code_hash
 from evolve.settings import Settings
@@ -53,7 +53,7 @@ class Boot:
     lock: EngineLock
     tell: Tell  # hands new events to whoever listens
 
-    def language_models(self, context: Context) -> Mapping[str, Proposer]:
+    def language_models(self, context: Context) -> Mapping[str, LanguageModel]:
         """The proposers of the language models under the settings in force, by model; none without one."""
         return language_models(context)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evolve.model import Candidate, CandidateState, Experiment, Operator, Verdict
@@ -29,33 +30,35 @@ def brief(
     direction: str = "",
 ) -> Brief:
     """Gather everything that a proposer may know about one child; `direction`: a category that it is to look at."""
-    settings = context.settings
     candidates = {c.id: c for c in context.journal.candidates()}
-    program = context.workspace / settings.workspace.program
-    pad, run = scratchpad(context), context.journal.run()
-    believed = {n: b.mean for n, b in Look(context.journal, run.incumbent).beliefs.items()}
-    return Brief(
+    pad = scratchpad(context)
+    return replace(
+        _common(context, candidates),
         operator=operator,
         parents=tuple(_view(context, candidates[number]) for number in parents),
         ancestor=_ancestor(context, candidates, parents),
-        program=program.read_text(encoding="utf-8", errors="replace") if program.is_file() else "",
-        history=_history(candidates, believed),
         seed=seed,
-        sigma=context.noise.sigma,
-        budget=context.budget_in_words(),
-        script=context.lineage.script.rsplit("/", 1)[-1],
         known_hashes=frozenset(c.code_hash for c in candidates.values()),
-        templates={name: text for name, text in settings.prompts.model_dump().items() if text},
         incumbent=_incumbent(context),
         waiting=_waiting(candidates, parents),
         refused=_refused(context, parents),
-        confidence=settings.acceptance.confidence
-        if settings.acceptance.policy == "confirmed"
-        else None,
         scratchpad=pad.learned() if pad else "",
         recommendation=_drawn(pad, seed),
         direction=direction,
-        goes_by=run.fingerprint.get("metric", "val_bpb"),
+    )
+
+
+def review(context: Context) -> Brief:
+    """Gather what whoever rewrites the scratchpad may know: main, the latest attempts, and the version in force."""
+    candidates = {c.id: c for c in context.journal.candidates()}
+    incumbent, note = context.incumbent(), context.journal.scratchpad()
+    author = (
+        f"Written by {'a person' if note.source == 'human' else note.source}.\n\n" if note else ""
+    )
+    return replace(
+        _common(context, candidates),
+        parents=() if incumbent is None else (_view(context, incumbent),),
+        scratchpad=f"{author}{note.text}" if note else "",
     )
 
 
@@ -66,6 +69,28 @@ def scratchpad(context: Context) -> Scratchpad | None:
 
 
 # ---- private ---------------------------------------------------------------------------------------------
+
+
+def _common(context: Context, candidates: dict[int, Candidate]) -> Brief:
+    """What is the same for every child of this moment."""
+    settings, run = context.settings, context.journal.run()
+    program = context.workspace / settings.workspace.program
+    believed = {n: b.mean for n, b in Look(context.journal, run.incumbent).beliefs.items()}
+    confirmed = settings.acceptance.policy == "confirmed"
+    return Brief(
+        operator=Operator.MUTATE,
+        parents=(),
+        ancestor=None,
+        program=program.read_text(encoding="utf-8", errors="replace") if program.is_file() else "",
+        history=_history(candidates, believed),
+        seed=0,
+        sigma=context.noise.sigma,
+        budget=context.budget_in_words(),
+        script=context.lineage.script.rsplit("/", 1)[-1],
+        templates={name: text for name, text in settings.prompts.model_dump().items() if text},
+        confidence=settings.acceptance.confidence if confirmed else None,
+        goes_by=run.fingerprint.get("metric", "val_bpb"),
+    )
 
 
 def _drawn(pad: Scratchpad | None, seed: int) -> str:

@@ -45,12 +45,14 @@ class Context:
     stop_now: bool = False  # end the training in the slot too
     children_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     work_ready: asyncio.Event = field(default_factory=asyncio.Event)
+    review_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     proposer_doing: str = "idle"
 
     def wake(self) -> None:
-        """Something changed: both loops look again."""
+        """Something changed: every loop looks again."""
         self.children_wanted.set()
         self.work_ready.set()
+        self.review_wanted.set()
 
     def stop(self, reason: str, *, now: bool = False) -> None:
         """End the run after the current experiment, or at once."""

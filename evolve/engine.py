@@ -20,6 +20,7 @@ from evolve.nursery import Nursery
 from evolve.places import EXPERIMENTS
 from evolve.propose.builtin import BuiltinProposer
 from evolve.results import write_results
+from evolve.scratchpad import Reflection
 from evolve.slot import DetachedSlot, Slot
 from evolve.spec import experiment_spec
 from evolve.steering import Steering
@@ -79,6 +80,7 @@ class Engine:
         self._nursery = Nursery(
             self._context, BuiltinProposer(), ready.language_models(self._context)
         )
+        self._reflection = Reflection(self._context, self._nursery)
         self._steering = Steering(
             self._context,
             on_settings=self._settings_changed,
@@ -92,6 +94,7 @@ class Engine:
         self._catch_signals()
         helpers = [
             asyncio.create_task(self._nursery.run()),
+            asyncio.create_task(self._reflection.run()),
             asyncio.create_task(self._steer()),
             asyncio.create_task(self._heartbeat()),
         ]

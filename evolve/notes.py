@@ -9,13 +9,13 @@ from typing import Literal
 from evolve.model import Note
 from evolve.writer import Writer
 
+Source = Literal["model", "builtin", "human"]
+
 
 class Notes(Writer):
     """The steps of the scratchpad and of the templates. Nothing is ever overwritten."""
 
-    def write_scratchpad(
-        self, text: str, *, source: Literal["model", "builtin", "human"], who: str, settled: int
-    ) -> Note:
+    def write_scratchpad(self, text: str, *, source: Source, who: str, settled: int) -> Note:
         """A new version of the scratchpad is in force; `settled` children had a verdict by then."""
         with self._transaction():
             self._db.execute(

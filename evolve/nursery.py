@@ -12,7 +12,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from evolve.briefs import brief
 from evolve.choosing import Choice, Standing, arms_of, choose, standing
 from evolve.model import Operator
 from evolve.propose.operators import (
+    LanguageModel,
     Proposal,
     ProposalFailed,
     Proposer,
@@ -50,7 +51,9 @@ class _Rest:
 class Nursery:
     """Makes ready children."""
 
-    def __init__(self, context: Context, builtin: Proposer, models: Mapping[str, Proposer]) -> None:
+    def __init__(
+        self, context: Context, builtin: Proposer, models: Mapping[str, LanguageModel]
+    ) -> None:
         """`models`: the language models' proposers by the model's name; none without a key."""
         self._context = context
         self._builtin = builtin
@@ -58,7 +61,7 @@ class Nursery:
         self._rests: dict[str, _Rest] = {}
         self._emergency = asyncio.Lock()
 
-    def replace_models(self, models: Mapping[str, Proposer]) -> None:
+    def replace_models(self, models: Mapping[str, LanguageModel]) -> None:
         """Use other models from the next proposal on, and forget why the last ones rested."""
         self._models, self._rests = dict(models), {}
 
@@ -85,7 +88,35 @@ class Nursery:
                 return True
             return self._wanted() and await self._make(urgent=True)
 
+    # ---- for whoever wants another text of a language model: `scratchpad.Writers` ------------------------
+
+    def has_model(self) -> bool:
+        """Is there a language model in this run at all?"""
+        return bool(self._models)
+
+    def awake(self) -> tuple[str, LanguageModel] | None:
+        """The first language model that does not rest, by name; None while all rest."""
+        return next(((name, self._models[name]) for name in self._not_resting()), None)
+
+    def rest(self, name: str, error: ProposerUnavailable) -> None:
+        """A language model cannot answer: it is left alone for as long as it says."""
+        until = float("inf") if error.retry_after is None else time.time() + error.retry_after
+        self._rests[name] = _Rest(until, error.reason)
+        others = list(self._not_resting())
+        goes_on = f"{', '.join(others)} and the" if others else "The"
+        again = "" if error.retry_after is None else f" Asked again in {error.retry_after:.0f} s."
+        self._context.journal.record_event(
+            "llm",
+            f"{error.reason} {goes_on} built-in proposer {'go' if others else 'goes'} on.{again}",
+        )
+
     # ---- private -----------------------------------------------------------------------------------------
+
+    def _not_resting(self) -> Iterator[str]:
+        now = time.time()
+        for name in self._models:
+            if name not in self._rests or now >= self._rests[name].until:
+                yield name
 
     def _wanted(self) -> bool:
         context = self._context
@@ -100,11 +131,8 @@ class Nursery:
 
         Beside a language model that a person asked for by name ([llm] proposer = "claude") it only steps in.
         """
-        now = time.time()
-        awake = {} if urgent else dict(self._models)
-        for name, rest in self._rests.items():
-            if now < rest.until:
-                awake.pop(name, None)
+        names = () if urgent else self._not_resting()
+        awake: dict[str, Proposer] = {name: self._models[name] for name in names}
         alone = self._context.settings.llm.proposer == "claude" and awake
         return awake if alone else awake | {BUILTIN: self._builtin}
 
@@ -132,7 +160,7 @@ class Nursery:
                 context.journal.record_event("proposal", words)
                 continue
             except ProposerUnavailable as error:
-                self._rest_until(choice.arm.proposer, error)
+                self.rest(choice.arm.proposer, error)
                 continue
             if await self._adopt(proposal):
                 return True
@@ -173,17 +201,6 @@ class Nursery:
             means = credit.believed(context.journal)
             asked = replace(asked, relatives=relatives(context, choice.parents[0], means))
         return await proposer.propose(asked)
-
-    def _rest_until(self, name: str, error: ProposerUnavailable) -> None:
-        until = float("inf") if error.retry_after is None else time.time() + error.retry_after
-        self._rests[name] = _Rest(until, error.reason)
-        others = [model for model in self._proposers(urgent=False) if model != BUILTIN]
-        goes_on = f"{', '.join(others)} and the" if others else "The"
-        again = "" if error.retry_after is None else f" Asked again in {error.retry_after:.0f} s."
-        self._context.journal.record_event(
-            "llm",
-            f"{error.reason} {goes_on} built-in proposer {'go' if others else 'goes'} on.{again}",
-        )
 
     async def _adopt(self, proposal: Proposal) -> bool:
         """Vet, commit, journal, publish. False when the vetting found a fault."""

@@ -13,7 +13,9 @@ from evolve import settings as config
 from evolve.model import Command, CommandState, EvolveError, Operator, UsageError
 from evolve.nursery import enrol
 from evolve.propose.operators import Proposal
+from evolve.propose.placeholders import BUILT_IN, prompt_version, versions_in_force
 from evolve.propose.vetting import code_hash, vet
+from evolve.scratchpad import by_person
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +55,7 @@ class Steering:
             "unpin": lambda command: self._mark(command, pinned=False),
             "ban": lambda command: self._mark(command, banned=True),
             "move": self._move,
+            "scratchpad": self._scratchpad,
             "kill": self._kill,
         }
 
@@ -102,12 +105,21 @@ class Steering:
 
     def _set(self, command: Command) -> Answer:
         key, value = str(command.args.get("key", "")), str(command.args.get("value", ""))
-        before = config.flatten(self._context.settings)
-        self._context.settings = config.change(self._context.settings, key, value)
-        after = config.flatten(self._context.settings)
+        changed = config.change(self._context.settings, key, value)
         config.save_live(self._context.workspace, {key: value})
+        before, after = config.flatten(self._context.settings), config.flatten(changed)
+        self._context.settings = changed
         self._record_changes(before, after, command.who, key)
-        return f"{key} = {after.get(key, value)}, from the next proposal on."
+        return f"{self._in_words(key, after.get(key, value))}, from the next proposal on."
+
+    def _in_words(self, key: str, value: str) -> str:
+        """What a setting is now; of a template, which is pages long, only its version."""
+        section, _, operator = key.partition(".")
+        if section != "prompts":
+            return f"{key} = {value}"
+        own = self._context.settings.prompts.model_dump()[operator]
+        whose = "your template" if own else "the built-in template"
+        return f"{key} is {whose}, version {prompt_version(own or BUILT_IN[operator])}"
 
     def _inject(self, command: Command) -> Answer:
         source = str(command.args.get("source", ""))
@@ -165,6 +177,12 @@ class Steering:
         self._on_kill(f"killed by {command.who}")
         return f"Ending the training of #{running.candidate}."
 
+    def _scratchpad(self, command: Command) -> Answer:
+        pad = by_person(self._context, str(command.args.get("text", "")), command.who)
+        count = len(pad.recommendations)
+        words = "1 recommendation" if count == 1 else f"{count} recommendations"
+        return f"The scratchpad is yours now, with {words}; it counts from the next proposal on."
+
     def _number(self, command: Command) -> int:
         number = command.args.get("candidate")
         if not isinstance(number, int) or not self._context.journal.has_candidate(number):
@@ -208,6 +226,9 @@ class Steering:
         changed = [key for key in after if after[key] != before.get(key)]
         for key in changed:
             self._context.journal.change_setting(key, before.get(key, ""), after[key], who)
+        if any(key.startswith("prompts.") for key in changed):
+            templates = self._context.settings.prompts.model_dump()
+            self._context.journal.keep_templates(versions_in_force(templates))
         if changed or anew:
             self._on_settings([*changed, anew])
             self._on_trim()

@@ -7,9 +7,12 @@ the exception. It never touches git, the journal or the GPU.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from evolve.model import Operator
+
+if TYPE_CHECKING:
+    from evolve.propose.prompts import Prompt
 
 CATEGORIES = (
     "architecture",
@@ -58,7 +61,7 @@ class Attempt:
     confirmed: bool = False
     note: str = ""  # why the blind audit voided its score
     hypothesis: str = ""  # why it was tried, in its proposer's words
-    believed: float | None = None  # the difference without luck, of what selection goes by; negative is better
+    believed: float | None = None  # the difference in fitness without luck; negative is better
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,10 @@ class Brief:
     known_hashes: frozenset[str] = frozenset()  # normalised-AST hashes that exist already
     templates: dict[str, str] = field(default_factory=dict)  # operator -> template, from [prompts]
     relatives: tuple[Relative, ...] = ()  # for a search over constants; oldest first
-    incumbent: ParentView | None = None  # what main holds, to be compared with; its source is left out
+    incumbent: ParentView | None = None  # what main holds, without its source
     waiting: tuple[Attempt, ...] = ()  # children that are ready or being trained: no result yet
-    refused: tuple[Refused, ...] = ()  # children of these parents that the vetting refused, newest last
-    confidence: float | None = None  # P(better) at which main moves; None: one better score is enough
+    refused: tuple[Refused, ...] = ()  # children of the first parent; newest last
+    confidence: float | None = None  # P(better) that moves main; None: any better score does
     scratchpad: str = ""  # summary and insights of the scratchpad, as Markdown
     recommendation: str = ""  # one of the scratchpad's, drawn for this brief
     direction: str = ""  # the category that a plateau asks for; "" = any
@@ -152,6 +155,14 @@ class Proposer(Protocol):
 
     async def propose(self, brief: Brief) -> Proposal:
         """Make one child. Raises ProposalFailed or ProposerUnavailable."""
+        ...
+
+
+class LanguageModel(Proposer, Protocol):
+    """A proposer that can also be asked for a text that is no child: `claude.ClaudeProposer`."""
+
+    async def write(self, purpose: str, prompt: Prompt) -> str:
+        """The answer to a prompt, paid through the ledger; raises as `propose` does."""
         ...
 
 

@@ -56,7 +56,8 @@ def parse(text: str) -> Scratchpad:
         raise Malformed(f"the section “# {missing[0]}” is missing")
     if list(found) != list(SECTIONS):
         raise Malformed(f"the sections must stand in the order {', '.join(SECTIONS)}")
-    summary = one_line(" ".join(found["Summary"]))
+    # Bare text, so that what is kept reads as it was read.
+    summary = one_line(" ".join(found["Summary"])).lstrip("#`*- ")
     advice = _items(found["Recommendations"], "Recommendations")
     if not summary:
         raise Malformed("the section “# Summary” is empty")
