@@ -26,6 +26,7 @@ from evolve.lineage import Lineage
 from evolve.lock import EngineLock
 from evolve.model import Event, EvolveError, NothingToDo, Operator, Run
 from evolve.noise import pooled
+from evolve.outlook import POLICY
 from evolve.places import JOURNAL, LOCK, STATE, state_folder
 from evolve.propose.operators import LanguageModel, Proposal
 from evolve.propose.placeholders import versions_in_force
@@ -143,6 +144,7 @@ def _take_over(context: Context, resumed: Run | None, overrides: dict[str, str])
     _repair(context)
     refresh_noise(context)
     journal.set_meta("sandbox", context.sandbox)
+    journal.set_meta(POLICY.format(journal.run().name), context.settings.acceptance.policy)
 
 
 def _announce(context: Context, resumed: Run | None) -> None:

@@ -10,10 +10,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from evolve import lock
+from evolve.beliefs import Belief
 from evolve.database import faults, open_reader, open_sender, version
 from evolve.model import (
     Candidate,
@@ -23,14 +25,19 @@ from evolve.model import (
     EvolveError,
     Experiment,
     NothingToDo,
+    Note,
     Run,
+    Template,
     UsageError,
 )
+from evolve.outlook import Look, Watch
 from evolve.pace import META
 from evolve.places import EXPERIMENTS, JOURNAL, LOCK, STATE
 from evolve.reader import Reader, Tally
 from evolve.rows import as_json
 from evolve.stop import StopRules, describe
+from evolve.text import one_line
+from evolve.trends import Trend
 from evolve.view import EngineView, RunningView, Snapshot
 from harness.rundir import read_progress
 from harness.spec import Progress
@@ -51,6 +58,7 @@ class Client:
         self._journal: Reader | None = None
         self._busy = threading.RLock()
         self._progress = _ProgressTail()
+        self._watch = Watch()
         self._reference: tuple[tuple[int, int], Curve] = ((0, 0), ())  # by incumbent and its scores
 
     def close(self) -> None:
@@ -97,6 +105,31 @@ class Client:
         """Every training of a candidate, oldest first."""
         with self._reading() as journal:
             return () if journal is None else journal.experiments(candidate, curve=curve)
+
+    def beliefs(self) -> dict[int, Belief]:
+        """What is believed of every candidate that has a score, by number."""
+        with self._reading() as journal:
+            run = None if journal is None else journal.current_run()
+            return {} if journal is None or run is None else self._watch.beliefs(journal, run)
+
+    def trends(self, by: str) -> tuple[Trend, ...]:
+        """What each kind of child has come to, by one of `evolve.trends.KEYS`."""
+        with self._reading() as journal:
+            run = None if journal is None else journal.current_run()
+            if journal is None or run is None:
+                return ()
+            with journal.instant():
+                return Look(journal, run.incumbent).trends(by)
+
+    def scratchpads(self, limit: int = 1000) -> tuple[Note, ...]:
+        """The last versions of the scratchpad, newest first."""
+        with self._reading() as journal:
+            return () if journal is None else journal.scratchpads(limit)
+
+    def templates(self) -> tuple[Template, ...]:
+        """Every template of a prompt that was ever in force here, oldest first."""
+        with self._reading() as journal:
+            return () if journal is None else journal.templates()
 
     # ---- requests ------------------------------------------------------------------------------------------
 
@@ -172,6 +205,12 @@ class Client:
         before = journal.experiment_before(experiment.id) if experiment else None
         ended = before.finished if before else None
         in_force = journal.live_settings()
+        living = journal.living()
+        shown = {c.id for c in living} | {
+            run.incumbent or 0,
+            experiment.candidate if experiment else 0,
+        }
+        outlook = self._watch.outlook(journal, run, frozenset(shown))
         return Snapshot(
             time=time.time(),
             run=run,
@@ -180,7 +219,7 @@ class Client:
             if experiment is None
             else self._running(journal, experiment, incumbent, curve=curve),
             queue=journal.queue(),
-            population=tuple(sorted(journal.living(), key=_rank)),
+            population=tuple(sorted(living, key=partial(_rank, outlook.beliefs))),
             incumbent=incumbent,
             recent=journal.recent_events(_RECENT),
             settings=tuple(in_force.items()),
@@ -190,6 +229,7 @@ class Client:
             sandbox=journal.meta("sandbox"),
             rehearsal=run.settings.get("profile") == "cpu",
             drift=journal.meta(META.format(run.name)),
+            outlook=outlook,
             **_counts(journal.tally()),
         )
 
@@ -266,13 +306,15 @@ def _counts(tally: Tally) -> dict[str, Any]:
     }
 
 
-def _rank(candidate: Candidate) -> tuple[float, int]:
-    return (float("inf") if candidate.mean is None else candidate.mean, candidate.id)
+def _rank(beliefs: Mapping[int, Belief], candidate: Candidate) -> tuple[float, int]:
+    belief = beliefs.get(candidate.id)
+    return (float("inf") if belief is None else belief.mean, candidate.id)
 
 
 def _in_words(command: Command) -> str:
     """`set population.size 12 (ann)`."""
-    values = [str(v) for k, v in command.args.items() if k != "source"]
+    short = (k for k in command.args if k not in ("source", "text"))
+    values = [one_line(str(command.args[k]), 60) for k in short]
     return " ".join([command.verb, *values, f"({command.who})"])
 
 

@@ -174,6 +174,11 @@ class Candidate:
         return sum(self.scores) / len(self.scores) if self.scores else None
 
     @property
+    def mean_fitness(self) -> float | None:
+        """Mean of what selection goes by, or None before the first experiment; `mean` unless [metric] says more."""
+        return sum(self.fitness) / len(self.fitness) if self.fitness else None
+
+    @property
     def label(self) -> str:
         """`#17`."""
         return f"#{self.id}"

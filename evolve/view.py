@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evolve.model import Candidate, Event, Experiment, Run
+from evolve.outlook import Outlook
 from harness.spec import Progress
 
 
@@ -56,3 +57,6 @@ class Snapshot:
     rehearsal: bool  # the cpu profile: a rehearsal, not a result
     voided: int = 0  # failures whose score the blind audit voided
     drift: str = ""  # what to know when the machine trains at another speed than at the start; empty = all is well
+    outlook: Outlook = field(
+        default_factory=Outlook
+    )  # beliefs are those of incumbent, population and training

@@ -25,6 +25,7 @@ from tui.commands import (
     status,
     steer,
     train,
+    trends,
 )
 from tui.commands.parsing import EXIT_CODES, PROGRAM, Parser, add_workspace, workspace
 
@@ -76,7 +77,7 @@ def build_parser() -> Parser:
     add_workspace(parser, default=None)
     parser.set_defaults(run=attach.open_or_run, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    for family in (run, status, results, steer, prepare, train, doctor, init, logs, attach):
+    for family in (run, status, results, trends, steer, prepare, train, doctor, init, logs, attach):
         family.add(commands)
     return parser
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+from evolve.beliefs import Belief
 from evolve.model import Candidate, Command, CommandState, Event, EvolveError, Experiment
 from evolve.view import Snapshot
 from tui.state import EVENTS_KEPT, Details, Reading
@@ -39,6 +40,10 @@ class Source(Protocol):
 
     def candidates(self) -> Sequence[Candidate]:
         """Every candidate of the run."""
+        ...
+
+    def beliefs(self) -> Mapping[int, Belief]:
+        """What is believed of every candidate that has a score."""
         ...
 
     def candidate(self, number: int) -> Candidate:
@@ -106,21 +111,25 @@ class Feed:
             self._version, self._looked = version, now
             self._newest = snapshot.recent[-1].id if snapshot.recent else 0
         wanted = candidates and self._listed != version and now >= self._list_again
-        every = self._list(source, version) if wanted else None
+        every, beliefs = self._list(source, version) if wanted else (None, None)
         fresh = self._events(source) if events else ()
-        return Reading(snapshot=snapshot, candidates=every, events=fresh, answers=answers)
+        return Reading(
+            snapshot=snapshot, candidates=every, beliefs=beliefs, events=fresh, answers=answers
+        )
 
     def _opened(self) -> Source:
         if self._source is None:
             self._source = self._open()
         return self._source
 
-    def _list(self, source: Source, version: int) -> tuple[Candidate, ...]:
+    def _list(
+        self, source: Source, version: int
+    ) -> tuple[tuple[Candidate, ...], Mapping[int, Belief]]:
         began = time.monotonic()
-        every = tuple(source.candidates())
+        every, beliefs = tuple(source.candidates()), source.beliefs()
         ended = time.monotonic()
         self._listed, self._list_again = version, ended + LIST_SHARE * (ended - began)
-        return every
+        return every, beliefs
 
     def _events(self, source: Source) -> tuple[Event, ...]:
         if self._newest <= self._last_event:
@@ -155,7 +164,8 @@ class Feed:
         """Everything about a candidate, or a sentence that says why not."""
         try:
             source = self._opened()
-            return Details(source.candidate(number), tuple(source.experiments(number)))
+            experiments, beliefs = tuple(source.experiments(number)), source.beliefs()
+            return Details(source.candidate(number), experiments, beliefs.get(number))
         except FAULTS as error:
             return f"#{number} cannot be shown: {_sentence(error)}"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from evolve.beliefs import Belief
 from evolve.model import Candidate, Event
 
 SORTS = ("living", "score", "newest")
@@ -79,8 +80,10 @@ def event_filter(text: str) -> Callable[[Event], bool]:
     return lambda event: all(_has_word(f"{event.kind} {event.text}".lower(), t) for t in terms)
 
 
-def arrange(candidates: Sequence[Candidate], sort: str, text: str) -> tuple[Candidate, ...]:
-    """Filter and sort: `living` (the population first), `score`, or `newest`."""
+def arrange(
+    candidates: Sequence[Candidate], beliefs: Mapping[int, Belief], sort: str, text: str
+) -> tuple[Candidate, ...]:
+    """Filter and sort: `living` (the population first), `score` (without luck), or `newest`."""
     keep = candidate_filter(text)
     chosen = [candidate for candidate in candidates if keep(candidate)]
     if sort == "newest":
@@ -88,7 +91,8 @@ def arrange(candidates: Sequence[Candidate], sort: str, text: str) -> tuple[Cand
     living_first = sort == "living"
 
     def place(candidate: Candidate) -> tuple[bool, bool, float, int]:
-        mean = candidate.mean
+        belief = beliefs.get(candidate.id)
+        mean = candidate.mean_fitness if belief is None else belief.mean
         return (
             living_first and not candidate.alive,
             mean is None,

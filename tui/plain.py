@@ -11,14 +11,26 @@ import math
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
 from evolve.model import CandidateState, Verdict
 from harness.process import clean
+from tui.figures import (
+    GREEDY,
+    calls,
+    chance,
+    corrected,
+    goes_by,
+    noise,
+    operators,
+    times,
+    tried,
+)
 
 if TYPE_CHECKING:
+    from evolve.beliefs import Belief
     from evolve.model import Candidate, Event
     from evolve.view import EngineView, RunningView, Snapshot
 
@@ -26,7 +38,6 @@ REHEARSAL = (
     "REHEARSAL: a small model on a CPU shows that everything works; its scores are no results.\n"
     "A GPU gives real ones, an API key better ideas."
 )
-KEPT = (Verdict.BASELINE, Verdict.PROMOTED, Verdict.KEPT)
 _LABEL = 12  # width of the first column of `status`
 _MEMBERS = 8  # of the population that `status` lists
 
@@ -59,13 +70,14 @@ def bpb(value: float | None) -> str:
     return "-" if value is None else f"{value:.5f}"
 
 
-def score(candidate: Candidate, sigma: float | None) -> str:
-    """`0.97120 ± 0.00030 (3 trainings)`: the mean and its standard error under the run's noise."""
+def score(candidate: Candidate, belief: Belief | None) -> str:
+    """`0.97120 in 3 trainings, corrected 0.97150 ± 0.00030, confirmed`: as measured, and as believed."""
     if candidate.mean is None:
         return "not scored yet"
-    count = len(candidate.scores)
-    error = f" ± {sigma / math.sqrt(count):.5f}" if sigma is not None else ""
-    return f"{bpb(candidate.mean)}{error} ({_count(count, 'training')})"
+    raw = f"{bpb(candidate.mean)} in {times(len(candidate.scores), 'training')}"
+    if belief is None:
+        return raw
+    return f"{raw}, corrected {corrected(belief)}, {belief.word}"
 
 
 def duration(seconds: float) -> str:
@@ -95,6 +107,7 @@ def status(snapshot: Snapshot) -> str:
     run = snapshot.run
     if run is None:
         return "No run here yet."
+    outlook = snapshot.outlook
     rows = [
         ("Run", f"{one_line(run.name)}, {run.state}: {one_line(run.reason)}"),
         ("Engine", _engine(snapshot.engine, run.state)),
@@ -105,8 +118,12 @@ def status(snapshot: Snapshot) -> str:
         ("Population", f"{len(snapshot.population)} alive"),
         *(("", line) for line in _members(snapshot)),
         ("So far", _counts(snapshot)),
-        ("Spent", f"${snapshot.dollars:.2f} in {_count(snapshot.llm_calls, 'model call')}"),
-        ("Noise", "not measured yet" if run.sigma is None else f"{run.sigma:.5f} bpb a training"),
+        *(("Ideas", one_line(ideas)) for ideas in [tried(outlook.trends)] if ideas),
+        *(("Operators", one_line(shares)) for shares in [operators(outlook)] if shares),
+        ("Spent", calls(outlook.calls, snapshot.dollars)),
+        ("Noise", noise(outlook.noise)),
+        *(("Goes by", one_line(words)) for words in [goes_by(outlook)] if words),
+        *(("Policy", GREEDY) for _ in range(outlook.policy == "greedy")),
         ("Ends after", one_line(snapshot.stop_rules) or "nothing: it goes on until it is stopped"),
         ("Sandbox", one_line(snapshot.sandbox) or "not known yet"),
         *(("Pending", one_line(request)) for request in snapshot.pending),
@@ -157,8 +174,11 @@ def _incumbent(snapshot: Snapshot) -> str:
     best = snapshot.incumbent
     if best is None:
         return "none yet: the baseline is measured first"
-    sigma = snapshot.run.sigma if snapshot.run else None
-    return f"{best.label} {score(best, sigma)}{_sealed(best)}  {one_line(best.title, 60)}"
+    fitness = ""
+    if snapshot.outlook.composite and best.fitness:
+        fitness = f", fitness {bpb(best.mean_fitness)}"
+    believed = score(best, snapshot.outlook.beliefs.get(best.id))
+    return f"{best.label} {believed}{fitness}{_sealed(best)}  {one_line(best.title, 60)}"
 
 
 def _sealed(candidate: Candidate) -> str:
@@ -192,11 +212,12 @@ def _queue(queue: Sequence[Candidate]) -> str:
 
 def _members(snapshot: Snapshot) -> list[str]:
     shown = snapshot.population[:_MEMBERS]
-    lines = [
-        f"{candidate.label:>5} {bpb(candidate.mean):>8} x{len(candidate.scores)} "
-        f"{_verdict(candidate):<9} {one_line(candidate.title, 48)}"
-        for candidate in shown
+    beliefs = snapshot.outlook.beliefs
+    rows = [
+        (f"{c.label:>5}", *believed(c, beliefs.get(c.id)), verdict_word(c), one_line(c.title, 48))
+        for c in shown
     ]
+    lines = table(rows, right=frozenset({1, 2, 3})).splitlines() if rows else []
     more = len(snapshot.population) - len(shown)
     return [*lines, f"      and {more} more"] if more > 0 else lines
 
@@ -204,65 +225,30 @@ def _members(snapshot: Snapshot) -> list[str]:
 def _counts(snapshot: Snapshot) -> str:
     return ", ".join(
         (
-            _count(snapshot.candidates, "candidate"),
-            _count(snapshot.experiments, "training"),
+            times(snapshot.candidates, "candidate"),
+            times(snapshot.experiments, "training"),
             f"{snapshot.failures} failed"
             + (f" ({snapshot.voided} voided by the audit)" if snapshot.voided else ""),
             f"{snapshot.promotions} promoted",
-            _count(snapshot.crossovers, "crossover"),
+            times(snapshot.crossovers, "crossover"),
         )
     )
 
 
-# ---- results ---------------------------------------------------------------------------------------------
+# ---- tables and JSON ------------------------------------------------------------------------------------------
 
-SORT_KEYS: dict[str, Callable[[Candidate], tuple[float | str, ...]]] = {
-    "id": lambda c: (c.id,),
-    "bpb": lambda c: (math.inf if c.mean is None else c.mean, c.id),
-    "generation": lambda c: (c.generation, c.id),
-    "children": lambda c: (-c.children, c.id),
-    "operator": lambda c: (str(c.operator), c.id),
-    "category": lambda c: (c.category, c.id),
-    "verdict": lambda c: (_verdict(c), c.id),
-    "lines": lambda c: (c.lines, c.id),
-}
+BELIEF_HEAD = ("val_bpb", "corrected", "P(better)", "n", "state")
 
 
-def select(
-    candidates: Iterable[Candidate], *, kept_only: bool, category: str | None, sort: str
-) -> list[Candidate]:
-    """The candidates that a person asked for, in the order asked for (a key of SORT_KEYS)."""
-    chosen = [
-        candidate
-        for candidate in candidates
-        if (not kept_only or candidate.verdict in KEPT)
-        and (category is None or candidate.category == category)
-    ]
-    return sorted(chosen, key=SORT_KEYS[sort])
-
-
-def results(candidates: Sequence[Candidate], sigma: float | None, incumbent: int | None) -> str:
-    """An aligned table with one line a candidate; `*` marks the incumbent, `alive` the population."""
-    rows = [
-        (
-            f"{'*' if candidate.id == incumbent else ' '}{candidate.label}",
-            bpb(candidate.mean),
-            "-"
-            if sigma is None or not candidate.scores
-            else f"{sigma / math.sqrt(len(candidate.scores)):.5f}",
-            str(len(candidate.scores)),
-            _verdict(candidate),
-            "alive" if candidate.alive else "",
-            str(candidate.operator),
-            "x".join(f"#{parent}" for parent in candidate.parents) or "-",
-            one_line(candidate.category),
-            candidate.commit[:7],
-            one_line(candidate.title, 60),
-        )
-        for candidate in candidates
-    ]
-    head = ("id", "val_bpb", "±", "n", "verdict", "", "operator", "parents", "category", "commit", "title")  # fmt: skip
-    return table((head, *rows), right=frozenset({1, 2, 3}))
+def believed(candidate: Candidate, belief: Belief | None) -> tuple[str, ...]:
+    """Cells under `BELIEF_HEAD`: as measured, without luck, better than main, trainings, provisional or confirmed."""
+    return (
+        bpb(candidate.mean),
+        corrected(belief),
+        "-" if belief is None else chance(belief.better),
+        str(len(candidate.scores)),
+        "-" if belief is None else belief.word,
+    )
 
 
 def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
@@ -297,7 +283,7 @@ def jsonable(value: object) -> object:
     return value
 
 
-def _verdict(candidate: Candidate) -> str:
+def verdict_word(candidate: Candidate) -> str:
     """The verdict in a word; a failure says which, an open case says where it stands."""
     if candidate.verdict is Verdict.FAILED and candidate.voided:
         return "voided"
@@ -306,10 +292,6 @@ def _verdict(candidate: Candidate) -> str:
     if candidate.verdict is not None:
         return str(candidate.verdict)
     return "waiting" if candidate.state is CandidateState.READY else str(candidate.state)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _clock(moment: float) -> str:

@@ -6,9 +6,10 @@ the result. Nothing in this module reads a file, a clock or the terminal.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from evolve.beliefs import Belief
 from evolve.model import Candidate, CandidateState, Command, CommandState, Event, Experiment
 from evolve.view import EngineView, Snapshot
 from tui.widgets.ink import UNICODE, Glyphs, Ink, plain
@@ -23,6 +24,7 @@ class Details:
 
     candidate: Candidate
     experiments: tuple[Experiment, ...]
+    belief: Belief | None = None  # None before it has a score
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Reading:
 
     snapshot: Snapshot | None = None
     candidates: tuple[Candidate, ...] | None = None
+    beliefs: Mapping[int, Belief] | None = None  # of all candidates; comes together with them
     events: tuple[Event, ...] = ()  # those after the last one known
     answers: tuple[Command, ...] = ()  # to commands of this app
     error: str = ""  # why the journal could not be read
@@ -66,6 +69,7 @@ class ViewState:
     asked: tuple[Asked, ...] = ()
     notice: Notice = field(default_factory=Notice)
     candidates: tuple[Candidate, ...] = ()
+    beliefs: Mapping[int, Belief] = field(default_factory=dict)  # of these candidates
     events: tuple[Event, ...] = ()
 
 
@@ -187,6 +191,7 @@ def with_reading(state: ViewState, reading: Reading) -> ViewState:
         error="",
         snapshot=reading.snapshot or state.snapshot,
         candidates=state.candidates if reading.candidates is None else reading.candidates,
+        beliefs=state.beliefs if reading.beliefs is None else reading.beliefs,
         events=events,
     )
     for answer in reading.answers:
@@ -221,17 +226,10 @@ def with_notice(state: ViewState, text: str, ink: Ink = Ink.PLAIN) -> ViewState:
 # ---- facts about candidates -----------------------------------------------------------------------------
 
 
-def spread(candidate: Candidate, sigma: float | None) -> float | None:
-    """Standard error of a candidate's mean score, bpb: the run's noise, else that of its own repeats."""
-    n = len(candidate.scores)
-    if n == 0:
-        return None
-    if sigma is not None:
-        return float(sigma / n**0.5)
-    if n == 1 or candidate.mean is None:
-        return None
-    variance = sum((score - candidate.mean) ** 2 for score in candidate.scores) / (n - 1)
-    return float((variance / n) ** 0.5)
+def belief(state: ViewState, candidate: Candidate) -> Belief | None:
+    """What is believed of a candidate's score, as far as this app knows; the snapshot is the newest look."""
+    outlook = state.snapshot.outlook.beliefs if state.snapshot is not None else {}
+    return outlook.get(candidate.id) or state.beliefs.get(candidate.id)
 
 
 def waiting(candidate: Candidate) -> bool:

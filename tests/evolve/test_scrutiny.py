@@ -27,7 +27,7 @@ from evolve.workspace import create
 from harness.spec import ExperimentSpec, Outcome, Result
 from tests.evolve.test_engine import overrides
 from tests.evolve.workbench import faked, report, scored
-from tui import plain
+from tui import listing, plain
 
 Answer = Callable[[ExperimentSpec], Result]
 CONFIRMED, GREEDY = {"acceptance.policy": "confirmed"}, {"acceptance.policy": "greedy"}
@@ -215,8 +215,8 @@ def test_a_faked_score_disqualifies_and_is_told_and_never_shown_as_achieved(tmp_
         snapshot = Client(here.context.workspace).snapshot()
         assert (snapshot.failures, snapshot.voided) == (1, 1)
         assert "1 failed (1 voided by the audit)" in plain.status(snapshot)
-        assert "voided" in plain.results([found], 0.01, 1)
-        assert "0.913" not in plain.results([found], 0.01, 1)
+        assert "voided" in listing.results([found], {}, 1)
+        assert "0.913" not in listing.results([found], {}, 1)
 
         from evolve.briefs import brief
         from evolve.propose.history import table

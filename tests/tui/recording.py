@@ -13,6 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from evolve.bandit import Arm, Share
+from evolve.beliefs import Belief
+from evolve.callbook import CallFigures
 from evolve.model import (
     Candidate,
     CandidateState,
@@ -26,6 +29,9 @@ from evolve.model import (
     UsageError,
     Verdict,
 )
+from evolve.noise import Noise
+from evolve.outlook import Outlook
+from evolve.trends import Trend
 from evolve.view import EngineView, RunningView, Snapshot
 from harness.spec import Outcome, Progress
 
@@ -66,7 +72,8 @@ def candidate(number: int, **changes: Any) -> Candidate:
         outcome=Outcome.OK,
         children=number % 3,
     )
-    return replace(base, **changes)
+    made = replace(base, **changes)
+    return replace(made, fitness=changes.get("fitness", made.scores))
 
 
 def event(number: int, **changes: Any) -> Event:
@@ -126,6 +133,25 @@ def running(fraction: float, number: int = 30) -> RunningView:
     )
 
 
+def belief(number: int) -> Belief:
+    """What is believed of `candidate(number)`: a little worse than it scored."""
+    mean = candidate(number).mean
+    assert mean is not None
+    return Belief(mean + 0.0004, 0.0015, None if number == 12 else 0.31, 2, "confirmed")
+
+
+def outlook(**changes: Any) -> Outlook:
+    """How the search stands: main is #12, and a model's calls were cached and now and then refused."""
+    base = Outlook(
+        noise=Noise(0.0021, n=14, share=0.4, sure=0.3, pairs=9),
+        beliefs={n: belief(n) for n in range(1, 13)},
+        trends=(Trend("optimizer", 12, 11, 1, 1, 2, 0.4, 3.1, "P..k...x.k", 1),),
+        operators=(Share(Arm("builtin", "tune"), 1.0, 1.0, 9, 2.0, 9.0),),
+        calls=(CallFigures("claude", 31, 28, 2, 1, 1.42, 4000, 3000, 900, 60.0),),
+    )
+    return replace(base, **changes)
+
+
 def snapshot(fraction: float | None = 0.4, **changes: Any) -> Snapshot:
     """The first screen of a run with a dozen members, a queue of five, and a training."""
     population = tuple(sorted((candidate(n) for n in range(1, 13)), key=lambda c: c.mean or 9))
@@ -166,6 +192,7 @@ def snapshot(fraction: float | None = 0.4, **changes: Any) -> Snapshot:
         stop_rules="12 candidates or 20 minutes",
         sandbox="bubblewrap",
         rehearsal=False,
+        outlook=outlook(),
     )
     return replace(base, **changes)
 
@@ -211,6 +238,10 @@ class Recording:
     def candidates(self) -> list[Candidate]:
         """All of them; the first twelve live."""
         return [candidate(n, alive=n < 13) for n in range(1, self._number + 1)]
+
+    def beliefs(self) -> dict[int, Belief]:
+        """About all of them."""
+        return {n: belief(n) for n in range(1, self._number + 1)}
 
     def candidate(self, number: int) -> Candidate:
         """One of them."""

@@ -89,7 +89,7 @@ async def opened(
 async def test_the_first_view_shows_what_matters():
     async with opened(Slow()) as session:
         shown = session.shows()
-    for words in ("RUNNING", "main 2.0628", "#30", "tokens/s", "queue 5", "population 12",
+    for words in ("RUNNING", "main 2.0632", "#30", "tokens/s", "queue 5", "population 12",
                   "Gated units", "12 candidates or 20 minutes", "live", "p pause"):  # fmt: skip
         assert words in shown
 

@@ -70,7 +70,11 @@ def folder(tmp_path: Path) -> Path:
             name="nov21",
             branch="main",
             base_commit="0" * 40,
-            settings={"profile": "cpu", "stop": {"candidates": 12}},
+            settings={
+                "profile": "cpu",
+                "stop": {"candidates": 12},
+                "operators": {"mutate": 4.0, "rewrite": 0.0, "crossover": 0.0, "tune": 3.0},
+            },
             fingerprint={},
         )
 
@@ -134,7 +138,8 @@ def test_status_for_people(folder: Path) -> None:
         "REHEARSAL",
         "nov21, stopped: Stopped by ann.",
         "not running; `autoresearch run` goes on from here",
-        "#2 1.20000 ± 0.00400 (1 training)  MATRIX_LR",
+        "#2 1.20000 in 1 training, corrected 1.2",
+        ", provisional  MATRIX_LR",
         "#4 crossover",
         "4 candidates, 3 trainings, 1 failed, 1 promoted",
         "12 candidates",
@@ -206,7 +211,8 @@ def test_results_for_people(folder: Path) -> None:
     shown = autoresearch(folder, "results", "--sort", "bpb")
     assert shown.returncode == 0
     _, first, second, *rest = shown.stdout.splitlines()
-    assert first.split()[:5] == ["*#2", "1.20000", "0.00400", "1", "promoted"]
+    assert first.split()[:2] == ["*#2", "1.20000"]
+    assert first.split()[5:9] == ["-", "1", "provisional", "promoted"]
     assert second.split()[0] == "#1"
     assert {row.split()[0] for row in rest} == {"#3", "#4"}
     assert "\x1b" not in shown.stdout
@@ -219,6 +225,39 @@ def test_results_for_programs(folder: Path) -> None:
         (2, 1.2, "promoted"),
     ]
     assert data[1]["title"].startswith("MATRIX_LR")
+
+
+def test_results_tell_how_sure_a_score_is(folder: Path) -> None:
+    baseline, promoted = json.loads(autoresearch(folder, "results", "--kept-only", "--json").stdout)
+    belief = promoted["belief"]
+    assert (belief["n"], belief["word"], belief["better"]) == (1, "provisional", None)
+    assert 1.2 < belief["mean"] < 1.25  # the best of several is taken to have been lucky
+    assert baseline["belief"]["better"] < 0.5
+
+
+def test_trends_say_what_each_kind_of_idea_came_to(folder: Path) -> None:
+    head, *rows = autoresearch(folder, "trends", "--by", "operator").stdout.splitlines()
+    assert head.split()[0] == "operator"
+    assert {row.split()[0] for row in rows} == {"tune", "mutate", "crossover"}
+    data = json.loads(autoresearch(folder, "trends", "--json").stdout)
+    (only,) = data
+    assert (only["key"], only["attempts"], only["pending"]) == ("optimizer", 2, 1)
+    assert (only["latest"], only["success"]) == ("Px", 0.5)
+    assert only["gain"] > 0
+    shown = autoresearch(folder, "trends", "--by", "nonsense")
+    assert (shown.returncode, shown.stdout) == (2, "")
+
+
+def test_operators_show_their_shares_of_the_next_proposals(folder: Path) -> None:
+    data = json.loads(autoresearch(folder, "operators", "--json").stdout)
+    assert {share["arm"]["operator"] for share in data} == {"mutate", "tune"}
+    assert sum(share["share"] for share in data) == pytest.approx(1.0)
+    text = autoresearch(folder, "operators").stdout
+    assert text.splitlines()[0].split()[:3] == ["operator", "by", "share"]
+    status = json.loads(autoresearch(folder, "status", "--json").stdout)
+    assert status["outlook"]["operators"] == [
+        {k: v for k, v in share.items() if k != "rate"} for share in data
+    ]
 
 
 def test_results_of_a_category_that_nobody_tried(folder: Path) -> None:

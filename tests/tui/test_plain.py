@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from evolve.bandit import Arm, Share
+from evolve.beliefs import Belief
+from evolve.callbook import CallFigures
 from evolve.model import (
     Candidate,
     CandidateState,
@@ -19,9 +22,12 @@ from evolve.model import (
     Run,
     Verdict,
 )
+from evolve.noise import Noise
+from evolve.outlook import Outlook
+from evolve.trends import Trend
 from evolve.view import EngineView, RunningView, Snapshot
 from harness.spec import Outcome, Progress
-from tui import plain
+from tui import listing, plain
 
 
 def candidate(number: int, **changes: Any) -> Candidate:
@@ -53,6 +59,27 @@ BASELINE = candidate(
     alive=True,
 )
 WINNER = candidate(2, verdict=Verdict.PROMOTED, scores=(1.1, 1.1), alive=True, title="wider MLP")
+BELIEFS = {
+    1: Belief(1.2019, 0.0012, 0.001, 3, "confirmed"),
+    2: Belief(1.1004, 0.00141, None, 2, "confirmed"),
+}
+OUTLOOK = Outlook(
+    noise=Noise(0.002, n=12, share=0.4, sure=0.3, pairs=8),
+    beliefs=BELIEFS,
+    trends=(
+        Trend("optimizer", 12, 11, 1, 1, 2, 0.4, 3.1, "P..k...x.k", 1),
+        Trend("size", 2, 2, 0, 0, 0, -1.0, -0.5, "..", 0),
+    ),
+    operators=(
+        Share(Arm("opus", "mutate"), 0.6, 0.5, 20, 6.0, 24.0),
+        Share(Arm("builtin", "tune"), 0.3, 0.3, 9, 2.0, 9.0),
+        Share(Arm("builtin", "mutate"), 0.1, 0.2, 3, 0.0, 3.0),
+    ),
+    calls=(
+        CallFigures("opus", 30, 27, 2, 1, 1.4, 3000, 2400, 900, 60.0),
+        CallFigures("haiku", 1, 1, 0, 0, 0.1, 1000, 600, 10, 2.0),
+    ),
+)
 RAN_OUT = candidate(3, verdict=Verdict.FAILED, outcome=Outcome.OOM, category="size")
 CHILD = candidate(
     4, operator=Operator.CROSSOVER, parents=(1, 2), state=CandidateState.READY, verdict=None
@@ -87,14 +114,15 @@ def snapshot(**changes: Any) -> Snapshot:
         failures=1,
         promotions=1,
         crossovers=1,
-        llm_calls=0,
-        dollars=0.0,
+        llm_calls=31,
+        dollars=1.5,
         settings=(),
         pending=(),
         gap_seconds=None,
         stop_rules="12 candidates",
         sandbox="bubblewrap",
         rehearsal=False,
+        outlook=OUTLOOK,
     )
     return replace(usual, **changes)
 
@@ -106,6 +134,11 @@ def rows(text: str) -> dict[str, str]:
         for line in text.splitlines()
         if line[:1].strip() and len(line) > 12
     }
+
+
+def words(line: str) -> str:
+    """The words of a line, one blank apart."""
+    return " ".join(line.split())
 
 
 def running(progress: Progress | None) -> RunningView:
@@ -120,7 +153,9 @@ def test_status_says_the_essentials() -> None:
     said = rows(plain.status(snapshot()))
     assert said["Run"] == "nov21, running: Started: 400,000 tokens a training."
     assert said["Engine"] == "running (pid 4242, last heard from 1 s ago); proposing"
-    assert said["Incumbent"] == "#2 1.10000 ± 0.00141 (2 trainings)  wider MLP"
+    assert said["Incumbent"] == (
+        "#2 1.10000 in 2 trainings, corrected 1.10040 ± 0.00141, confirmed  wider MLP"
+    )
     assert said["Queue"] == "#4 crossover"
     assert said["So far"] == "4 candidates, 6 trainings, 1 failed, 1 promoted, 1 crossover"
     assert said["Ends after"] == "12 candidates"
@@ -141,14 +176,50 @@ def test_status_tells_of_voided_scores_of_drift_and_of_the_sealed_rows() -> None
     assert plain.watch_key(snapshot()) != plain.watch_key(snapshot(drift=drift))
 
 
-def test_the_error_of_a_mean_shrinks_with_its_trainings() -> None:
-    assert plain.score(BASELINE, 0.003) == "1.20200 ± 0.00173 (3 trainings)"
-    assert plain.score(replace(BASELINE, scores=(1.2,)), 0.003) == "1.20000 ± 0.00300 (1 training)"
+def test_a_score_is_told_as_measured_and_as_believed() -> None:
+    assert plain.score(BASELINE, None) == "1.20200 in 3 trainings"
+    assert plain.score(CHILD, None) == "not scored yet"
+    once = Belief(1.2004, 0.003, 0.61, 1, "provisional")
+    assert plain.score(replace(BASELINE, scores=(1.2,)), once) == (
+        "1.20000 in 1 training, corrected 1.20040 ± 0.00300, provisional"
+    )
 
 
-def test_unknown_noise_is_not_shown_as_a_number() -> None:
-    assert plain.score(BASELINE, None) == "1.20200 (3 trainings)"
-    assert plain.score(CHILD, 0.1) == "not scored yet"
+def test_status_shows_how_sure_every_score_is() -> None:
+    text = plain.status(snapshot())
+    _, member = [words(line) for line in text.splitlines() if "wider MLP" in line]
+    # the chance of main against itself is none
+    assert member == "#2 1.10000 1.10040 ± 0.00141 - 2 confirmed promoted wider MLP"
+    (first,) = [words(line) for line in text.splitlines() if line.endswith("idea 1")]
+    assert first.startswith("#1 1.20200 1.20190 ± 0.00120 <1 % 3 confirmed baseline")
+    assert rows(text)["Noise"] == (
+        "0.00200 bpb a training, from 12 repeats; its seed explains 40 % of the variance"
+    )
+    bare = rows(plain.status(snapshot(outlook=Outlook())))
+    assert bare["Noise"] == "not measured yet"
+
+
+def test_status_tells_by_what_the_search_goes() -> None:
+    said = rows(plain.status(snapshot()))
+    assert said["Ideas"] == "optimizer 3 of 12, size 0 of 2"
+    assert said["Operators"] == "mutate 70 %, tune 30 %"
+    assert said["Spent"] == (
+        "$1.50 in 31 model calls, 2 refused, 1 failed, 75 % of the input from the cache"
+    )
+    assert not {"Policy", "Goes by"} & said.keys()
+    priced = replace(
+        OUTLOOK,
+        policy="greedy",
+        goes_by="val_bpb, 0.01 for twice the speed",
+        memory_limit="70,000 MB, 0.5 for twice as much",
+    )
+    best = replace(WINNER, fitness=(1.09, 1.07))
+    said = rows(plain.status(snapshot(outlook=priced, incumbent=best)))
+    assert said["Policy"].startswith("greedy: one better training moves main")
+    assert said["Goes by"] == (
+        "val_bpb, 0.01 for twice the speed; memory softly limited to 70,000 MB, 0.5 for twice as much"
+    )
+    assert "confirmed, fitness 1.08000  wider MLP" in said["Incumbent"]
 
 
 def test_status_shows_the_training_in_the_slot() -> None:
@@ -220,15 +291,36 @@ def test_a_number_inside_another_is_not_the_candidate() -> None:
 
 
 def test_results_are_aligned_and_mark_the_incumbent() -> None:
-    lines = plain.results([BASELINE, WINNER, RAN_OUT, CHILD], 0.002, 2).splitlines()
+    lines = listing.results([BASELINE, WINNER, RAN_OUT, CHILD], BELIEFS, 2).splitlines()
     head, first, second, third, fourth = lines
-    assert head.split()[:5] == ["id", "val_bpb", "±", "n", "verdict"]
+    assert head.split()[:6] == ["id", "val_bpb", "corrected", "P(better)", "n", "state"]
     assert {line.index("idea") for line in (first, third, fourth)} == {head.index("title")}
     assert second.startswith("*#2")
-    assert first.split()[1:5] == ["1.20200", "0.00115", "3", "baseline"]
+    assert first.split()[1:9] == ["1.20200", "1.20190", "±", "0.00120", "<1", "%", "3", "confirmed"]
     assert "oom" in third.split()
+    assert third.split()[1:6] == ["-", "-", "-", "0", "-"]
     assert "#1x#2" in fourth
     assert "waiting" in fourth
+    assert "fitness" not in head
+
+
+def test_results_show_fitness_beside_the_score_where_they_differ() -> None:
+    head, row = listing.results(
+        [replace(WINNER, fitness=(1.0, 1.02))], BELIEFS, 2, composite=True
+    ).splitlines()
+    assert "fitness" in head.split()
+    assert "1.10000" in row.split()
+    assert "1.01000" in row.split()
+
+
+def test_trends_and_operators_are_tables() -> None:
+    head, first, second = listing.trends(OUTLOOK.trends, "category").splitlines()
+    assert head.split()[0] == "category"
+    assert words(first) == "optimizer 12 2 1 1 25 % +0.4 +3.1 1 P..k...x.k"
+    assert words(second) == "size 2 0 0 0 0 % -1.0 -0.5 0 .."
+    head, first, *_ = listing.shares(OUTLOOK.operators).splitlines()
+    rate = f"{OUTLOOK.operators[0].rate:.2f}"
+    assert words(first) == f"mutate opus 60 % 50 % 20 6.0 24.0 {rate}"
 
 
 def test_wide_characters_keep_the_columns() -> None:
@@ -245,7 +337,7 @@ def test_selection_and_order() -> None:
     everyone = [CHILD, RAN_OUT, BASELINE, WINNER]
 
     def chosen(kept_only: bool = False, category: str | None = None, sort: str = "id") -> list[int]:
-        found = plain.select(everyone, kept_only=kept_only, category=category, sort=sort)
+        found = listing.select(everyone, kept_only=kept_only, category=category, sort=sort)
         return [candidate.id for candidate in found]
 
     assert chosen() == [1, 2, 3, 4]
@@ -257,7 +349,7 @@ def test_selection_and_order() -> None:
 def test_every_order_that_the_command_offers_exists() -> None:
     from tui.commands.results import SORTS
 
-    assert set(SORTS) == set(plain.SORT_KEYS)
+    assert set(SORTS) == set(listing.SORT_KEYS)
 
 
 # ---- JSON -----------------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from evolve.beliefs import Belief
 from evolve.model import CandidateState, Command, CommandState, Outcome, Run, Verdict
+from evolve.outlook import Outlook
 from evolve.view import EngineView
 from tests.tui.recording import candidate, event, snapshot
 from tui.filters import arrange, candidate_filter, event_filter
@@ -14,10 +16,10 @@ from tui.state import (
     Reading,
     ViewState,
     advice,
+    belief,
     connection_word,
     engine_word,
     pending,
-    spread,
     wished_size,
     with_answer,
     with_asked,
@@ -155,14 +157,20 @@ def test_orders():
     best_but_dead = candidate(9, alive=False, scores=(1.5,))
     unscored = candidate(10, alive=False, scores=(), state=CandidateState.READY)
     members = [candidate(1), best_but_dead, candidate(2), unscored]
-    assert [c.id for c in arrange(members, "living", "")] == [2, 1, 9, 10]
-    assert [c.id for c in arrange(members, "score", "")] == [9, 2, 1, 10]
-    assert [c.id for c in arrange(members, "newest", "")] == [10, 9, 2, 1]
+    assert [c.id for c in arrange(members, {}, "living", "")] == [2, 1, 9, 10]
+    assert [c.id for c in arrange(members, {}, "score", "")] == [9, 2, 1, 10]
+    assert [c.id for c in arrange(members, {}, "newest", "")] == [10, 9, 2, 1]
+    lucky = {
+        9: Belief(2.5, 0.01, 0.1, 1, "provisional")
+    }  # what is believed comes before what was seen
+    assert [c.id for c in arrange(members, lucky, "score", "")] == [2, 1, 9, 10]
 
 
-def test_the_spread_is_the_standard_error_of_the_mean():
-    two = candidate(1, scores=(2.0, 2.2))
-    assert spread(two, 0.02) == pytest.approx(0.02 / 2**0.5)
-    assert spread(two, None) == pytest.approx(0.1)
-    assert spread(candidate(1, scores=(2.0,)), None) is None
-    assert spread(candidate(1, scores=()), 0.02) is None
+def test_the_newest_belief_about_a_candidate_counts():
+    old, new = Belief(2.0, 0.02, 0.5, 1, "provisional"), Belief(2.1, 0.01, 0.2, 2, "confirmed")
+    state = ViewState(beliefs={1: old, 2: old})
+    assert belief(state, candidate(1)) == old
+    assert belief(state, candidate(3)) is None
+    looked = replace(state, snapshot=snapshot(outlook=Outlook(beliefs={1: new})))
+    assert belief(looked, candidate(1)) == new
+    assert belief(looked, candidate(2)) == old

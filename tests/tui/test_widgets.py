@@ -4,10 +4,19 @@ from dataclasses import replace
 
 import pytest
 
+from evolve.beliefs import Belief
 from evolve.model import Outcome, Verdict
 from evolve.view import EngineView
 from harness.spec import AuditReport, Progress
-from tests.tui.recording import candidate, curve, event, experiment, running, snapshot
+from tests.tui.recording import (
+    candidate,
+    curve,
+    event,
+    experiment,
+    outlook,
+    running,
+    snapshot,
+)
 from tui.keys import LIVE, POPULATION
 from tui.state import Asked, Details, ViewState, with_asked
 from tui.widgets.canvas import changed_runs
@@ -222,7 +231,7 @@ def test_every_painter_survives_every_state_at_every_size(state, size):
 def test_status_says_state_best_and_connection():
     text = text_of(status_line(STATE, 80, 1))
     assert "RUNNING" in text
-    assert "main 2.0628 ±0.0015 #12" in text
+    assert "main 2.0632 ±0.0015 #12" in text  # the corrected score, not the lucky one
     assert text.rstrip().endswith("live")
 
 
@@ -244,6 +253,43 @@ def test_a_weak_sandbox_is_painted_as_a_warning():
     for level, ink in (("process", Ink.WARN), ("landlock", Ink.DIM), ("bubblewrap", Ink.DIM)):
         (line,) = facts_line(ViewState(snapshot=snapshot(sandbox=level)), 120, 1)
         assert (level, ink) in line
+
+
+def test_one_training_and_several_are_different_words():
+    once = Belief(2.07, 0.003, 0.42, 1, "provisional")
+    state = ViewState(snapshot=snapshot(outlook=outlook(beliefs={9: once})))
+    lonely = candidate(9, scores=(2.07,))
+    for painted in (candidate_row(state, lonely, 120), top_row(state, lonely, 70)):
+        assert ("provisional ", Ink.WARN) in painted
+        assert "42%" in text_of([painted])
+        assert "confirmed" not in text_of([painted])
+    page = text_of(details_page(state, Details(lonely, (), once), 90))
+    assert "2.0700 ± 0.0030" in page
+    assert "provisional" in page
+    assert "42 % than main" in page
+
+
+def test_the_greedy_policy_and_what_selection_goes_by_are_in_sight():
+    greedy = ViewState(snapshot=snapshot(outlook=outlook(policy="greedy")))
+    assert "GREEDY" in text_of(status_line(greedy, 80, 1))
+    assert "greedy: gains may be luck" in text_of(facts_line(greedy, 80, 1))
+    priced = ViewState(
+        snapshot=snapshot(outlook=outlook(goes_by="val_bpb, 0.01 for twice the speed"))
+    )
+    assert "fitness: val_bpb, 0.01 for twice the speed" in text_of(facts_line(priced, 200, 1))
+    page = text_of(details_page(priced, Details(candidate(12, fitness=(2.05,)), ()), 90))
+    assert "fitness   2.0500  selection goes by val_bpb, 0.01" in page
+    for plain_words in (status_line, facts_line):
+        text = text_of(plain_words(STATE, 200, 1))
+        assert "greedy" not in text.lower()
+        assert "fitness" not in text
+
+
+def test_the_facts_say_how_noisy_a_training_is_and_how_the_calls_went():
+    text = text_of(facts_line(STATE, 160, 1))
+    assert "noise σ 0.0021 (14 repeats)" in text
+    assert "$1.42 in 31 calls" in text
+    assert "2 refused, 75 % cached" in text
 
 
 def test_a_voided_score_is_named_and_never_shown():
@@ -293,10 +339,17 @@ def test_the_key_line_always_has_help_and_detach():
 
 def test_rows_say_score_kin_maker_and_verdict():
     kept = candidate(12)
-    row = text_of([candidate_row(STATE, kept, 140)])
-    for word in ("*", "#12", "2.0628", "±0.0015", "cross", "kept", kept.title, "within 2 sigma"):
+    row = text_of([candidate_row(STATE, kept, 180)])
+    for word in ("*", "#12", "2.0628", "2.0632", "±0.0015", "confirmed", "cross", "kept", kept.title,
+                 "within 2 sigma"):  # fmt: skip
         assert word in row
-    assert "val_bpb" in text_of([candidate_header(STATE, 140)])
+    for columns in (60, 72, 96, 120, 140):
+        head = text_of([candidate_header(STATE, columns)])
+        body = text_of([candidate_row(STATE, kept, columns)])
+        assert head.index("became") == body.index("kept")
+        assert head.index("runs") == body.index("2    ", head.index("runs") - 2)
+    assert "val_bpb" in head
+    assert "P(better)" in head
     failed = candidate(9, scores=(), verdict=Verdict.FAILED, outcome=Outcome.OOM, alive=False)
     assert "oom" in text_of([candidate_row(STATE, failed, 80)])
     assert "#12" in text_of([top_row(STATE, kept, 60)])

@@ -20,8 +20,10 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "results",
         _run,
         summary="list the candidates with scores and verdicts",
-        description="List every candidate of the run. The ± column is the standard error of its mean under\n"
-        "the noise that the run measured; n is the number of trainings; * marks what main holds.",
+        description="List every candidate of the run; * marks what main holds. val_bpb is the mean as measured,\n"
+        "corrected what is left of it without luck, give or take one standard deviation: a score that was\n"
+        "picked as the best of many flatters itself. P(better) is the chance that it beats main, n the\n"
+        "number of trainings; one training makes a score provisional, several make it confirmed.",
         example="autoresearch results --kept-only --sort bpb",
     )
     parser.add_argument(
@@ -39,16 +41,19 @@ def _run(args: argparse.Namespace) -> int:
 
     from evolve.model import NothingToDo
     from tui.commands.live import run_in
-    from tui.plain import results, select, to_json
+    from tui.listing import results, select
+    from tui.plain import to_json
 
     folder = workspace(args)
     with run_in(folder) as (client, snapshot):
-        run, everyone = snapshot.run, client.candidates()
+        run, everyone, beliefs = snapshot.run, client.candidates(), client.beliefs()
     chosen = select(everyone, kept_only=args.kept_only, category=args.category, sort=args.sort)
     if args.json:
-        print(to_json([asdict(candidate) | {"mean": candidate.mean} for candidate in chosen]))
+        rows = [asdict(c) | {"mean": c.mean, "belief": beliefs.get(c.id)} for c in chosen]
+        print(to_json(rows))
         return 0
     if not chosen:
         raise NothingToDo("No candidate is like that; `autoresearch results` lists them all.")
-    print(results(chosen, run.sigma if run else None, run.incumbent if run else None))
+    incumbent = run.incumbent if run else None
+    print(results(chosen, beliefs, incumbent, composite=snapshot.outlook.composite))
     return 0

@@ -28,7 +28,7 @@ def _queue_title(state: ViewState, window: Window, active: bool, columns: int) -
 
 def _top_title(state: ViewState, window: Window, active: bool, columns: int) -> Line:
     tried = state.snapshot.candidates if state.snapshot is not None else 0
-    extra = f"of {tried} candidates" if tried else ""
+    extra = f"of {tried} candidates; corrected scores, P(better)" if tried else ""
     return list_title(f"population {window.count}", extra, window, active, columns, state)
 
 

@@ -33,7 +33,7 @@ class PopulationScreen(FilteredScreen):
         """`state` is what is shown first."""
         super().__init__(state)
         self._sort = SORTS[0]
-        self._arranged_from: tuple[object, str, str] | None = None
+        self._arranged_from: tuple[object, object, str, str] | None = None
         self._arranged: tuple[Candidate, ...] = ()
         spec = ListSpec["Candidate"](
             rows=self._rows,
@@ -64,9 +64,14 @@ class PopulationScreen(FilteredScreen):
         self.show(self.shown)
 
     def _rows(self, state: ViewState) -> tuple[Candidate, ...]:
-        wanted = (state.candidates, self._sort, self.filter_text)
+        wanted = (state.candidates, state.beliefs, self._sort, self.filter_text)
         known = self._arranged_from
-        if known is None or known[0] is not wanted[0] or known[1:] != wanted[1:]:
+        if (
+            known is None
+            or known[0] is not wanted[0]
+            or known[1] is not wanted[1]
+            or known[2:] != wanted[2:]
+        ):
             self._arranged = arrange(*wanted)
             self._arranged_from = wanted
         return self._arranged

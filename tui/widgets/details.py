@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from evolve.beliefs import Belief
 from evolve.model import Candidate, Experiment
-from tui.state import Details, ViewState, spread
+from tui.figures import chance, corrected
+from tui.state import Details, ViewState
 from tui.widgets.ink import Ink, Line, Span, bpb, clock, count, times, wrap
 from tui.widgets.tables import pad, parents, status, time_of_day, words
 
@@ -15,7 +17,7 @@ LOG_LINES = 40
 def details_page(state: ViewState, details: Details, columns: int) -> list[Line]:
     """The page of a candidate, `columns` wide; the caller scrolls it."""
     candidate = details.candidate
-    lines: list[Line] = [*_facts(state, candidate), ()]
+    lines: list[Line] = [*_facts(state, candidate, details.belief), ()]
     lines += _section(
         "Hypothesis", _paragraph(state, candidate.hypothesis or "None given.", columns)
     )
@@ -32,11 +34,8 @@ def details_page(state: ViewState, details: Details, columns: int) -> list[Line]
     return lines
 
 
-def _facts(state: ViewState, candidate: Candidate) -> list[Line]:
+def _facts(state: ViewState, candidate: Candidate, belief: Belief | None) -> list[Line]:
     word, ink = status(candidate)
-    run = state.snapshot.run if state.snapshot is not None else None
-    error = spread(candidate, run.sigma if run is not None else None)
-    score = bpb(candidate.mean) + (f" {state.glyphs.plus_minus}{error:.4f}" if error else "")
     maker = f"{candidate.operator} by {candidate.proposer}"
     if candidate.model:
         maker += f" ({words(state, candidate.model)})"
@@ -45,10 +44,7 @@ def _facts(state: ViewState, candidate: Candidate) -> list[Line]:
     if candidate.verdict_reason:
         verdict.append((f"  {words(state, candidate.verdict_reason)}", Ink.PLAIN))
     facts: list[tuple[str, Line]] = [
-        (
-            "val_bpb",
-            ((score, Ink.BOLD), (f"  from {times(len(candidate.scores), 'training')}", Ink.DIM)),
-        ),
+        *_scores(state, candidate, belief),
         ("sealed", ((_sealed(candidate), Ink.PLAIN),)),
         ("became", tuple(verdict)),
         ("made by", ((maker, Ink.PLAIN),)),
@@ -64,6 +60,37 @@ def _facts(state: ViewState, candidate: Candidate) -> list[Line]:
     if candidate.prompt_version:
         facts.append(("prompt", ((words(state, candidate.prompt_version), Ink.PLAIN),)))
     return [((f" {name:9} ", Ink.DIM), *value) for name, value in facts]
+
+
+def _scores(
+    state: ViewState, candidate: Candidate, belief: Belief | None
+) -> list[tuple[str, Line]]:
+    """As measured, as believed, against main, and what selection goes by where that is something else."""
+    measured = f"  mean of {times(len(candidate.scores), 'training')}" if candidate.scores else ""
+    facts: list[tuple[str, Line]] = [
+        ("val_bpb", ((bpb(candidate.mean), Ink.BOLD), (measured, Ink.DIM)))
+    ]
+    outlook = state.snapshot.outlook if state.snapshot is not None else None
+    if outlook is not None and outlook.composite:
+        by = f"  selection goes by {words(state, outlook.goes_by)}"
+        facts.append(("fitness", ((bpb(candidate.mean_fitness), Ink.BOLD), (by, Ink.DIM))))
+    if belief is None:
+        return facts
+    sure = Ink.WARN if belief.n == 1 else Ink.PLAIN
+    score = corrected(belief, 4, state.glyphs.plus_minus)
+    facts.append(
+        (
+            "corrected",
+            (
+                (score, Ink.BOLD),
+                ("  without what luck explains, ", Ink.DIM),
+                (belief.word, sure),
+            ),
+        )
+    )
+    if belief.better is not None:
+        facts.append(("P(better)", ((f"{chance(belief.better)} than main", Ink.PLAIN),)))
+    return facts
 
 
 def _sealed(candidate: Candidate) -> str:

@@ -6,17 +6,19 @@ that only their digits change on the wire.
 
 from __future__ import annotations
 
+from evolve.outlook import Outlook
 from evolve.view import Snapshot
+from tui.figures import cached_share, percent
 from tui.keys import ascii_shown, keys_of
 from tui.state import (
     ViewState,
     advice,
+    belief,
     connection_word,
     engine_alive,
     engine_word,
     pending,
     population_size,
-    spread,
     wished_size,
 )
 from tui.widgets.ink import (
@@ -42,6 +44,8 @@ def status_line(state: ViewState, columns: int, rows: int) -> list[Line]:
     """Name, engine, best score and connection."""
     link = connection_word(state)
     right: list[Part] = []
+    if state.snapshot is not None and state.snapshot.outlook.policy == "greedy":
+        right.append(Part(1, "GREEDY", Ink.WARN))
     if state.snapshot is not None and state.snapshot.drift:
         right.append(Part(1, "DRIFT", Ink.WARN))
     if waiting := pending(state):
@@ -82,28 +86,54 @@ def _best(state: ViewState, snapshot: Snapshot) -> Part | None:
     best = snapshot.incumbent
     if best is None or best.mean is None:
         return None
-    error = spread(best, snapshot.run.sigma if snapshot.run is not None else None)
-    shown = f"{state.glyphs.plus_minus}{error:.4f} " if error is not None else ""
-    return Part(1, f"main {bpb(best.mean)} {shown}{best.label}", Ink.BOLD)
+    known = belief(state, best)
+    if known is None:
+        return Part(1, f"main {bpb(best.mean)} {best.label}", Ink.BOLD)
+    score = f"{bpb(known.mean)} {state.glyphs.plus_minus}{known.sd:.4f}"
+    return Part(1, f"main {score} {best.label}", Ink.BOLD)
 
 
 def facts_line(state: ViewState, columns: int, rows: int) -> list[Line]:
-    """What frames every number on the screen: rehearsal, stop rules, noise, money, sandbox."""
+    """What frames every number on the screen: rehearsal, policy, stop rules, noise, money, sandbox."""
     snapshot = state.snapshot
     if snapshot is None or snapshot.run is None:
         return []
-    sigma = snapshot.run.sigma
+    outlook = snapshot.outlook
     stops = words(state, snapshot.stop_rules).removesuffix(", whichever comes first")
-    calls = f" in {times(snapshot.llm_calls, 'call')}" if snapshot.llm_calls else ""
     parts = [
         Part(0, "REHEARSAL, not a result" if snapshot.rehearsal else "", Ink.WARN),
-        Part(1, f"stops: {stops}" if stops else ""),
-        Part(2, f"noise {state.glyphs.sigma} {sigma:.4f}" if sigma is not None else ""),
-        Part(3, f"${snapshot.dollars:.2f}{calls}"),
-        Part(4, words(state, snapshot.sandbox), Ink.WARN if snapshot.sandbox == "process" else Ink.PLAIN),
+        Part(1, "greedy: gains may be luck" if outlook.policy == "greedy" else "", Ink.WARN),
+        Part(2, f"stops: {stops}" if stops else ""),
+        Part(3, _noise(state, outlook)),
+        Part(4, f"fitness: {words(state, outlook.goes_by)}" if outlook.composite else ""),
+        Part(3, _money(snapshot)),
+        Part(6, _answers(outlook)),
+        Part(5, words(state, snapshot.sandbox), Ink.WARN if snapshot.sandbox == "process" else Ink.PLAIN),
     ]  # fmt: skip
     dimmed = [p if p.ink is not Ink.PLAIN else Part(p.rank, p.text, Ink.DIM) for p in parts]
     return [((" ", Ink.PLAIN), *pack(dimmed, columns - 2, gap=f" {state.glyphs.dot} "))]
+
+
+def _noise(state: ViewState, outlook: Outlook) -> str:
+    """`noise σ 0.0021 (12 repeats)`."""
+    if outlook.noise is None:
+        return ""
+    repeats = times(outlook.noise.n, "repeat")
+    return f"noise {state.glyphs.sigma} {outlook.noise.sigma:.4f} ({repeats})"
+
+
+def _money(snapshot: Snapshot) -> str:
+    """`$1.42 in 31 calls`."""
+    calls = f" in {times(snapshot.llm_calls, 'call')}" if snapshot.llm_calls else ""
+    return f"${snapshot.dollars:.2f}{calls}"
+
+
+def _answers(outlook: Outlook) -> str:
+    """`2 refused, 74 % cached`: how the calls of language models went."""
+    refused = sum(model.refused for model in outlook.calls)
+    share = cached_share(outlook.calls)
+    parts = [f"{refused} refused"] if refused else []
+    return ", ".join(parts if share is None else [*parts, f"{percent(share)} cached"])
 
 
 # ---- the lines at the bottom ---------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from evolve.model import Candidate, CandidateState, Event, Operator, Verdict
-from tui.state import ViewState, spread
+from tui.figures import chance
+from tui.state import ViewState, belief
 from tui.widgets.ink import Ink, Line, Span, bpb, cut, plain, rule, width
 
 if TYPE_CHECKING:
@@ -76,14 +77,25 @@ def mark(state: ViewState, candidate: Candidate) -> Span:
     return ("+", Ink.PLAIN) if candidate.alive else (" ", Ink.PLAIN)
 
 
-def _sigma(state: ViewState) -> float | None:
-    run = state.snapshot.run if state.snapshot is not None else None
-    return run.sigma if run is not None else None
+def _corrected(state: ViewState, candidate: Candidate) -> tuple[str, str]:
+    """The score without luck and how sure it is, as narrow cells; empty before there is one."""
+    known = belief(state, candidate)
+    if known is None:
+        return "", ""
+    return bpb(known.mean), f"{state.glyphs.plus_minus}{known.sd:.4f}"
 
 
-def _spread(state: ViewState, candidate: Candidate) -> str:
-    value = spread(candidate, _sigma(state))
-    return "" if value is None else f"{state.glyphs.plus_minus}{value:.4f}"
+def _chance(state: ViewState, candidate: Candidate) -> str:
+    known = belief(state, candidate)
+    return "" if known is None else chance(known.better).replace(" ", "")
+
+
+def _word(state: ViewState, candidate: Candidate) -> tuple[str, Ink]:
+    """`provisional` after one training, `confirmed` after several."""
+    known = belief(state, candidate)
+    if known is None:
+        return "", Ink.DIM
+    return known.word, Ink.WARN if known.n == 1 else Ink.PLAIN
 
 
 def queue_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
@@ -97,27 +109,36 @@ def queue_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
 
 
 def top_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
-    """`*#17  0.9712 ±0.0021 2x relu2 for silu`, for the population pane of the first view."""
+    """`*#17  0.9712 ±0.0021 97% 2x confirmed   relu2 for silu`, for the population pane of the first view.
+
+    The score is the one without luck; the raw one stands in the population view.
+    """
     sign, ink = mark(state, candidate)
-    score = pad(bpb(candidate.mean), 7)
-    error = pad(_spread(state, candidate), 9)
+    score, error = _corrected(state, candidate)
+    word, word_ink = _word(state, candidate)
     runs = pad(f"{len(candidate.scores)}{state.glyphs.times}", 4)
     spans: list[Span] = [(f" {sign}", ink), (pad(candidate.label, 5), Ink.PLAIN)]
-    spans += [(score, Ink.BOLD), (error, Ink.DIM), (runs, Ink.DIM)]
+    spans += [(pad(score or "-", 7), Ink.BOLD), (pad(error, 9), Ink.DIM)]
+    spans += [(pad(_chance(state, candidate), 6), Ink.PLAIN), (runs, Ink.DIM)]
     room = columns - sum(width(text) for text, _ in spans) - 1
-    if room >= 30:
-        spans.append((pad(SHORT[candidate.operator], 8), Ink.DIM))
-        room -= 8
+    if room >= 24:
+        spans.append((pad(word, 12), word_ink))
+        room -= 12
     spans.append((cut(words(state, candidate.title), room, state.glyphs), Ink.PLAIN))
     return tuple(spans)
 
 
 def candidate_header(state: ViewState, columns: int) -> Line:
     """The column heads of the population view."""
-    text = f"   {pad('id', 6)}{pad('val_bpb', 8)}{pad('spread', 10)}{pad('runs', 5)}"
-    if columns >= 80:
-        text += f"{pad('kids', 5)}{pad('gen', 4)}{pad('made by', 8)}"
+    text = f"   {pad('id', 6)}{pad('val_bpb', 8)}{pad('corrected', 17)}"
+    if columns >= 72:
+        text += pad("P(better)", 10)
+    text += pad("runs", 5)
+    if columns >= 96:
+        text += pad("state", 12)
     if columns >= 120:
+        text += f"{pad('kids', 5)}{pad('gen', 4)}{pad('made by', 8)}"
+    if columns >= 140:
         text += pad("category", 15)
     return ((f"{text}{pad('became', 10)}what it tries", Ink.DIM),)
 
@@ -126,27 +147,37 @@ def candidate_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
     """A row of the population view; the reason of its verdict follows its title where there is room."""
     sign, sign_ink = mark(state, candidate)
     word, word_ink = status(candidate)
+    score, error = _corrected(state, candidate)
     spans: list[Span] = [
         (f" {sign} ", sign_ink),
         (pad(candidate.label, 6), Ink.PLAIN),
-        (pad(bpb(candidate.mean), 8), Ink.BOLD if candidate.alive else Ink.PLAIN),
-        (pad(_spread(state, candidate), 10), Ink.DIM),
-        (pad(str(len(candidate.scores)), 5), Ink.DIM),
+        (pad(bpb(candidate.mean), 8), Ink.DIM),
+        (pad(score, 8), Ink.BOLD if candidate.alive else Ink.PLAIN),
+        (pad(error, 9), Ink.DIM),
     ]
-    if columns >= 80:
+    if columns >= 72:
+        spans.append((pad(_chance(state, candidate), 10), Ink.PLAIN))
+    spans.append((pad(str(len(candidate.scores)), 5), Ink.DIM))
+    if columns >= 96:
+        sure, sure_ink = _word(state, candidate)
+        spans.append((pad(sure, 12), sure_ink))
+    if columns >= 120:
         numbers = f"{pad(str(candidate.children), 5)}{pad(str(candidate.generation), 4)}"
         spans += [(numbers, Ink.DIM), (pad(SHORT[candidate.operator], 8), Ink.PLAIN)]
-    if columns >= 120:
+    if columns >= 140:
         spans.append((pad(cut(words(state, candidate.category), 14, state.glyphs), 15), Ink.DIM))
     spans.append((pad(word, 10), word_ink))
-    room = columns - sum(width(text) for text, _ in spans) - 1
+    return (*spans, *_told(state, candidate, columns - sum(width(text) for text, _ in spans) - 1))
+
+
+def _told(state: ViewState, candidate: Candidate, room: int) -> Line:
+    """What a candidate tries, and why it became what it is, in `room` columns."""
     title = cut(words(state, candidate.title), room, state.glyphs)
-    spans.append((title, Ink.PLAIN))
     reason = words(state, candidate.verdict_reason)
-    if reason and room - width(title) >= 20:
-        shown = cut(reason, room - width(title) - 3, state.glyphs)
-        spans.append((f" {state.glyphs.dot} {shown}", Ink.DIM))
-    return tuple(spans)
+    if not reason or room - width(title) < 20:
+        return ((title, Ink.PLAIN),)
+    shown = cut(reason, room - width(title) - 3, state.glyphs)
+    return ((title, Ink.PLAIN), (f" {state.glyphs.dot} {shown}", Ink.DIM))
 
 
 EVENT_INKS = {
