@@ -86,6 +86,27 @@ def test_without_the_python_binding_a_gpu_in_use_is_seen_too(tmp_path: Path) -> 
         assert answer(tmp_path) == "[[], [], []] None"
 
 
+def test_the_memory_in_use_on_a_gpu_is_measured_where_the_driver_tells(tmp_path: Path) -> None:
+    """By everybody on it: a training has the GPU to itself, and what it says about itself does not count."""
+    (tmp_path / "pynvml.py").write_text(
+        "class NVMLError(Exception): pass\n"
+        "class Memory: used = 3 << 30\n"
+        "def nvmlInit(): pass\n"
+        "def nvmlDeviceGetHandleByIndex(index):\n"
+        "    if index: raise NVMLError('no such GPU')\n"
+        "def nvmlDeviceGetMemoryInfo(gpu): return Memory\n"
+    )
+    code = "from harness.device import memory_used_mb; print(memory_used_mb(0), memory_used_mb(1))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(tmp_path), "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "3072.0 None"
+
+
 def test_cuda_n_is_the_nth_gpu_that_is_visible() -> None:
     gpus = tuple(device.Gpu(index, "H100", 1, "570", "") for index in (2, 5))
     machine = replace(device.detect(), gpus=gpus)
