@@ -20,8 +20,10 @@ from tui.commands import (
     init,
     logs,
     prepare,
+    prompts,
     results,
     run,
+    scratchpad,
     status,
     steer,
     train,
@@ -77,7 +79,8 @@ def build_parser() -> Parser:
     add_workspace(parser, default=None)
     parser.set_defaults(run=attach.open_or_run, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    for family in (run, status, results, trends, steer, prepare, train, doctor, init, logs, attach):
+    families = (run, status, results, trends, scratchpad, prompts)
+    for family in (*families, steer, prepare, train, doctor, init, logs, attach):
         family.add(commands)
     return parser
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 ANSWER = 10.0  # seconds to wait for the engine's answer; it looks four times a second
 LARGEST = 1 << 20  # bytes of an injected script
+LARGEST_TEMPLATE = (
+    1 << 17
+)  # bytes of a prompt's template; the settings say how many characters it may have
+PROMPTS = "prompts."
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -24,7 +28,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     add_command(
         commands,
         "pause",
-        lambda args: _ask(workspace(args), "pause", {}),
+        lambda args: ask(workspace(args), "pause", {}),
         summary="let the training in the slot end, then wait",
         description="Pause the search after the training that runs now. The engine stays; nothing is lost.",
         example="autoresearch pause",
@@ -32,7 +36,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     add_command(
         commands,
         "resume",
-        lambda args: _ask(workspace(args), "resume", {}),
+        lambda args: ask(workspace(args), "resume", {}),
         summary="go on after a pause",
         description="Go on after `autoresearch pause`. A run whose engine has ended goes on with\n"
         "`autoresearch run`.",
@@ -41,7 +45,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     stop = add_command(
         commands,
         "stop",
-        lambda args: _ask(workspace(args), "stop", {"now": args.now}),
+        lambda args: ask(workspace(args), "stop", {"now": args.now}),
         summary="end the engine; `run` goes on later",
         description="End the engine after the training that runs now, or at once with --now (that training\n"
         "is then repeated). `autoresearch run` goes on from there.",
@@ -53,12 +57,16 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "set",
         _set,
         summary="change a setting while the search runs",
-        description="Change a setting of [population], [operators], [prompts], [llm] or [stop] from the next\n"
-        "proposal on. Budget, data and scoring are frozen in a run: scores would not compare.",
+        description="Change a setting of a live section (population, operators, bandit, prompts, scratchpad, llm,\n"
+        "stop) from the next proposal on. Budget, data and scoring are frozen in a run: scores would not\n"
+        'compare. A template of a prompt may come from a file: `set prompts.mutate @FILE`; "" puts the\n'
+        "built-in one back.",
         example="autoresearch set population.size 12",
     )
     change.add_argument("key", metavar="KEY", help="section and name, such as population.size")
-    change.add_argument("value", metavar="VALUE", help="the new value")
+    change.add_argument(
+        "value", metavar="VALUE", help="the new value; @FILE for a prompt's template"
+    )
     inject = add_command(
         commands,
         "inject",
@@ -77,42 +85,43 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 def _set(args: argparse.Namespace) -> int:
     from tui.commands.live import ALIVE, run_in
 
-    folder = workspace(args)
+    folder, value = workspace(args), _value(args.key, args.value)
     with run_in(folder) as (_, snapshot):
         alive = snapshot.engine.state in ALIVE
     if alive:
-        return _ask(folder, "set", {"key": args.key, "value": args.value})
+        return ask(folder, "set", {"key": args.key, "value": value})
     from evolve import settings as config
     from harness.device import detect
 
     current = config.load(folder, gpu=bool(detect().gpus), overrides={})
-    changed = config.change(current, args.key, args.value)
-    config.save_live(folder, {args.key: args.value})
-    value = config.flatten(changed)[args.key]
-    print(f"{args.key} = {value}; no engine runs now, it counts when the run goes on.")
+    changed = config.change(current, args.key, value)
+    config.save_live(folder, {args.key: value})
+    shown = config.flatten(changed)[args.key]
+    if args.key.startswith(PROMPTS):  # pages long
+        shown = f"the text of {args.value}" if args.value.startswith("@") else "your template"
+    print(f"{args.key} = {shown}; no engine runs now, it counts when the run goes on.")
     return 0
 
 
+def _value(key: str, value: str) -> str:
+    """The value itself; of a template also `@FILE`, whose text it then is."""
+    if not (key.startswith(PROMPTS) and value.startswith("@")):
+        return value
+    from tui.commands.texts import read_text
+
+    return read_text(Path(value[1:]), LARGEST_TEMPLATE, "a template")
+
+
 def _inject(args: argparse.Namespace) -> int:
-    from evolve.model import UsageError
+    from tui.commands.texts import read_text
 
     path = Path(args.file)
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except (FileNotFoundError, IsADirectoryError):
-        raise UsageError(f"There is no file {path}; name a complete train.py.") from None
-    if len(data) > LARGEST:
-        raise UsageError(f"{path} is larger than a train.py can be (1 MiB).")
-    try:
-        source = data.decode()
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is no UTF-8 text; name a complete train.py.") from None
-    return _ask(workspace(args), "inject", {"source": source, "title": args.title or path.stem})
+    source = read_text(path, LARGEST, "a complete train.py")
+    return ask(workspace(args), "inject", {"source": source, "title": args.title or path.stem})
 
 
-def _ask(folder: Path, verb: str, args: dict[str, Any]) -> int:
-    """Send a request to the live engine and print its answer."""
+def ask(folder: Path, verb: str, args: dict[str, Any]) -> int:
+    """Send a request to the live engine and print its answer. Raises UsageError when it refuses."""
     from evolve.model import CommandState, EvolveError, NothingToDo, UsageError
     from tui.commands.live import ALIVE, run_in
 
