@@ -8,7 +8,7 @@ use this same code, so it is pure and needs the standard library only.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from evolve.acceptance import Samples, gain_probability
@@ -43,11 +43,13 @@ def beliefs(
     noise: Noise,
     incumbent: int | None,
     seeds: Tables | None = None,
+    only: Collection[int] | None = None,
 ) -> dict[int, Belief]:
     """What is believed of every candidate that has a score; the others, failures among them, are not in it.
 
     `noise`: from `seeds.measured`. `seeds`: candidate to seed to fitness, of those known; without them scores
     count as if each had a seed of its own. Parents that are missing from `candidates` are only not leant upon.
+    `only`: who is asked about; the others are still leant upon.
     """
     found = posteriors(candidates, noise, seeds)
     rival = next((c for c in candidates if c.id == incumbent and c.id in found), None)
@@ -62,7 +64,7 @@ def beliefs(
             word=CONFIRMED if len(c.fitness) > 1 else PROVISIONAL,
         )
         for c in candidates
-        if c.id in found
+        if c.id in found and (only is None or c.id in only)
     }
 
 

@@ -24,8 +24,8 @@ from evolve.model import (
     Event,
     EvolveError,
     Experiment,
-    NothingToDo,
     Note,
+    NothingToDo,
     Run,
     Template,
     UsageError,
@@ -210,7 +210,7 @@ class Client:
             run.incumbent or 0,
             experiment.candidate if experiment else 0,
         }
-        outlook = self._watch.outlook(journal, run, frozenset(shown))
+        outlook = self._watch.outlook(journal, run, shown)
         return Snapshot(
             time=time.time(),
             run=run,

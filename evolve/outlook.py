@@ -6,16 +6,15 @@ matters. It writes nothing and imports neither settings nor git nor numpy, becau
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from evolve import seeds, trends
 from evolve.bandit import Share
-from evolve.beliefs import Belief, beliefs
+from evolve.beliefs import Belief, beliefs, posteriors
 from evolve.callbook import CallFigures
 from evolve.credit import shares
-from evolve.model import Candidate, Run
+from evolve.model import Run
 from evolve.noise import Noise
 from evolve.reader import Reader
 from evolve.trends import Trend
@@ -43,75 +42,76 @@ class Outlook:
 
 
 class Look:
-    """Every scored candidate of a run as it is believed to be, at one instant."""
+    """Every scored candidate of a run as it is believed to be, at one instant; what was computed is kept."""
 
     def __init__(self, journal: Reader, incumbent: int | None) -> None:
-        self._journal, self._incumbent = journal, incumbent
+        """Reads everybody and their scores at once."""
+        self._candidates = journal.candidates()
+        self._tables = journal.fitness_tables()
+        self._incumbent = incumbent
+        self._known: dict[int, Belief] = {}
+        self._asked: set[int] = set()
+        self.noise = seeds.measured(self._tables.values())
 
-    @cached_property
-    def candidates(self) -> tuple[Candidate, ...]:
-        """Everybody."""
-        return self._journal.candidates()
+    def beliefs(self, only: Collection[int] | None = None) -> dict[int, Belief]:
+        """By candidate, of those in `only`; each costs a fraction of a millisecond when it is asked for first."""
+        wanted = {c.id for c in self._candidates} if only is None else set(only)
+        if fresh := wanted - self._asked:
+            found = beliefs(self._candidates, self.noise, self._incumbent, self._tables, fresh)
+            self._known |= found
+            self._asked |= fresh
+        return {number: self._known[number] for number in wanted if number in self._known}
 
-    @cached_property
-    def tables(self) -> dict[int, dict[int, float]]:
-        """Candidate to seed to fitness, of the trainings that count."""
-        return self._journal.fitness_tables()
-
-    @cached_property
-    def noise(self) -> Noise:
-        """Of one training."""
-        return seeds.measured(self.tables.values())
-
-    @cached_property
-    def beliefs(self) -> dict[int, Belief]:
-        """By candidate."""
-        return beliefs(self.candidates, self.noise, self._incumbent, self.tables)
+    def means(self) -> dict[int, float]:
+        """The corrected scores, by candidate."""
+        found = posteriors(self._candidates, self.noise, self._tables)
+        return {number: posterior.mean for number, posterior in found.items()}
 
     def trends(self, by: str) -> tuple[Trend, ...]:
         """By one of `trends.KEYS`."""
-        means = {number: belief.mean for number, belief in self.beliefs.items()}
-        return trends.trends(self.candidates, means, self.noise.sigma, by)
+        return trends.trends(self._candidates, self.means(), self.noise.sigma, by)
 
 
 class Watch:
     """Keeps the last outlook, and computes the parts anew that something has happened to."""
 
     def __init__(self) -> None:
-        self._scores: tuple[object, ...] = ()  # what the beliefs were computed from
-        self._look: tuple[Noise | None, dict[int, Belief], tuple[Trend, ...]] = (None, {}, ())
+        """Nothing is known yet."""
+        self._seen: tuple[object, ...] = ()  # what the look was taken at
+        self._look: Look | None = None
+        self._trends: tuple[Trend, ...] = ()
         self._spent: tuple[object, ...] = ()  # what the shares and calls were computed from
-        self._costs: tuple[tuple[Share, ...], tuple[CallFigures, ...]] = ((), ())
+        self._operators: tuple[Share, ...] = ()
+        self._calls: tuple[CallFigures, ...] = ()
 
-    def outlook(self, journal: Reader, run: Run, shown: frozenset[int]) -> Outlook:
+    def outlook(self, journal: Reader, run: Run, shown: Collection[int]) -> Outlook:
         """How the run stands, with the beliefs of the candidates in `shown`."""
-        self._renew(journal, run)
-        noise, believed, found = self._look
-        operators, calls = self._costs
+        look = self._current(journal, run)
         told = run.settings.get("acceptance", {})
         return Outlook(
             policy=journal.meta(POLICY.format(run.name)) or told.get("policy", "confirmed"),
             goes_by=run.fingerprint.get("metric", "val_bpb"),
             memory_limit=run.fingerprint.get("memory_limit", "none"),
-            noise=noise,
-            beliefs={number: believed[number] for number in shown if number in believed},
-            trends=found,
-            operators=operators,
-            calls=calls,
+            noise=look.noise if look.noise.n else None,
+            beliefs=look.beliefs(shown),
+            trends=self._trends,
+            operators=self._operators,
+            calls=self._calls,
         )
 
     def beliefs(self, journal: Reader, run: Run) -> dict[int, Belief]:
         """What is believed of every scored candidate."""
-        self._renew(journal, run)
-        return self._look[1]
+        return self._current(journal, run).beliefs()
 
-    def _renew(self, journal: Reader, run: Run) -> None:
+    def _current(self, journal: Reader, run: Run) -> Look:
+        """The look of now: the last one, unless a training or a verdict has come since."""
         tally = journal.tally()
-        scores = (run.id, run.incumbent, tally.experiments, tally.settled, tally.candidates)
-        if scores != self._scores:
-            look = Look(journal, run.incumbent)
-            noise = look.noise if look.noise.n else None
-            self._look, self._scores = (noise, look.beliefs, look.trends("category")), scores
-        spent = (*scores, tally.llm_calls, tally.dollars, *journal.live_settings().items())
+        seen = (run.id, run.incumbent, tally.experiments, tally.settled, tally.candidates)
+        if self._look is None or seen != self._seen:
+            self._look, self._seen = Look(journal, run.incumbent), seen
+            self._trends = self._look.trends("category")
+        spent = (*seen, tally.llm_calls, tally.dollars, *journal.live_settings().items())
         if spent != self._spent:
-            self._costs, self._spent = (shares(journal), journal.call_figures()), spent
+            self._operators, self._calls = shares(journal), journal.call_figures()
+            self._spent = spent
+        return self._look
