@@ -15,6 +15,7 @@ from evolve.outlook import Look
 from evolve.propose.history import REFUSED, VOIDED, WAITING
 from evolve.propose.operators import Attempt, Brief, ParentView, Refused
 from evolve.propose.scratchpad import Scratchpad, parse
+from harness.spec import Outcome
 
 if TYPE_CHECKING:
     from evolve.context import Context
