@@ -76,7 +76,7 @@ def _common(context: Context, candidates: dict[int, Candidate]) -> Brief:
     """What is the same for every child of this moment."""
     settings, run = context.settings, context.journal.run()
     program = context.workspace / settings.workspace.program
-    believed = {n: b.mean for n, b in Look(context.journal, run.incumbent).beliefs.items()}
+    believed = Look(context.journal, run.incumbent).means()
     confirmed = settings.acceptance.policy == "confirmed"
     return Brief(
         operator=Operator.MUTATE,
@@ -110,7 +110,8 @@ def _view(context: Context, candidate: Candidate, *, source: bool = True) -> Par
     experiments = context.journal.experiments(candidate.id, curve=True)
     scored = [e for e in experiments if e.val_bpb is not None]
     best = scored[-1] if scored else None
-    failed = experiments[-1] if experiments and not scored else None
+    tried = [*context.journal.smokes(candidate.id), *experiments]
+    failed = tried[-1] if tried and not scored else None
     return ParentView(
         id=candidate.id,
         source=context.lineage.source(candidate.commit) if source else "",
@@ -207,6 +208,8 @@ def _attempt(
 
 def _status(candidate: Candidate) -> str:
     """A verdict's word; a failure says which, for the next proposal learns from that."""
+    if candidate.outcome is Outcome.PRUNED:
+        return candidate.outcome.value
     if candidate.verdict is not Verdict.FAILED or candidate.outcome is None:
         return str(candidate.verdict or candidate.state)
     return VOIDED if candidate.voided else candidate.outcome.value
