@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.spec import AuditReport, ExperimentSpec, Outcome, Result
+from harness.spec import AuditReport, ExperimentSpec, Outcome, Result, SmokeResult
 
 CANDIDATES = 40
 TRAINING = 0.5  # seconds
@@ -56,6 +56,17 @@ class SleepingSlot:
     async def adopt(self, directory: Path) -> Result | None:
         """Nothing survives in here."""
         return None
+
+    async def smoke(self, spec: ExperimentSpec, directory: Path) -> SmokeResult:
+        """Everything comes through."""
+        return SmokeResult(Outcome.OK, "slept")
+
+    async def adopt_smoke(self, directory: Path) -> SmokeResult | None:
+        """Nothing survives in here."""
+        return None
+
+    def prune(self, reason: str) -> None:
+        """It prints no loss, so nobody asks."""
 
     def stop(self, reason: str) -> None:
         """A sleep ends soon anyway."""

@@ -13,18 +13,21 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from evolve import smoking
 from evolve.boot import Boot, boot
 from evolve.judging import Assignment, Judge
-from evolve.model import Event, EvolveError
+from evolve.model import Event, EvolveError, Purpose
 from evolve.nursery import Nursery
 from evolve.places import EXPERIMENTS
 from evolve.propose.builtin import BuiltinProposer
 from evolve.results import write_results
 from evolve.scratchpad import Reflection
 from evolve.slot import DetachedSlot, Slot
-from evolve.spec import experiment_spec
+from evolve.spec import experiment_spec, smoke_spec
 from evolve.steering import Steering
 from evolve.stopping import reason_to_stop
+from evolve.watching import Watch
+from harness.spec import Outcome, SmokeResult
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 POLL = 0.25  # seconds between looks at commands and edited files
 BEAT = 2.0  # seconds between heartbeats
+LOOK = 0.5  # seconds between looks at what the training prints, which comes twice a second at most
 GRACE = 20.0  # seconds that a training survives its engine, so that a restarted one can adopt it
 RETRY = 5.0  # seconds after which an idle slot asks again
 PATIENCE = 0.3  # seconds that an empty slot waits for the language model before the built-in proposer steps in
@@ -76,6 +80,7 @@ class Engine:
         self._interrupted = False
         self._slot = slot or DetachedSlot(ready.lock.path, GRACE)
         self._judge = Judge(self._context)
+        self._watch = Watch(self._context, self._slot)
         self._language_models = ready.language_models
         self._nursery = Nursery(
             self._context, BuiltinProposer(), ready.language_models(self._context)
@@ -97,6 +102,7 @@ class Engine:
             asyncio.create_task(self._reflection.run()),
             asyncio.create_task(self._steer()),
             asyncio.create_task(self._heartbeat()),
+            asyncio.create_task(self._look()),
         ]
         training = asyncio.create_task(self._train())
         try:
@@ -137,7 +143,8 @@ class Engine:
             context.work_ready.clear()
             assignment = None if context.paused else self._judge.next_assignment()
             if assignment is not None:
-                await self._experiment(assignment)
+                if await self._comes_through(assignment):
+                    await self._experiment(assignment)
             elif not reason_to_stop(context) and (context.paused or not await self._supply()):
                 await self._rest()
 
@@ -155,6 +162,21 @@ class Engine:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._context.work_ready.wait(), RETRY)
 
+    async def _comes_through(self, assignment: Assignment) -> bool:
+        """Whether the training may begin: a child may have to take a few steps and an evaluation first."""
+        context = self._context
+        candidate = context.journal.candidate(assignment.candidate)
+        if assignment.purpose is not Purpose.SCREEN or not smoking.wanted(context, candidate):
+            return True
+        smoke = context.journal.start_smoke(candidate.id)
+        self._tell()
+        directory = context.state / EXPERIMENTS / smoke.directory
+        result = await self._slot.smoke(smoke_spec(context, smoke), directory)
+        smoking.settle(context, smoke, result)
+        context.wake()
+        self._tell()
+        return smoking.may_train(context, candidate.id, result)
+
     async def _experiment(self, assignment: Assignment) -> None:
         context = self._context
         experiment = context.journal.start_experiment(
@@ -167,6 +189,7 @@ class Engine:
 
     def _finish(self, experiment: Experiment, result: Result, *, adopted: bool = False) -> None:
         self._judge.settle(experiment, result, adopted=adopted)
+        self._watch.settled()
         self._judge.keep_logs()
         self._project()
         self._context.wake()
@@ -175,6 +198,10 @@ class Engine:
     async def _recover(self) -> None:
         """Adopt, harvest or queue again what an earlier engine left in the slot."""
         context = self._context
+        if smoke := context.journal.running_smoke():
+            found = await self._slot.adopt_smoke(context.state / EXPERIMENTS / smoke.directory)
+            lost = SmokeResult(Outcome.VOID, "The engine ended before it did.")
+            smoking.settle(context, smoke, found or lost)
         experiment = context.journal.running_experiment()
         if experiment is not None:
             result = await self._slot.adopt(self._directory(experiment))
@@ -200,6 +227,11 @@ class Engine:
             self._steering.poll()
             self._tell()
             await asyncio.sleep(POLL)
+
+    async def _look(self) -> None:
+        while not self._context.stopping:
+            self._watch.look()
+            await asyncio.sleep(LOOK)
 
     async def _heartbeat(self) -> None:
         while True:

@@ -25,12 +25,12 @@ from evolve.model import (
 )
 from evolve.notes import Notes
 from evolve.places import state_folder
+from evolve.precautions import Precautions
 from evolve.propose.operators import Proposal
 from evolve.reader import Reader, Tally
 from evolve.rows import as_json
 from evolve.text import check_run_name, one_line
 from evolve.toml_text import is_live
-from evolve.verdicts import Verdicts
 from evolve.writer import IllegalMove
 from harness.spec import CurvePoint, Outcome, Result
 
@@ -40,7 +40,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _ENDED = ("stopped", "finished", "failed")
 
 
-class Journal(Verdicts, Notes):
+class Journal(Precautions, Notes):
     """The steps of a run. Answers every question of `Reader`, books calls as `Spending`, judges as `Verdicts`."""
 
     @classmethod

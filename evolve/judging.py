@@ -279,6 +279,8 @@ class Judge:
         journal.finish_experiment(experiment.id, result, CandidateState.JUDGED)
         if result.audit is not None and _voided(result):
             journal.void_score(candidate.id, result.audit, result.reason)
+        elif result.outcome is Outcome.PRUNED:  # it works, and could not win any more
+            journal.judge(candidate.id, Verdict.REJECTED, result.reason, alive=False)
         else:
             words = f"{result.outcome}: {result.reason}"
             journal.judge(candidate.id, Verdict.FAILED, words, alive=False)

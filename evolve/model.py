@@ -129,6 +129,22 @@ class Experiment:
 
 
 @dataclass(frozen=True, slots=True)
+class Smoke:
+    """One smoke run: a few steps and an evaluation before a candidate's first training. It has no score."""
+
+    id: int
+    candidate: int
+    directory: str  # under .autoresearch/experiments
+    started: float  # unix seconds
+    finished: float | None = None  # None while it runs
+    outcome: Outcome | None = None  # OK = it came through; VOID says nothing about the candidate
+    reason: str = ""
+    seconds: float = 0.0
+    peak_memory_mb: float | None = None  # of the device; None on a CPU
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One version of train.py."""
 

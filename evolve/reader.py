@@ -27,6 +27,7 @@ from evolve.model import (
     NothingToDo,
     Purpose,
     Run,
+    Smoke,
     Template,
     UsageError,
     Verdict,
@@ -261,6 +262,15 @@ class Reader(CallBook):
         )
         return tuple(rows.experiment(row) for row in found)
 
+    def has_pruned(self) -> bool:
+        """Has the pruning rule had a say in any training of the run?"""
+        return bool(
+            self._all(
+                "SELECT 1 FROM experiment WHERE run = ? AND (outcome = 'pruned' OR pruning != '') LIMIT 1",
+                (self.run_id(),),
+            )
+        )
+
     def running_experiment(self) -> Experiment | None:
         """The training that has begun and not ended, as far as the journal knows."""
         found = self._all(
@@ -286,6 +296,20 @@ class Reader(CallBook):
             (self.run_id(), after),
         )
         return {row[0]: row[1] for row in found}
+
+    def smokes(self, candidate: int) -> tuple[Smoke, ...]:
+        """The smoke runs of a candidate, oldest first."""
+        found = self._all(
+            f"{rows.SMOKE} WHERE run = ? AND candidate = ? ORDER BY id", (self.run_id(), candidate)
+        )
+        return tuple(rows.smoke(row) for row in found)
+
+    def running_smoke(self) -> Smoke | None:
+        """The smoke run that has begun and not ended, as far as the journal knows."""
+        found = self._all(
+            f"{rows.SMOKE} WHERE run = ? AND finished IS NULL ORDER BY id", (self.run_id(),)
+        )
+        return rows.smoke(found[0]) if found else None
 
     def directory(self, experiment: int) -> str:
         """The name of an experiment's folder under `.autoresearch/experiments`."""

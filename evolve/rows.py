@@ -18,6 +18,7 @@ from evolve.model import (
     Operator,
     Purpose,
     Run,
+    Smoke,
     Verdict,
 )
 from harness.spec import AuditReport, CurvePoint, Outcome, Result
@@ -31,6 +32,8 @@ _EXPERIMENT = """SELECT id, candidate, purpose, seed, started, finished, outcome
     sealed_bpb, audit, discounted, fitness, epochs, pruning, host_memory_mb, device_memory_mb"""
 EXPERIMENT = f"{_EXPERIMENT}, traceback, log_tail FROM experiment"
 EXPERIMENT_BRIEF = f"{_EXPERIMENT}, '' AS traceback, '' AS log_tail FROM experiment"
+SMOKE = """SELECT id, candidate, directory, started, finished, outcome, reason, seconds, peak_memory_mb, traceback
+    FROM smoke"""
 EVENT = "SELECT id, time, kind, text, candidate, data FROM event"
 COMMAND = "SELECT id, time, who, verb, args, state, answer FROM command"
 CALL = """SELECT id, time, model, operator, status, input_tokens, output_tokens, cache_read_tokens,
@@ -78,6 +81,11 @@ def experiment(row: sqlite3.Row, curve: tuple[CurvePoint, ...] = ()) -> Experime
     given["audit"] = AuditReport(**json.loads(row["audit"])) if row["audit"] else None
     given["pruning"] = json.loads(row["pruning"]) if row["pruning"] else None
     return Experiment(**given, curve=curve)
+
+
+def smoke(row: sqlite3.Row) -> Smoke:
+    """A row with the columns of `SMOKE`."""
+    return Smoke(**{**dict(row), "outcome": _OUTCOMES[row["outcome"]]})
 
 
 def event(row: sqlite3.Row) -> Event:

@@ -173,6 +173,28 @@ class AcceptanceRules(_Section):
     )
 
 
+class Vetting(_Section):
+    """What a child must pass before its first training."""
+
+    smoke: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="a few steps and an evaluation first; auto: of changed code, where time is the budget",
+    )
+    smoke_steps: int = Field(default=3, ge=1, le=100, description="optimizer steps of that")
+
+
+class Pruning(_Section):
+    """Which trainings are stopped early."""
+
+    enabled: bool = Field(default=True, description="stop a child that cannot win any more")
+    chance: float = Field(
+        default=0.02, gt=0, lt=0.5, description="P(it wins) below which it is stopped"
+    )
+    spare: float = Field(
+        default=0.05, gt=0, le=1, description="share of these let finish, to test the rule"
+    )
+
+
 class Operators(_Section):
     """How often each way of making a child is used, as weights; 0 switches it off."""
 
@@ -325,6 +347,8 @@ class Settings(_Section):
     sandbox: Sandbox = Sandbox()
     population: Population = Population()
     acceptance: AcceptanceRules = AcceptanceRules()
+    vetting: Vetting = Vetting()
+    pruning: Pruning = Pruning()
     operators: Operators = Operators()
     bandit: Bandit = Bandit()
     prompts: Prompts = Prompts()

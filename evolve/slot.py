@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from harness.rundir import is_running, read_result, write_spec
-from harness.spec import ExperimentSpec, Outcome, Result
+from harness.rundir import ask_to_prune, is_running, read_result, read_smoke, write_spec
+from harness.spec import ExperimentSpec, Outcome, Result, SmokeResult
 
 ADOPTION_POLL = 0.2  # seconds between looks at an adopted runner's lock; it is no child of ours
 
@@ -29,12 +29,24 @@ class Slot(Protocol):
         """Train `spec` in `directory` (which does not hold an experiment yet) and return its result."""
         ...
 
+    async def smoke(self, spec: ExperimentSpec, directory: Path) -> SmokeResult:
+        """The smoke run that `spec.smoke_steps` asks for; it has the slot to itself, like a training."""
+        ...
+
     async def adopt(self, directory: Path) -> Result | None:
         """Wait for the experiment that an earlier engine started there; None when nothing is left of it."""
         ...
 
+    async def adopt_smoke(self, directory: Path) -> SmokeResult | None:
+        """The same for a smoke run."""
+        ...
+
+    def prune(self, reason: str) -> None:
+        """Stop the running training early, as PRUNED with this sentence, unless its weights are in already."""
+        ...
+
     def stop(self, reason: str) -> None:
-        """End the running training as VOID; `run` and `adopt` then return soon."""
+        """End what is running as VOID; whoever waits for it gets that soon."""
         ...
 
 
@@ -46,17 +58,27 @@ class DetachedSlot:
         self._lease = lease
         self._grace = grace
         self._pid: int | None = None
+        self._directory: Path | None = None  # of what is running
 
     async def run(self, spec: ExperimentSpec, directory: Path) -> Result:
         """Start a runner for `spec` and wait for its result."""
+        code = await self._through(spec, directory)
+        return read_result(directory) or Result(Outcome.VOID, _lost(directory, code))
+
+    async def smoke(self, spec: ExperimentSpec, directory: Path) -> SmokeResult:
+        """Start a runner for a smoke run and wait for its result."""
+        code = await self._through(spec, directory)
+        return read_smoke(directory) or SmokeResult(Outcome.VOID, _lost(directory, code))
+
+    async def _through(self, spec: ExperimentSpec, directory: Path) -> int:
+        """Run a runner to its end; returns its exit status."""
         process = self._spawn(spec, directory)
-        self._pid = process.pid
+        self._pid, self._directory = process.pid, directory
         try:
             await _exited(process.pid)
         finally:
-            self._pid = None
-        code = process.wait()
-        return read_result(directory) or _void(directory, f"the runner ended with status {code}")
+            self._pid = self._directory = None
+        return process.wait()
 
     def _spawn(self, spec: ExperimentSpec, directory: Path) -> subprocess.Popen[bytes]:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -77,14 +99,29 @@ class DetachedSlot:
 
     async def adopt(self, directory: Path) -> Result | None:
         """Wait until the runner of an earlier engine lets go of its lock, then read what it left."""
-        self._pid = _runner_pid(directory) if is_running(directory) else None
+        await self._outlast(directory)
+        return read_result(directory)
+
+    async def adopt_smoke(self, directory: Path) -> SmokeResult | None:
+        """The same for a smoke run."""
+        await self._outlast(directory)
+        return read_smoke(directory)
+
+    async def _outlast(self, directory: Path) -> None:
+        if not is_running(directory):
+            return
+        self._pid, self._directory = _runner_pid(directory), directory
         try:
             # It is no child of ours and its lock is all there is to see, so this looks again and again.
             while is_running(directory):  # noqa: ASYNC110
                 await asyncio.sleep(ADOPTION_POLL)
         finally:
-            self._pid = None
-        return read_result(directory)
+            self._pid = self._directory = None
+
+    def prune(self, reason: str) -> None:
+        """Leave the wish where the runner looks for it, whichever engine has started that."""
+        if self._directory is not None:
+            ask_to_prune(self._directory, reason)
 
     def stop(self, reason: str) -> None:
         """Ask the runner to end its training; it reports VOID."""
@@ -114,11 +151,11 @@ def _runner_pid(directory: Path) -> int | None:
         return None
 
 
-def _void(directory: Path, reason: str) -> Result:
-    """A result for a runner that left none; the last line of its log is the best explanation there is."""
+def _lost(directory: Path, code: int) -> str:
+    """Why a runner left no result; the last line of its log is the best explanation there is."""
     try:
         lines = (directory / "runner.log").read_text(errors="replace").strip().splitlines()
     except OSError:
         lines = []
     said = f": {lines[-1][:300]}" if lines else ""
-    return Result(Outcome.VOID, f"No result came back, {reason}{said}.")
+    return f"No result came back, the runner ended with status {code}{said}."

@@ -1,29 +1,54 @@
-"""Turns a journalled experiment into what the harness is asked to do."""
+"""Turns a journalled experiment, or a smoke run, into what the harness is asked to do."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evolve import audits
 from evolve.model import Purpose
 from harness.compilecache import source_key
-from harness.spec import Budget, ExperimentSpec, Limits
+from harness.spec import AuditPlan, Budget, ExperimentSpec, Limits
 
 if TYPE_CHECKING:
     from evolve.context import Context
-    from evolve.model import Experiment
+    from evolve.model import Candidate, Experiment, Smoke
+
+SETUPS = 2  # limits of the set-up that a smoke run may take: as long as a training may get ready
 
 
 def experiment_spec(context: Context, experiment: Experiment) -> ExperimentSpec:
     """The spec of one experiment; everything but source, seed and scrutiny is frozen in the run."""
+    candidate = context.journal.candidate(experiment.candidate)
+    return replace(
+        _plain(context, candidate, f"e{experiment.id}", experiment.seed),
+        audit=audits.plan(context, experiment),
+        sealed=_sealed(context, experiment),
+    )
+
+
+def smoke_spec(context: Context, smoke: Smoke) -> ExperimentSpec:
+    """The spec of a smoke run: as the training that it stands before, without a score to look at."""
+    candidate = context.journal.candidate(smoke.candidate)
+    plain = _plain(context, candidate, f"s{smoke.id}", seed=0)
+    seconds = min(plain.limits.wall_seconds, SETUPS * plain.budget.setup_limit)
+    return replace(
+        plain,
+        smoke_steps=context.settings.vetting.smoke_steps,
+        limits=replace(plain.limits, wall_seconds=seconds),
+        audit=AuditPlan(probes=0),
+    )
+
+
+def _plain(context: Context, candidate: Candidate, name: str, seed: int) -> ExperimentSpec:
+    """What any run of this candidate's script shares."""
     settings = context.settings
     budget = settings.budget
-    candidate = context.journal.candidate(experiment.candidate)
     parents = [context.journal.candidate(parent) for parent in candidate.parents]
     return ExperimentSpec(
-        name=f"{context.journal.run().name}-e{experiment.id}",
+        name=f"{context.journal.run().name}-{name}",
         source=context.lineage.source(candidate.commit),
-        seed=experiment.seed,
+        seed=seed,
         dataset=str(context.dataset.path),
         budget=Budget(
             kind=budget.kind,
@@ -44,8 +69,6 @@ def experiment_spec(context: Context, experiment: Experiment) -> ExperimentSpec:
         # The user's own file is vouched for; a child inherits its parents' kernels together with their code.
         cache="read" if parents else "write",
         kin=tuple(source_key(context.lineage.source(parent.commit)) for parent in parents),
-        audit=audits.plan(context, experiment),
-        sealed=_sealed(context, experiment),
     )
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 LIVE = (
     "population",
+    "vetting",
+    "pruning",
     "operators",
     "bandit",
     "prompts",

@@ -14,7 +14,7 @@ from evolve.client import Client
 from evolve.engine import Engine
 from evolve.model import Command, CommandState
 from evolve.workspace import create
-from harness.spec import ExperimentSpec, Result
+from harness.spec import ExperimentSpec, Outcome, Result, SmokeResult
 from tests.evolve.workbench import scored
 
 TRAINING = 0.05  # seconds
@@ -34,6 +34,17 @@ class ShortSlot:
 
     async def adopt(self, directory: Path) -> Result | None:
         return None
+
+    async def smoke(self, spec: ExperimentSpec, directory: Path) -> SmokeResult:
+        """Everything comes through."""
+        return SmokeResult(Outcome.OK, "slept")
+
+    async def adopt_smoke(self, directory: Path) -> SmokeResult | None:
+        """Nothing survives in here."""
+        return None
+
+    def prune(self, reason: str) -> None:
+        """It prints no loss, so nobody asks."""
 
     def stop(self, reason: str) -> None:
         """It ends soon by itself."""
