@@ -18,8 +18,20 @@ from evolve.model import Run
 from evolve.noise import Noise
 from evolve.reader import Reader
 from evolve.trends import Trend
+from harness.spec import Outcome
 
 POLICY = "policy of {}"  # journal key of the acceptance policy that the run's engine follows
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What stopping trainings early has come to."""
+
+    stopped: int
+    spared: int  # doomed too, and let finish with a score: the audit of the rule
+    wrong: int  # of these, came out better than was foretold to be possible
+    failed: bool  # the audit found the rule wrong too often: it is switched off
+    words: str  # a sentence for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,7 @@ class Outlook:
     trends: tuple[Trend, ...] = ()  # by category, the most tried first
     operators: tuple[Share, ...] = ()  # how the next proposals are shared out, largest share first
     calls: tuple[CallFigures, ...] = ()  # of language models, the most used one first
+    pruned: Pruned | None = None  # None while nothing was stopped early
 
     @property
     def composite(self) -> bool:
@@ -80,6 +93,7 @@ class Watch:
         self._seen: tuple[object, ...] = ()  # what the look was taken at
         self._look: Look | None = None
         self._trends: tuple[Trend, ...] = ()
+        self._pruned: Pruned | None = None
         self._spent: tuple[object, ...] = ()  # what the shares and calls were computed from
         self._operators: tuple[Share, ...] = ()
         self._calls: tuple[CallFigures, ...] = ()
@@ -97,6 +111,7 @@ class Watch:
             trends=self._trends,
             operators=self._operators,
             calls=self._calls,
+            pruned=self._pruned,
         )
 
     def beliefs(self, journal: Reader, run: Run) -> dict[int, Belief]:
@@ -110,8 +125,28 @@ class Watch:
         if self._look is None or seen != self._seen:
             self._look, self._seen = Look(journal, run.incumbent), seen
             self._trends = self._look.trends("category")
+            self._pruned = _pruned(journal)
         spent = (*seen, tally.llm_calls, tally.dollars, *journal.live_settings().items())
         if spent != self._spent:
             self._operators, self._calls = shares(journal), journal.call_figures()
             self._spent = spent
         return self._look
+
+
+def _pruned(journal: Reader) -> Pruned | None:
+    if not journal.has_pruned():
+        return None
+    from evolve.pruning import (  # knows syntax trees, which take 30 ms to import
+        audit,
+        pruning_report,
+    )
+
+    experiments = journal.all_experiments()
+    found = audit(experiments)
+    return Pruned(
+        stopped=sum(e.outcome is Outcome.PRUNED for e in experiments),
+        spared=found.finished,
+        wrong=found.wrong,
+        failed=found.failed,
+        words=pruning_report(experiments),
+    )

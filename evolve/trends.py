@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from evolve.model import Candidate, Verdict
+from harness.spec import Outcome
 
 LATEST = 10  # attempts that `Trend.latest` tells of
 SUCCESSES = (Verdict.PROMOTED, Verdict.KEPT)
@@ -19,6 +20,7 @@ LETTERS = {
     Verdict.REJECTED: ".",
     Verdict.FAILED: "x",
 }  # of `Trend.latest`
+PRUNED = "-"
 
 KEYS: dict[str, Callable[[Candidate], str]] = {
     "category": lambda c: c.category,
@@ -42,7 +44,7 @@ class Trend:
         float | None
     )  # mean gain over its better parent in sigmas, corrected for luck; None = nothing to compare
     best: float | None  # the largest of these gains
-    latest: str  # the last attempts, newest last: P promoted, k kept, . rejected, x failed
+    latest: str  # the last attempts, newest last: P promoted, k kept, . rejected, - stopped early, x failed
     pending: int  # children that wait or train
 
     @property
@@ -80,9 +82,14 @@ def _trend(key: str, children: list[Candidate], means: Mapping[int, float], sigm
         kept=verdicts.count(Verdict.KEPT),
         gain=sum(gains) / len(gains) if gains else None,
         best=max(gains, default=None),
-        latest="".join(LETTERS[v] for v in verdicts[-LATEST:] if v in LETTERS),
+        latest="".join(_letter(child) for child in settled[-LATEST:]),
         pending=len(children) - len(settled),
     )
+
+
+def _letter(child: Candidate) -> str:
+    assert child.verdict is not None  # noqa: S101 - it is settled
+    return PRUNED if child.outcome is Outcome.PRUNED else LETTERS[child.verdict]
 
 
 def gain(child: Candidate, means: Mapping[int, float], sigma: float) -> float | None:

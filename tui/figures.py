@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evolve.beliefs import Belief
     from evolve.callbook import CallFigures
     from evolve.noise import Noise
-    from evolve.outlook import Outlook
+    from evolve.outlook import Outlook, Pruned
     from evolve.trends import Trend
 
 GREEDY = "greedy: one better training moves main, so some of its gains are luck"
@@ -77,6 +77,15 @@ def cached_share(found: Iterable[CallFigures]) -> float | None:
     read = [(c.cached_tokens, c.input_tokens) for c in found]
     total = sum(tokens for _, tokens in read)
     return sum(cached for cached, _ in read) / total if total else None
+
+
+def pruning(found: Pruned | None) -> str:
+    """`4 pruned, 2 of 2 spared rightly doomed`, or that the rule is off; empty while nothing was stopped early."""
+    if found is None:
+        return ""
+    audit = f", {found.spared - found.wrong} of {found.spared} spared rightly doomed"
+    words = f"{found.stopped} pruned{audit if found.spared else ''}"
+    return f"{words}; PRUNING OFF, wrong too often" if found.failed else words
 
 
 def goes_by(outlook: Outlook) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from evolve.model import CandidateState, Verdict
 from harness.process import clean
+from harness.spec import Outcome
 from tui.figures import (
     GREEDY,
     calls,
@@ -112,24 +113,25 @@ def status(snapshot: Snapshot) -> str:
         ("Run", f"{one_line(run.name)}, {run.state}: {one_line(run.reason)}"),
         ("Engine", _engine(snapshot.engine, run.state)),
         ("Incumbent", _incumbent(snapshot)),
-        *(("Drift", one_line(part)) for part in [snapshot.drift] if part),
+        ("Drift", one_line(snapshot.drift)),
         ("Training", _training(snapshot.running)),
         ("Queue", _queue(snapshot.queue)),
         ("Population", f"{len(snapshot.population)} alive"),
         *(("", line) for line in _members(snapshot)),
         ("So far", _counts(snapshot)),
-        *(("Ideas", one_line(ideas)) for ideas in [tried(outlook.trends)] if ideas),
-        *(("Operators", one_line(shares)) for shares in [operators(outlook)] if shares),
+        ("Ideas", one_line(tried(outlook.trends))),
+        ("Operators", one_line(operators(outlook))),
+        ("Pruning", one_line(outlook.pruned.words) if outlook.pruned else ""),
         ("Spent", calls(outlook.calls, snapshot.dollars)),
         ("Noise", noise(outlook.noise)),
-        *(("Goes by", one_line(words)) for words in [goes_by(outlook)] if words),
-        *(("Policy", GREEDY) for _ in range(outlook.policy == "greedy")),
+        ("Goes by", one_line(goes_by(outlook))),
+        ("Policy", GREEDY if outlook.policy == "greedy" else ""),
         ("Ends after", one_line(snapshot.stop_rules) or "nothing: it goes on until it is stopped"),
         ("Sandbox", one_line(snapshot.sandbox) or "not known yet"),
         *(("Pending", one_line(request)) for request in snapshot.pending),
     ]
     lines = [REHEARSAL, ""] if snapshot.rehearsal else []
-    lines += [f"{label:<{_LABEL}}{text}".rstrip() for label, text in rows]
+    lines += [f"{label:<{_LABEL}}{text}".rstrip() for label, text in rows if text]
     recent = [f"  {event_line(event)}" for event in snapshot.recent[-5:]]
     return "\n".join([*lines, *(["", "Lately"] if recent else []), *recent])
 
@@ -287,6 +289,8 @@ def verdict_word(candidate: Candidate) -> str:
     """The verdict in a word; a failure says which, an open case says where it stands."""
     if candidate.verdict is Verdict.FAILED and candidate.voided:
         return "voided"
+    if candidate.verdict is not None and candidate.outcome is Outcome.PRUNED:
+        return str(candidate.outcome)
     if candidate.verdict is Verdict.FAILED and candidate.outcome is not None:
         return str(candidate.outcome)
     if candidate.verdict is not None:

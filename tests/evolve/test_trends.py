@@ -8,6 +8,7 @@ import pytest
 
 from evolve.model import Candidate, CandidateState, Operator, Verdict
 from evolve.trends import KEYS, LATEST, in_words, trends
+from harness.spec import Outcome
 
 
 def child(number: int, verdict: Verdict | None, *parents: int, **given: object) -> Candidate:
@@ -74,6 +75,12 @@ def test_what_was_never_measured_has_no_gain() -> None:
     (waiting,) = trends([SEED, child(2, None, 1)], {1: 1.0}, 0.01, "category")
     assert (waiting.attempts, waiting.success, waiting.latest) == (0, None, "")
     assert in_words([only, waiting]) == "optimizer 0 of 1"
+
+
+def test_a_child_that_was_stopped_early_is_told_from_one_that_was_measured() -> None:
+    pruned = child(2, Verdict.REJECTED, 1, outcome=Outcome.PRUNED, scores=())
+    (found,) = trends([SEED, pruned, child(3, Verdict.REJECTED, 1)], MEANS, 0.01, "category")
+    assert (found.latest, found.measured, found.failed) == ("-.", 1, 0)
 
 
 def test_only_the_latest_attempts_are_spelled_out() -> None:

@@ -23,7 +23,7 @@ from evolve.model import (
     Verdict,
 )
 from evolve.noise import Noise
-from evolve.outlook import Outlook
+from evolve.outlook import Outlook, Pruned
 from evolve.trends import Trend
 from evolve.view import EngineView, RunningView, Snapshot
 from harness.spec import Outcome, Progress
@@ -134,6 +134,15 @@ def rows(text: str) -> dict[str, str]:
         for line in text.splitlines()
         if line[:1].strip() and len(line) > 12
     }
+
+
+def test_status_tells_what_was_stopped_early() -> None:
+    report = "4 stopped early, 9 minutes saved; none of the doomed was let finish yet."
+    pruned = replace(OUTLOOK, pruned=Pruned(4, 0, 0, False, report))
+    assert rows(plain.status(snapshot(outlook=pruned)))["Pruning"] == report
+    assert "Pruning" not in rows(plain.status(snapshot()))
+    stopped = candidate(5, verdict=Verdict.REJECTED, outcome=Outcome.PRUNED)
+    assert "pruned" in listing.results([stopped], {}, None).split()
 
 
 def words(line: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from evolve.beliefs import Belief
 from evolve.model import Outcome, Verdict
+from evolve.outlook import Pruned
 from evolve.view import EngineView
 from harness.spec import AuditReport, Progress
 from tests.tui.recording import (
@@ -290,6 +291,18 @@ def test_the_facts_say_how_noisy_a_training_is_and_how_the_calls_went():
     assert "noise σ 0.0021 (14 repeats)" in text
     assert "$1.42 in 31 calls" in text
     assert "2 refused, 75 % cached" in text
+
+
+def test_what_was_stopped_early_is_in_sight_and_whether_that_was_right():
+    def facts(*figures):
+        shown = outlook(pruned=Pruned(*figures, "In words."))
+        return text_of(facts_line(ViewState(snapshot=snapshot(outlook=shown)), 200, 1))
+
+    assert "4 pruned, 2 of 2 spared rightly doomed" in facts(4, 2, 0, False)
+    assert facts(4, 0, 0, False).rstrip().find("spared") == -1
+    assert "PRUNING OFF, wrong too often" in facts(4, 3, 2, True)
+    early = candidate(9, scores=(), verdict=Verdict.REJECTED, outcome=Outcome.PRUNED, alive=False)
+    assert ("pruned    ", Ink.DIM) in candidate_row(STATE, early, 140)
 
 
 def test_a_voided_score_is_named_and_never_shown():

@@ -23,7 +23,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         description="Count what each kind of child has come to. tried: children with a verdict; kept: entered the\n"
         "population; success: the share that was kept or promoted. gain and best are over the better parent, in\n"
         "sigmas of one training and corrected for luck. last: the latest ten, newest last (P promoted,\n"
-        "k kept, . rejected, x failed).",
+        "k kept, . rejected, - stopped early, x failed).",
         example="autoresearch trends --by operator",
     )
     trends.add_argument(

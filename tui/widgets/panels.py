@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from evolve.outlook import Outlook
 from evolve.view import Snapshot
-from tui.figures import cached_share, percent
+from tui.figures import cached_share, percent, pruning
 from tui.keys import ascii_shown, keys_of
 from tui.state import (
     ViewState,
@@ -108,6 +108,7 @@ def facts_line(state: ViewState, columns: int, rows: int) -> list[Line]:
         Part(4, f"fitness: {words(state, outlook.goes_by)}" if outlook.composite else ""),
         Part(3, _money(snapshot)),
         Part(6, _answers(outlook)),
+        Part(6, pruning(outlook.pruned)),
         Part(5, words(state, snapshot.sandbox), Ink.WARN if snapshot.sandbox == "process" else Ink.PLAIN),
     ]  # fmt: skip
     dimmed = [p if p.ink is not Ink.PLAIN else Part(p.rank, p.text, Ink.DIM) for p in parts]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from evolve.model import Candidate, CandidateState, Event, Operator, Verdict
+from harness.spec import Outcome
 from tui.figures import chance
 from tui.state import ViewState, belief
 from tui.widgets.ink import Ink, Line, Span, bpb, cut, plain, rule, width
@@ -57,6 +58,8 @@ def status(candidate: Candidate) -> tuple[str, Ink]:
         return "voided", Ink.BAD
     if candidate.verdict is Verdict.FAILED and candidate.outcome is not None:
         return str(candidate.outcome), Ink.BAD
+    if candidate.verdict is not None and candidate.outcome is Outcome.PRUNED:
+        return "pruned", Ink.DIM
     verdict = candidate.verdict or Verdict.DROPPED
     ink = {
         Verdict.PROMOTED: Ink.GOOD,
