@@ -16,17 +16,20 @@ from evolve.noise import Noise, t_cdf, t_density
 from evolve.sealing import SealedGain
 from evolve.seeds import Table, difference
 
-# What is believed of a child before it is measured: one in seven is truly better, half of those by more than two
+# What is believed of a child before it is measured: one in twenty is truly better, half of those by more than two
 # sigma. The official 126-experiment log of the ancestor kept 22, of which half lie within its noise. This
 # scepticism is what keeps a hundred children without effect from moving main by luck.
-GAIN_SHARE = 0.15
+GAIN_SHARE = 0.05
 GAIN_SCALE = 2.0  # sigmas; of a half-Cauchy, whose tail leaves room for the sensational
 _POINTS = 48  # of the integral over the true gain
 
-# A contender goes on while a repeat may still turn the tables; the chance is the plain one, without scepticism,
-# and what is asked rises with the scores at hand. Chosen by simulation (tests/evolve/test_acceptance.py).
-HOPE = (0.65, 0.75, 0.8, 0.85)
-LEAD = 4  # scores that main has ahead of its contender: they serve every later contender too
+# A contender goes on while a worthwhile gain explains its scores at least a seventh as well as none does: Wald's
+# sequential test (1945), which asks for the fewest trainings at given errors. Chosen by simulation, see
+# tests/evolve/test_acceptance.py: stricter loses true gains of two sigma, milder repeats what has no effect.
+WORTHWHILE = 2.0  # sigmas, or standard deviations of a difference at one seed, whichever is smaller
+DOUBT = 0.15
+LEAD = 10  # scores that main gets ahead of its contender at most: they serve every later contender too
+PACE = 3  # scores of main for each of its contender, until it has that lead
 SIMPLER_LINES = 3  # fewer lines than main's, from which a child counts as simpler
 SIMPLER_REPEATS = 4  # trainings after its first before a simpler child may win by being as good
 SIMPLER_MARGIN = 1.0  # sigmas that a simpler child may lie behind
@@ -112,7 +115,7 @@ class Confirmed:
     """
 
     confidence: float = 0.95
-    max_repeats: int = 10
+    max_repeats: int = 14
 
     def judge(self, challenger: Samples, incumbent: Samples, noise: Noise) -> Judgement:
         """Decide after every training of either side."""
@@ -125,14 +128,17 @@ class Confirmed:
             )
         saved = incumbent.lines - challenger.lines
         simpler = challenger.lines > 0 and saved >= SIMPLER_LINES
-        margin = SIMPLER_MARGIN * noise.sigma if simpler else 0.0
-        hope = plain_probability(challenger, incumbent, noise, margin)
-        if hope < HOPE[min(n, len(HOPE)) - 1]:
+        if _explained(challenger, incumbent, noise, simpler=simpler) < DOUBT:
             words = "Not a contender" if n == 1 else "No longer a contender"
             return Judgement(
                 Action.REJECT, chance, f"{words}: P(better) = {_floor(chance)}, {versus}."
             )
-        if simpler and n > min(SIMPLER_REPEATS, self.max_repeats) and hope >= self.confidence:
+        margin = SIMPLER_MARGIN * noise.sigma
+        if (
+            simpler
+            and n > min(SIMPLER_REPEATS, self.max_repeats)
+            and not_worse(challenger, incumbent, noise, margin) >= self.confidence
+        ):
             return Judgement(
                 Action.PROMOTE,
                 chance,
@@ -147,7 +153,8 @@ class Confirmed:
         """A repeat of the side that says more, or the end when the challenger has had all of its own."""
         n = len(challenger.scores)
         bare = [seed for seed in challenger.scores if seed not in incumbent.scores]
-        if bare or len(incumbent.scores) < n + LEAD:
+        wanted = min(PACE * n + 1, n + LEAD, 2 * self.max_repeats)
+        if bare or len(incumbent.scores) < wanted:
             return Judgement(
                 Action.REPEAT_INCUMBENT,
                 chance,
@@ -178,10 +185,19 @@ def gain_probability(challenger: Samples, incumbent: Samples, noise: Noise) -> f
     return real / (real + null)
 
 
-def plain_probability(ours: Samples, theirs: Samples, noise: Noise, margin: float = 0.0) -> float:
-    """P(ours is better than theirs + margin) from the scores alone, without scepticism."""
+def not_worse(ours: Samples, theirs: Samples, noise: Noise, margin: float) -> float:
+    """P(ours is not worse than theirs by more than `margin`) from the scores alone, without scepticism."""
     seen = difference(ours.scores, theirs.scores, noise)
     return t_cdf((seen.gain + margin) / seen.sd, seen.freedom)
+
+
+def _explained(ours: Samples, theirs: Samples, noise: Noise, *, simpler: bool) -> float:
+    """How much better a worthwhile gain explains the scores than none does; of a simpler child, none than a loss."""
+    seen = difference(ours.scores, theirs.scores, noise)
+    worth = WORTHWHILE * min(noise.sigma, math.sqrt(2) * noise.rest)
+    gain = seen.gain + worth if simpler else seen.gain
+    with_it = t_density((gain - worth) / seen.sd, seen.freedom)
+    return with_it / max(t_density(gain / seen.sd, seen.freedom), 1e-300)
 
 
 def _gain_density(seen: float, width: float, freedom: float) -> float:

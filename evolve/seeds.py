@@ -9,6 +9,7 @@ compute with it too.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -17,6 +18,7 @@ from evolve.noise import MOST, PRIOR_WEIGHT, UNKNOWN_SHARE, Noise, pooled
 
 Table = Mapping[int, float]  # seed to score of one candidate
 _FEW = 3  # differences between seeds that must repeat before the run's own shares are used
+_GRID = 12  # shares that are weighed against each other
 _RIDGE = 1e-9  # keeps seeds that no candidate connects solvable
 
 
@@ -33,7 +35,7 @@ class Difference:
 class _Fit:
     """Levels of candidates and of seeds, fitted together by least squares."""
 
-    effects: dict[int, float]  # seed to what it adds to a score; their mean is 0
+    effects: dict[int, float]  # seed to what it adds to a score
     times: dict[int, int]  # seed to the repeated candidates that were trained with it
     residual: float  # sum of squares that neither candidates nor seeds explain
     pairs: int  # degrees of freedom behind it
@@ -55,12 +57,13 @@ def measured(tables: Iterable[Table]) -> Noise:
     weight = fit.pairs + PRIOR_WEIGHT
     rest = (fit.residual + PRIOR_WEIGHT * (1 - UNKNOWN_SHARE) * prior) / weight
     careful = (fit.residual + PRIOR_WEIGHT * prior) / weight
-    total = rest + _between_seeds(fit, rest)
+    share = _share(fit, rest)
+    total = max(rest / (1 - share), careful)
     return Noise(
-        sigma=math.sqrt(max(total, careful)),
+        sigma=math.sqrt(total),
         n=plain.n,
-        share=min(MOST, max(0.0, 1 - rest / total)),
-        sure=min(MOST, max(0.0, 1 - careful / max(total, careful))),
+        share=share,
+        sure=min(share, 1 - careful / total),
         pairs=fit.pairs,
     )
 
@@ -105,46 +108,86 @@ def difference(ours: Table, theirs: Table, noise: Noise) -> Difference:
 # ---- private ---------------------------------------------------------------------------------------------
 
 
-def _between_seeds(fit: _Fit, rest: float) -> float:
-    """The variance of what seeds bring: that of the fitted effects, less what is only their uncertainty."""
-    if len(fit.effects) < 2:
-        return 0.0
-    seen = sum(effect**2 for effect in fit.effects.values()) / (len(fit.effects) - 1)
-    return max(0.0, seen - rest * fmean(1 / times for times in fit.times.values()))
+def _share(fit: _Fit, rest: float) -> float:
+    """The part of the variance that seeds explain: the posterior mean over a grid, given their fitted effects.
+
+    A fitted effect scatters by what seeds bring and by its own uncertainty. A priori one run in three has seeds that
+    explain nothing, and every share below `MOST` is as likely as any other in the rest.
+    """
+    grid = (0.0, *(MOST * (i + 0.5) / _GRID for i in range(_GRID)))
+    logs = []
+    for share in grid:
+        ratio = share / (1 - share)
+        spread = [rest * (ratio + 1 / fit.times[seed]) for seed in fit.effects]
+        logs.append(
+            -0.5
+            * sum(
+                math.log(v) + effect**2 / v
+                for v, effect in zip(spread, fit.effects.values(), strict=True)
+            )
+        )
+    top = max(logs)
+    weights = [math.exp(log - top) * (_GRID / 2 if i == 0 else 1) for i, log in enumerate(logs)]
+    return sum(w * share for w, share in zip(weights, grid, strict=True)) / sum(weights)
 
 
 def _fit(tables: Iterable[Table], ridge: float) -> _Fit:
-    """Absorb the candidates' levels and solve for the seeds; only candidates with several scores tell of them."""
+    """Absorb the candidates' levels and solve for the seeds; only candidates with several scores tell of them.
+
+    A seed that one candidate alone was trained with follows from that candidate's level, so it is no unknown of
+    the system: its score counts for the level as much as `ridge` lets it, and its effect is read off at the end.
+    """
     repeated = [table for table in tables if len(table) > 1]
-    seeds = sorted({seed for table in repeated for seed in table})
+    times = Counter(seed for table in repeated for seed in table)
+    seeds = sorted(seed for seed, n in times.items() if n > 1)
     place = {seed: i for i, seed in enumerate(seeds)}
-    size = len(seeds)
-    matrix = [[0.0] * size for _ in range(size)]
-    right = [0.0] * size
+    alone = ridge / (1 + ridge)
+    matrix = [[0.0] * len(seeds) for _ in seeds]
+    right = [0.0] * len(seeds)
+    levels: list[float] = []  # of each table, before seeds are taken off
     within, repeats = 0.0, 0
     for table in repeated:
-        centre, inverse = fmean(table.values()), 1 / len(table)
-        places = [place[seed] for seed in table]
-        for i, score in zip(places, table.values(), strict=True):
+        shared = [(place[seed], score) for seed, score in table.items() if seed in place]
+        mine = [score for seed, score in table.items() if seed not in place]
+        weight = len(shared) + alone * len(mine)
+        if not weight:
+            levels.append(fmean(mine))
+            continue
+        centre = (sum(score for _, score in shared) + alone * sum(mine)) / weight
+        levels.append(centre)
+        repeats += max(0, len(shared) - 1)
+        for i, score in shared:
             right[i] += score - centre
             within += (score - centre) ** 2
             row = matrix[i]
             row[i] += 1
-            for j in places:
-                row[j] -= inverse
-        repeats += len(table) - 1
-    times = {seed: sum(seed in table for table in repeated) for seed in seeds}
-    for i in range(size):
-        matrix[i][i] += ridge + _RIDGE
+            for j, _ in shared:
+                row[j] -= 1 / weight
+    for i, row in enumerate(matrix):
+        row[i] += ridge + _RIDGE
     found = _solve(matrix, list(right))
     explained = sum(x * r for x, r in zip(found, right, strict=True))
-    centre = fmean(found) if found and not ridge else 0.0
+    known = dict(zip(seeds, found, strict=True))
     return _Fit(
-        effects={seed: x - centre for seed, x in zip(seeds, found, strict=True)},
-        times=times,
+        effects=known | _lone(repeated, levels, known, alone),
+        times=dict(times),
         residual=max(0.0, within - explained),
-        pairs=max(0, repeats - max(0, size - 1)),
+        pairs=max(0, repeats - max(0, len(seeds) - 1)),
     )
+
+
+def _lone(
+    tables: Sequence[Table], levels: Sequence[float], known: Mapping[int, float], alone: float
+) -> dict[int, float]:
+    """The effects of seeds that one candidate alone was trained with."""
+    found: dict[int, float] = {}
+    for table, level in zip(tables, levels, strict=True):
+        mine = [seed for seed in table if seed not in known]
+        weight = len(table) - len(mine) + alone * len(mine)
+        taken = sum(known[seed] for seed in table if seed in known)
+        clean = level - taken / weight if weight else level
+        found |= {seed: (table[seed] - clean) * (1 - alone) for seed in mine}
+    return found
 
 
 def _solve(matrix: list[list[float]], right: list[float]) -> Sequence[float]:
