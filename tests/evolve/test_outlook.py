@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from evolve.client import Client
-from evolve.model import Purpose, Verdict
+from evolve.model import CandidateState, Purpose, Verdict
 from evolve.outlook import POLICY, Look, Watch
 from evolve.propose.operators import Asked, Usage
-from tests.evolve.workbench import add, baseline, judged, open_journal, train
+from harness.spec import Outcome, Result
+from tests.evolve.workbench import add, baseline, judged, open_journal, result, train
 
 
 def test_a_look_believes_what_the_engine_believes(tmp_path: Path) -> None:
@@ -67,6 +68,24 @@ def test_the_policy_is_the_one_that_the_engine_follows_now(tmp_path: Path) -> No
         assert Client(tmp_path).snapshot().outlook.policy == "confirmed"
         journal.set_meta(POLICY.format(journal.run().name), "greedy")  # as a resumed engine does
         assert Client(tmp_path).snapshot().outlook.policy == "greedy"
+
+
+def test_what_was_stopped_early_is_told_with_its_audit(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        baseline(journal)
+        assert Client(tmp_path).snapshot().outlook.pruned is None
+        doomed = {"fraction": 0.45, "loss": 3.2, "score": 1.2, "limit": 1.05, "chance": 0.01}
+        for spared, score in ((False, None), (True, 1.19), (True, 1.01)):
+            child = add(journal, 1)
+            experiment = journal.start_experiment(child, Purpose.SCREEN, 0)
+            journal.note_pruning(experiment.id, doomed | {"spared": spared}, "Doomed.")
+            pruned = Result(Outcome.PRUNED, "Stopped early at 45%.")
+            ended = pruned if score is None else result(score)
+            journal.finish_experiment(experiment.id, ended, CandidateState.JUDGED)
+        found = Client(tmp_path).snapshot().outlook.pruned
+        assert found is not None
+        assert (found.stopped, found.spared, found.wrong, found.failed) == (1, 2, 1, False)
+        assert "1 of 2" in found.words
 
 
 def test_calls_are_counted_as_they_end(tmp_path: Path) -> None:

@@ -280,6 +280,12 @@ def test_the_greedy_policy_and_what_selection_goes_by_are_in_sight():
     assert "fitness: val_bpb, 0.01 for twice the speed" in text_of(facts_line(priced, 200, 1))
     page = text_of(details_page(priced, Details(candidate(12, fitness=(2.05,)), ()), 90))
     assert "fitness   2.0500  selection goes by val_bpb, 0.01" in page
+    runs = (experiment(1, 12, fitness=2.0612, device_memory_mb=41_000.0),)
+    page = text_of(details_page(priced, Details(candidate(12), runs), 100))
+    assert "2.0712   2.0612   40.0 GB" in page
+    assert "memory" not in text_of(
+        details_page(STATE, Details(candidate(12), (experiment(1, 12),)), 100)
+    )
     for plain_words in (status_line, facts_line):
         text = text_of(plain_words(STATE, 200, 1))
         assert "greedy" not in text.lower()
@@ -291,6 +297,17 @@ def test_the_facts_say_how_noisy_a_training_is_and_how_the_calls_went():
     assert "noise σ 0.0021 (14 repeats)" in text
     assert "$1.42 in 31 calls" in text
     assert "2 refused, 75 % cached" in text
+
+
+def test_details_say_what_the_pruning_rule_foretold():
+    said = {"fraction": 0.45, "loss": 3.2, "score": 2.2, "limit": 2.1, "chance": 0.01}
+    runs = (
+        experiment(1, 9, outcome=Outcome.PRUNED, val_bpb=None, pruning=said | {"spared": False}),
+        experiment(2, 9, seed=1, pruning=said | {"spared": True}),
+    )
+    page = text_of(details_page(STATE, Details(candidate(9), runs), 110))
+    assert "its loss of 3.2000 at 45% foretold 2.2000, no use above 2.1000; stopped." in page
+    assert "let finish, as a test of that rule." in page
 
 
 def test_what_was_stopped_early_is_in_sight_and_whether_that_was_right():

@@ -120,17 +120,39 @@ def _trainings(state: ViewState, experiments: tuple[Experiment, ...]) -> list[Li
     if not experiments:
         return [(("   None yet.", Ink.DIM),)]
     head = f"   {pad('why', 10)}{pad('seed', 7)}{pad('end', 9)}{pad('val_bpb', 9)}"
+    priced = any(run.fitness not in (None, run.val_bpb) for run in experiments)
+    head += pad("fitness", 9) + pad("memory", 9) if priced else ""
     head += f"{pad('time', 8)}{pad('tokens', 9)}{pad('tokens/s', 9)}{pad('audit', 8)}"
     lines: list[Line] = [((head, Ink.DIM),)]
     for run in experiments:
         end = str(run.outcome) if run.outcome is not None else "running"
         text = f"   {pad(str(run.purpose), 10)}{pad(str(run.seed), 7)}{pad(end, 9)}"
-        text += f"{pad(bpb(run.val_bpb), 9)}{pad(clock(run.train_seconds), 8)}"
+        text += pad(bpb(run.val_bpb), 9)
+        if priced:
+            text += f"{pad(bpb(run.fitness), 9)}{pad(_memory(run), 9)}"
+        text += pad(clock(run.train_seconds), 8)
         text += f"{pad(count(run.train_tokens), 9)}{pad(count(run.tokens_per_second), 9)}"
         lines.append(((text, Ink.DIM if run.discounted else Ink.PLAIN), _audit(run)))
     discounted = {run.discounted for run in experiments if run.discounted}
+    lines += [_text(state, _hopeless(run)) for run in experiments if run.pruning]
     lines += [_text(state, f"Scores in grey count no more: {why}") for why in sorted(discounted)]
     return lines
+
+
+def _memory(run: Experiment) -> str:
+    """Measured from outside the script: of the GPU, or of the process tree where there is none."""
+    used = run.device_memory_mb if run.device_memory_mb is not None else run.host_memory_mb
+    return "-" if used is None else f"{used / 1024:.1f} GB"
+
+
+def _hopeless(run: Experiment) -> str:
+    """What the pruning rule said of a training, and what followed."""
+    said = run.pruning or {}
+    then = "let finish, as a test of that rule" if said["spared"] else "stopped"
+    return (
+        f"Seed {run.seed}: its loss of {said['loss']:.4f} at {said['fraction']:.0%} foretold {said['score']:.4f}, "
+        f"no use above {said['limit']:.4f}; {then}."
+    )
 
 
 def _audit(run: Experiment) -> Span:
