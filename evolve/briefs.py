@@ -59,6 +59,7 @@ def review(context: Context) -> Brief:
     return replace(
         _common(context, candidates),
         parents=() if incumbent is None else (_view(context, incumbent),),
+        incumbent=_incumbent(context),
         scratchpad=f"{author}{note.text}" if note else "",
     )
 

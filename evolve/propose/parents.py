@@ -27,14 +27,14 @@ SHARES = (
 )  # of the budget, at which losses are compared
 
 
-def family(brief: Brief) -> str:
+def family(brief: Brief, name: str = "Parent") -> str:
     """Parents one after another, each with its story and its code, under one table of figures."""
     parts = [_figures(brief)] if brief.parents else []
     if len(brief.parents) == 1:
-        parts.append(_parent("Parent", brief.parents[0]))
+        parts.append(_parent(name, brief.parents[0]))
     else:
         letters = zip("AB", brief.parents, strict=False)
-        parts += [_parent(f"Parent {a}", parent) for a, parent in letters]
+        parts += [_parent(f"{name} {a}", parent) for a, parent in letters]
     return "\n\n".join(parts)
 
 

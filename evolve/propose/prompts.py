@@ -111,7 +111,7 @@ def render_review(brief: Brief, templates: Mapping[str, str]) -> Prompt:
         _dead(dead_among(brief.history, brief.sigma)),
     ]
     values = {
-        "parents": family(brief),
+        "parents": family(brief, "Main"),
         "history": "\n\n".join(part for part in parts if part),
         "scratchpad": quoted("scratchpad", brief.scratchpad, 8000) if brief.scratchpad else _NO_PAD,
         **_facts(brief),
