@@ -196,7 +196,7 @@ class ClaudeProposer:
         call = self._ledger.reserve(
             model=voice.name, asked=asked, request=words, request_sha=digest, dollars=dollars
         )
-        reply = Reply(call, price, dollars, size)
+        reply = Reply(call, price, dollars, expected_input=size, most=most)
         started = time.monotonic()
         unsettled = "The call was stopped before the answer had come."
         fault: Fault | None = None

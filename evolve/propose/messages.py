@@ -11,7 +11,6 @@ import asyncio
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from evolve.propose import pricing
 from evolve.propose.endpoint import (
     LlmConfig,
     asked_to_wait,
@@ -116,8 +115,7 @@ class MessagesApi:
             reply.silent = True
             return self._unreachable(f"did not answer within {self._config.timeout:g} s")
         except (sdk.APIConnectionError, http.HTTPError):
-            begun = reply.message is not None
-            return self._unreachable("broke off its answer" if begun else "cannot be reached")
+            return self._unreachable("broke off its answer" if reply.begun else "cannot be reached")
         except (
             # What a server that speaks the protocol badly makes the SDK raise.
             *(sdk.AnthropicError, AssertionError, AttributeError, LookupError),
@@ -129,21 +127,13 @@ class MessagesApi:
 
     async def _read(self, client: AsyncAnthropic, body: dict[str, Any], reply: Reply) -> None:
         limit = self._config.max_tokens * CHARACTERS_PER_TOKEN
-        async with client.messages.stream(**body) as stream:
-            async for event in stream:
-                said = ""
-                if event.type == "text":
-                    said = event.text
-                    reply.text.append(said)
-                elif event.type == "thinking":
-                    said = event.thinking
-                elif event.type == "message_start":
-                    reply.message = stream.current_message_snapshot
-                limit -= len(said)
-                reply.written += pricing.estimate_tokens(said)
+        # The events as they come: the SDK's own snapshot of a message fails on what it does not expect.
+        async with await client.messages.create(stream=True, **body) as events:
+            async for event in events:
+                limit -= reply.take(event)
                 if limit < 0:
                     reply.cut = "overlong"
-                elif reply.dollars > reply.committed and not reply.stop_reason:
+                elif reply.overdrawn and not reply.stop_reason:
                     reply.cut = "overdrawn"
                 if reply.cut:
                     return

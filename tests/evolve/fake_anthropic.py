@@ -49,6 +49,26 @@ class Raw:
     content_type: str = "text/event-stream"
 
 
+def stream(*events: dict[str, Any]) -> Raw:
+    """A stream of just these events, whatever they are."""
+    return Raw(
+        b"".join(
+            f"event: {event.get('type')}\ndata: {json.dumps(event)}\n\n".encode()
+            for event in events
+        )
+    )
+
+
+def opening(**given: Any) -> dict[str, Any]:
+    """The event with which a proper answer begins; `given` replaces fields of its message."""
+    message = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [],
+        "stop_reason": None, "stop_sequence": None,
+        "usage": {"input_tokens": 100, "output_tokens": 1},
+    }  # fmt: skip
+    return {"type": "message_start", "message": message | given}
+
+
 Entry = Answer | Fault | Raw | Callable[["Request"], "Answer | Fault | Raw"]
 
 
@@ -71,6 +91,7 @@ class FakeAnthropic:
         self.models: dict[str, dict[str, Any]] | Fault = {"claude-opus-5-5": {}}
         self.closing = threading.Event()
         self.hanging = threading.Event()  # set once a request hangs
+        self.hung_up = threading.Event()  # set once a client has read enough
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"fake": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -197,4 +218,5 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.wfile.write(f"{len(body):x}\r\n".encode() + body + b"\r\n")
         except (BrokenPipeError, ConnectionResetError):  # the client has read enough
+            self.fake.hung_up.set()
             self.close_connection = True

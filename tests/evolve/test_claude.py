@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sqlite3
 import subprocess
@@ -29,7 +30,7 @@ from evolve.propose.operators import (
     ProposerUnavailable,
 )
 from evolve.sections import Llm, Price, Settings
-from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Fault, Raw
+from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Fault, Raw, opening, stream
 from tests.evolve.workbench import begin, open_journal
 
 KEY = "sk-ant-api03-a-very-secret-key-0123456789"
@@ -325,6 +326,7 @@ async def test_answers_without_a_child_are_paid_recorded_and_not_asked_again(
     with pytest.raises(ProposalFailed, match=why):
         await bench.proposer().propose(brief())
     call = bench.only_call()
+    assert why in call["outcome"]  # no later engine tries it again
     assert (call["status"], call["stop_reason"]) == ("answered", stop)
     assert call["dollars"] > 0
     assert len(call["response"]) < 1_000_000
@@ -462,6 +464,196 @@ async def test_the_check_at_the_start_asks_about_the_fallback_too(bench: Bench) 
     ]
 
 
+# ---- money -------------------------------------------------------------------------------------------------
+
+
+def capped(bench: Bench, dollars: float) -> None:
+    bench.settings = Settings.model_validate({"stop": {"dollars": dollars}})
+
+
+async def test_the_last_dollars_buy_a_shorter_answer_and_never_more_than_they_are(
+    bench: Bench,
+) -> None:
+    capped(bench, 0.30)
+    committed: list[float] = []
+
+    def look(_: object) -> Answer:
+        committed.append(bench.only_call()["dollars"])
+        return Answer(HEADER + EDIT)
+
+    bench.plan += [look]
+    await bench.proposer().propose(brief())
+    (request,) = bench.server.requests
+    assert 4096 <= request.body["max_tokens"] < 15_000  # of 32,000
+    assert 0.299 < committed[0] <= 0.30
+    assert json.loads(bench.only_call()["request"])["max_tokens"] == request.body["max_tokens"]
+    assert bench.journal.dollars_committed() < 0.01
+
+
+async def test_with_too_little_left_for_a_useful_answer_the_model_rests(bench: Bench) -> None:
+    capped(bench, 0.10)
+    with pytest.raises(ProposerUnavailable, match="one more call may cost") as caught:
+        await bench.proposer().propose(brief())
+    assert caught.value.retry_after is None
+    assert bench.server.requests == []
+    # Somebody's own short answers are useful to them.
+    bench.plan += [Answer(HEADER + EDIT)]
+    await bench.proposer(max_tokens=1024).propose(brief())
+
+
+async def test_an_answer_cut_by_the_cap_says_so(bench: Bench) -> None:
+    capped(bench, 0.30)
+    bench.plan += [Answer(HEADER + EDIT, stop_reason="max_tokens")]
+    with pytest.raises(ProposalFailed, match=r"which is what the cap of stop\.dollars had left"):
+        await bench.proposer().propose(brief())
+
+
+async def test_an_answer_is_closed_before_it_costs_more_than_was_committed(bench: Bench) -> None:
+    """A server that does not keep to max_tokens, and an SDK that would read on."""
+    capped(bench, 0.30)
+    bench.plan += [Answer(HEADER + "x" * 400_000, output_tokens=200_000, input_tokens=3000)]
+    with pytest.raises(ProposalFailed, match="came to cost more than the"):
+        await bench.proposer().propose(brief())
+    call = bench.only_call()
+    assert call["stop_reason"] == "overdrawn"
+    assert len(call["response"]) < 40_000
+    assert 0.25 < call["dollars"] <= 0.30
+    assert bench.server.hung_up.wait(5)
+
+
+async def test_counts_on_the_way_stop_an_answer_too(bench: Bench) -> None:
+    """Thinking that is not shown costs all the same: the server's counts tell."""
+    capped(bench, 0.30)
+    thinking = {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 40_000}}
+    bench.plan += [stream(opening(), thinking, *[thinking] * 50)]
+    with pytest.raises(ProposalFailed, match="came to cost more than the"):
+        await bench.proposer().propose(brief())
+    assert bench.only_call()["output_tokens"] == 40_000
+
+
+async def test_what_a_call_that_broke_off_consumed_is_booked_in_tokens_and_dollars(
+    bench: Bench,
+) -> None:
+    bench.plan += [
+        Answer("y" * 6000, cut=True, input_tokens=100, cache_read=2000, cache_write=500),
+    ]
+    with pytest.raises(ProposerUnavailable, match="broke off"):
+        await bench.proposer().propose(brief())
+    call = bench.only_call()
+    assert call["status"] == "failed"
+    assert call["response"] == "y" * 3000
+    assert (call["input_tokens"], call["cache_read_tokens"]) == (100, 2000)
+    assert call["cache_write_tokens"] == 500
+    assert call["output_tokens"] == 1500  # an estimate, rather too many
+    assert call["dollars"] == pytest.approx((100 * 4 + 2000 * 0.2 + 500 * 5 + 1500 * 20) / 1e6)
+
+
+async def test_a_refusal_is_paid_for_as_far_as_it_went(bench: Bench) -> None:
+    refusal = Answer("no", stop_reason="refusal", input_tokens=900, output_tokens=3, cache_read=100)
+    bench.plan += [refusal]
+    with pytest.raises(ProposalRefused):
+        await bench.proposer().propose(brief())
+    call = bench.only_call()
+    assert call["dollars"] == pytest.approx((900 * 4 + 3 * 20 + 100 * 0.2) / 1e6)
+    assert bench.journal.call_figures()[0].refused == 1
+
+
+async def test_a_cache_kept_for_an_hour_is_counted_at_its_price(bench: Bench) -> None:
+    usage = {
+        "input_tokens": 10,
+        "output_tokens": 1,
+        "cache_creation_input_tokens": 3000,
+        "cache_creation": {"ephemeral_1h_input_tokens": 2000, "ephemeral_5m_input_tokens": 1000},
+    }
+    said = {"type": "text_delta", "text": HEADER + EDIT}
+    bench.plan += [
+        stream(
+            opening(usage=usage),
+            {
+                "type": "content_block_start",
+                "index": 0,
+                "content_block": {"type": "text", "text": ""},
+            },
+            {"type": "content_block_delta", "index": 0, "delta": said},
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": "end_turn"},
+                "usage": {"output_tokens": 60},
+            },
+            {"type": "message_stop"},
+        )
+    ]
+    await bench.proposer().propose(brief())
+    dollars = (10 * 4 + 60 * 20 + 1000 * 5 + 2000 * 8) / 1e6
+    assert bench.only_call()["dollars"] == pytest.approx(dollars)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"input_tokens": -5, "output_tokens": -7},
+        {"input_tokens": "many", "output_tokens": None},
+        {"input_tokens": 1e300, "output_tokens": 10**30},
+        {"input_tokens": {"a": 1}, "output_tokens": [], "cache_read_input_tokens": True},
+        None,
+        "free",
+    ],
+)
+async def test_counts_that_are_none_are_replaced_by_an_estimate(bench: Bench, usage: Any) -> None:
+    bench.plan += [stream(opening(usage=usage))]
+    with pytest.raises(ProposerUnavailable):
+        await bench.proposer().propose(brief())
+    call = bench.only_call()
+    assert call["status"] == "failed"
+    assert 1000 < call["input_tokens"] < 20_000  # of the prompt
+    assert 0 < call["dollars"] < 0.2
+
+
+# ---- the cache ---------------------------------------------------------------------------------------------
+
+
+async def test_calls_of_a_run_begin_with_the_same_bytes(bench: Bench) -> None:
+    """Rules, known negatives and directions; whatever the operator, the parents and the history are."""
+    bench.plan += [Answer(HEADER + EDIT), Answer(HEADER + FILE), Answer(HEADER + EDIT)]
+    proposer = bench.proposer()
+    await proposer.propose(brief())
+    await proposer.propose(brief(Operator.REWRITE, seed=7, history=(), scratchpad="Less is more."))
+    await proposer.propose(brief(Operator.CROSSOVER, sigma=0.002, recommendation="Go small."))
+    starts = [json.dumps(request.body["system"]) for request in bench.server.requests]
+    assert starts[0] == starts[1] == starts[2]
+    last = bench.server.requests[0].body["system"][-1]
+    assert last["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+    assert "Be brief." in last["text"]
+
+
+async def test_with_short_trainings_a_parent_is_kept_for_minutes_and_shared_by_operators(
+    bench: Bench,
+) -> None:
+    bench.plan += [Answer(HEADER + EDIT)] * 2
+    proposer = bench.proposer(cache_ttl="5m")
+    await proposer.propose(brief())
+    await proposer.propose(brief(Operator.TUNE, seed=7, history=()))
+    one, two = (request.body["messages"][0]["content"][0] for request in bench.server.requests)
+    assert one == two
+    assert one["cache_control"] == {"type": "ephemeral", "ttl": "5m"}
+    assert "MATRIX_LR = 0.04" in one["text"]
+
+
+async def test_cache_hits_are_summed_by_model(bench: Bench) -> None:
+    bench.plan += [
+        Answer(HEADER + EDIT, input_tokens=100, cache_write=900),
+        Answer(HEADER + EDIT, input_tokens=100, cache_read=900, output_tokens=70),
+    ]
+    proposer = bench.proposer()
+    await proposer.propose(brief())
+    await proposer.propose(brief())
+    (figures,) = bench.journal.call_figures()
+    assert (figures.model, figures.calls, figures.answered) == ("claude-opus-5-5", 2, 2)
+    assert (figures.input_tokens, figures.cached_tokens) == (2000, 900)
+    assert (figures.output_tokens, figures.cached_share) == (120, 0.45)
+    assert figures.dollars == pytest.approx(bench.journal.run().dollars)
+
+
 # ---- faults ------------------------------------------------------------------------------------------------
 
 
@@ -479,17 +671,21 @@ async def test_the_check_at_the_start_asks_about_the_fallback_too(bench: Bench) 
             Fault(400, "invalid_request_error", "effort: bad"),
             r"rejected the request \(400: effort: bad\)",
         ),
+        (
+            Answer(HEADER + EDIT, error="authentication_error"),
+            "did not accept the key in ANTHROPIC_API_KEY",
+        ),
     ],
 )
 async def test_faults_that_stay_are_named_with_what_to_do(
-    bench: Bench, fault: Fault, why: str
+    bench: Bench, fault: Fault | Answer, why: str
 ) -> None:
     bench.plan += [fault]
     with pytest.raises(ProposerUnavailable, match=why) as caught:
-        await bench.proposer().propose(brief())
+        await bench.proposer(retries=2).propose(brief())
     assert caught.value.retry_after is None
     assert bench.only_call()["status"] == "failed"
-    assert bench.only_call()["dollars"] == 0
+    assert (bench.only_call()["dollars"] > 0) is isinstance(fault, Answer)
     assert KEY not in str(caught.value)
 
 
@@ -505,8 +701,17 @@ async def test_a_mistyped_model_is_told_the_nearest_name(bench: Bench) -> None:
         await bench.proposer(model="claude-opus-55").propose(brief())
 
 
-async def test_a_request_that_is_too_large_fails_this_brief_only(bench: Bench) -> None:
-    bench.plan += [Fault(413, "request_too_large")]
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(413, "request_too_large"),
+        Fault(400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"),
+    ],
+)
+async def test_a_request_that_is_too_large_fails_this_brief_only(
+    bench: Bench, fault: Fault
+) -> None:
+    bench.plan += [fault]
     with pytest.raises(ProposalFailed, match="too large"):
         await bench.proposer().propose(brief())
 
@@ -575,6 +780,35 @@ async def test_silence_ends_at_the_timeout_and_what_was_consumed_is_booked(bench
         ),
         (Raw(b"<html>hello</html>", "text/html"), "broke off|no proper"),
         (Raw(b"event: message_start\ndata: \xff\xfe\n\n"), "no proper stream"),
+        (Raw(b'{"type": "message", "content": []}', "application/json"), "broke off|no proper"),
+        (Raw(b"\x00" * 100_000), "broke off|no proper"),
+        (stream({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}), "529"),
+        (stream({"type": "error", "error": "what"}), "cannot answer now|no proper"),
+        (stream({"type": "message_start", "message": None}), "broke off"),
+        (stream({"type": "message_start", "message": {}}), "broke off"),
+        (stream(opening(), {"type": "content_block_delta", "index": 5, "delta": {}}), "broke off"),
+        (stream(opening(), {"type": "message_delta", "delta": None, "usage": {}}), "broke off"),
+        (
+            stream(
+                opening(),
+                {
+                    "type": "content_block_start",
+                    "index": 0,
+                    "content_block": {"type": "text", "text": ""},
+                },
+                {
+                    "type": "content_block_delta",
+                    "index": 0,
+                    "delta": {"type": "text_delta", "text": 7},
+                },
+            ),
+            "broke off",
+        ),
+        (
+            stream(opening(), {"type": "message_delta", "delta": {"stop_reason": 7}, "usage": {}}),
+            "broke off",
+        ),
+        (stream({"type": "surprise"}, opening(content="text")), "broke off|no proper"),
     ],
 )
 async def test_a_stream_that_breaks_is_a_passing_fault(
@@ -635,6 +869,21 @@ async def test_the_key_is_nowhere_but_in_the_header(
     assert KEY not in bench.everything()
     assert KEY not in caplog.text
     assert all(KEY in request.headers["authorization"] for request in bench.server.requests)
+
+
+async def test_half_a_key_at_the_end_of_a_broken_answer_is_none(bench: Bench) -> None:
+    """What is kept of an answer that broke off may end anywhere."""
+    half = KEY[: len(KEY) // 2]
+    bench.plan += [
+        Answer("a" * 50 + half + "b" * (50 + len(half)), cut=True),
+        Fault(400, "invalid_request_error", "x" * 150 + KEY),  # would be cut after 160 characters
+        Raw(f"event: message_start\ndata: {KEY}\n\n".encode()),
+    ]
+    for _ in range(3):
+        with pytest.raises(ProposerUnavailable) as caught:
+            await bench.proposer().propose(brief())
+        assert KEY[:12] not in str(caught.value)
+    assert KEY[:12] not in bench.everything()
 
 
 # ---- the check at the start --------------------------------------------------------------------------------
