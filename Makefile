@@ -10,9 +10,9 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 APT := bubblewrap tmux git
 RUN ?=
 
-.PHONY: help run test lint bench setup system clean
+.PHONY: help run test lint bench bench-search setup system clean
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: setup  ## set everything up and evolve train.py here (RUN="--max 20" adds options)
 	@$(BIN)/autoresearch run $(RUN)
@@ -28,6 +28,9 @@ lint: setup  ## ruff, mypy --strict, import-linter
 
 bench: setup  ## the figures of docs/bench.md
 	@$(BIN)/python -m bench
+
+bench-search: setup  ## our search against greedy, random search and TPE (hours; it goes on where it was)
+	@$(BIN)/python -m bench.search --write $(RUN)
 
 setup: system $(STAMP)
 
