@@ -8,10 +8,10 @@ trained with seeds that no search has used, and only that counts. A killed searc
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from evolve.slot import DetachedSlot
 from evolve.workspace import create
 from harness import experiment
 from harness.apart import prepare_apart
-from harness.spec import AuditPlan, Budget, ExperimentSpec, Limits, Outcome, Result
+from harness.spec import AuditPlan, Budget, ExperimentSpec, Limits, Result
 
 METHODS = ("ours", "greedy", "random", "tpe")
 FRESH = 1_000_000  # the first seed of the final measurement; searches stay far below
@@ -136,7 +136,9 @@ def by_engine(
         **(GREEDY if method == "greedy" else {}),
     }
     lease = bench.workspace / STATE / LOCK
-    try:
+    with contextlib.suppress(
+        NothingToDo
+    ):  # it had ended before, and only its measurement is missing
         serve(
             bench.workspace,
             overrides=overrides,
@@ -144,13 +146,11 @@ def by_engine(
             allow_weak_sandbox=True,
             slot=ShiftedSlot(lease, APART * (seed + 1)),
         )
-    except NothingToDo:
-        pass  # it had ended before, and only its measurement is missing
     with Journal.reader(bench.workspace / STATE / JOURNAL) as journal:
         run, tally = journal.run(), journal.tally()
-        assert run.incumbent is not None  # noqa: S101 - the baseline was measured
+        assert run.incumbent is not None
         best = journal.candidate(run.incumbent)
-        assert best.mean is not None  # noqa: S101 - main is measured
+        assert best.mean is not None
         lineage = Lineage(bench.workspace, bench.settings.workspace.script, "main", run.name)
         words = f"{best.label} {best.title}; main moved {tally.promotions} times"
         return lineage.source(best.commit), best.mean, tally.experiments, words
@@ -189,7 +189,6 @@ def contest(
 ) -> Found:
     """Carry out one search and measure what it hands over."""
     bench = Bench(folder, overrides)
-    search: Callable[[], tuple[str, float, int, str]]
     if method in ("ours", "greedy"):
         source, claim, spent, words = by_engine(bench, method, seed, experiments)
     else:

@@ -52,7 +52,7 @@ def main() -> int:
     # Seed by seed, so that an interrupted contest has complete rounds.
     jobs = [(m, s) for s in range(given.seeds) for m in given.methods.split(",")]
     with ThreadPoolExecutor(given.jobs) as pool:
-        list(pool.map(lambda job: _search(given, *job, deadline), jobs))
+        list(pool.map(lambda job: _search(given, job[0], job[1], deadline), jobs))
     text = report(given.folder, given.methods.split(","), given.experiments, given.fresh)
     print(text)
     if given.write:
