@@ -33,7 +33,10 @@ GAP = 0.1  # of the budget: the widest hole in a curve that is bridged
 ENOUGH = 5  # candidates with a finished curve before anything is foretold
 # Before the run has shown how differently its trainings go on, what is still to come is taken to differ by so much of
 # itself between two scripts; the belief weighs as much as two curves.
-PRIOR_SHARE, PRIOR_RUNS = 0.15, 2.0
+PRIOR_SHARE, PRIOR_RUNS = 0.1, 2.0
+# A loss higher than any that went on to its end is outside of what the regression knows: from there on a nat counts
+# for half of what it is worth in the end, and what is still to come may differ by more.
+BEYOND_RATE, BEYOND_SHARE = 0.5, 0.15
 
 TOLERATED = 0.05  # share of the doomed that may be doomed wrongly
 PRIOR_RIGHT = 19  # before any audit the rule is believed to be wrong once in twenty times, as firmly as 20 audits say
@@ -125,12 +128,22 @@ def forecast(loss: float, fraction: float, known: Sequence[Known]) -> Forecast |
     slope = sum((x - centre) * (y - middle) for x, y in points) / width
     if slope <= 0:
         return None
+    end = fmean(curve[-1][1] for k in known for curve in k.curves if curve)
+    to_come = max(0.0, centre - end)  # nats
     squares = sum((y - middle - slope * (x - centre)) ** 2 for x, y in points)
+    squares += PRIOR_RUNS * (PRIOR_SHARE * to_come * slope) ** 2
     freedom = n - 2 + PRIOR_RUNS
-    variance = (squares + PRIOR_RUNS * _prior_spread(fraction, centre, slope, known) ** 2) / freedom
-    far = loss - centre
-    spread = math.sqrt(variance * (1 + 1 / n + far**2 / width))
-    return Forecast(middle + slope * far, spread, freedom) if spread > 0 else None
+    seen = min(loss, max(x for x, _ in points))
+    far, beyond = seen - centre, loss - seen
+    spread = math.sqrt(squares / freedom * (1 + 1 / n + far**2 / width))
+    score = middle + slope * far
+    if beyond > 0:
+        worth = (
+            abs(middle) / end if end > 0 else slope
+        )  # of a nat: bits per byte are nats times a constant
+        score += BEYOND_RATE * worth * beyond
+        spread = math.hypot(spread, BEYOND_SHARE * to_come * worth)
+    return Forecast(score, spread, freedom) if spread > 0 else None
 
 
 def doom(
@@ -170,12 +183,6 @@ def loss_form(source: str) -> str:
 def _mean_loss(known: Known, fraction: float) -> float | None:
     losses = [loss for curve in known.curves if (loss := loss_at(curve, fraction)) is not None]
     return fmean(losses) if losses else None
-
-
-def _prior_spread(fraction: float, now: float, slope: float, known: Sequence[Known]) -> float:
-    """By how much scores are taken to differ for what is still to come, before the run has shown it."""
-    ends = [curve[-1][1] for k in known for curve in k.curves if curve]
-    return PRIOR_SHARE * max(0.0, now - fmean(ends)) * slope if ends else 0.0
 
 
 # ---- the audit of the rule -----------------------------------------------------------------------------
