@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from evolve.model import Experiment
+from evolve.reader import Reader
+from harness.spec import Outcome
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 # The rehearsal, cut to the bone: every mechanism runs, no score is worth anything.
@@ -40,6 +44,11 @@ def git(workspace: Path, *argv: str) -> str:
     ).stdout
 
 
+def measured(workspace: Path) -> tuple[Experiment, ...]:
+    with Reader.open(workspace / ".autoresearch" / "journal.db") as reader:
+        return reader.all_experiments()
+
+
 def test_one_command_evolves_train_py(tmp_path: Path) -> None:
     workspace = tmp_path / "work"
     made = autoresearch(tmp_path, "init", str(workspace))
@@ -55,6 +64,20 @@ def test_one_command_evolves_train_py(tmp_path: Path) -> None:
     assert {row["operator"] for row in children} >= {"crossover"}
     assert any(row["scores"] for row in children)
     assert not any(row["voided"] for row in results)  # every one of them is honest
+
+    # What is believed of them, and what each kind of idea came to, is there for people and programs.
+    scored = [row for row in results if row["scores"]]
+    assert all(row["belief"]["n"] == len(row["fitness"]) for row in scored)
+    assert all(row["fitness"] == row["scores"] for row in scored)  # nothing else is priced
+    trends = json.loads(autoresearch(workspace, "trends", "--by", "operator", "--json").stdout)
+    assert sum(trend["attempts"] for trend in trends) == len(children)
+    operators = json.loads(autoresearch(workspace, "operators", "--json").stdout)
+    assert sum(share["share"] for share in operators) == pytest.approx(1.0)
+    outlook = json.loads(autoresearch(workspace, "status", "--json").stdout)["outlook"]
+    assert outlook["policy"] == "confirmed"
+    assert outlook["noise"]["n"] >= 1
+    trained = [experiment for experiment in measured(workspace) if experiment.outcome is Outcome.OK]
+    assert all(experiment.host_memory_mb for experiment in trained)
 
     # Every candidate is a commit under its own ref; a crossover has two parents.
     refs = git(workspace, "for-each-ref", "refs/autoresearch", "--format=%(objectname)").split()

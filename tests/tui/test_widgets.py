@@ -346,6 +346,17 @@ def test_the_time_left_comes_from_the_budget_spent():
     )
 
 
+def test_a_repeat_shows_what_it_is_to_settle():
+    once = Belief(2.0704, 0.003, 0.42, 1, "provisional")
+    repeat = replace(running(0.5), candidate=candidate(9, scores=(2.07,)))
+    state = ViewState(snapshot=snapshot(running=repeat, outlook=outlook(beliefs={9: once})))
+    shown = text_of(now_pane(state, 30, 20))
+    assert "corrected  2.0704 ±0.0030" in shown
+    assert "P(better)  42 %" in shown
+    assert "state      provisional, 1×" in shown
+    assert "corrected" not in text_of(now_pane(STATE, 30, 20))  # its first training
+
+
 def test_figures_that_a_script_does_not_print_are_left_out():
     quiet = replace(running(0.5), progress=Progress("training", 0.0, 0.5, tokens=10, seconds=5))
     text = text_of(now_pane(ViewState(snapshot=snapshot(running=quiet)), 28, 20))

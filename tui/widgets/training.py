@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from evolve.model import Purpose
+from evolve.model import Candidate, Purpose
 from evolve.view import RunningView
 from harness.spec import Progress
-from tui.state import ViewState
+from tui.figures import chance
+from tui.state import ViewState, belief
 from tui.widgets.chart import chart
 from tui.widgets.ink import (
     Ink,
     Line,
     Part,
     bar,
+    bpb,
     clock,
     count,
     cut,
@@ -111,12 +113,27 @@ def _running_facts(state: ViewState, running: RunningView) -> list[tuple[str, st
         facts.append(("tokens", count(progress.tokens)))
     facts += [
         ("why", PURPOSES[running.experiment.purpose]),
+        *_believed(state, candidate),
         ("seed", str(running.experiment.seed)),
         ("made by", str(candidate.operator)),
         ("from", words(state, parents(state, candidate)) or "-"),
     ]
     if state.snapshot is not None and state.snapshot.gap_seconds is not None:
         facts.append(("slot idle", f"{state.snapshot.gap_seconds:.2f} s"))
+    return facts
+
+
+def _believed(state: ViewState, candidate: Candidate) -> list[tuple[str, str]]:
+    """What a repeat is to settle: the score so far without luck, and how sure it is; nothing before a first score."""
+    known = belief(state, candidate)
+    if known is None:
+        return []
+    facts = [
+        ("corrected", f"{bpb(known.mean)} {state.glyphs.plus_minus}{known.sd:.4f}"),
+        ("state", f"{known.word}, {known.n}{state.glyphs.times}"),
+    ]
+    if known.better is not None:
+        facts.insert(1, ("P(better)", chance(known.better)))
     return facts
 
 
@@ -128,6 +145,7 @@ def _idle_facts(state: ViewState) -> list[tuple[str, str]]:
         ("candidates", str(snapshot.candidates)),
         ("trained", str(snapshot.experiments)),
         ("failed", str(snapshot.failures)),
+        *(("pruned", str(pruned.stopped)) for pruned in [snapshot.outlook.pruned] if pruned),
         ("promoted", str(snapshot.promotions)),
         ("crossovers", str(snapshot.crossovers)),
     ]
