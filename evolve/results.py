@@ -15,6 +15,7 @@ from pathlib import Path
 from evolve.model import Candidate, EvolveError, Verdict
 from evolve.reader import Reader
 from evolve.text import one_line
+from harness.spec import Outcome
 
 HEADER = ("commit", "val_bpb", "memory_gb", "status", "description")
 # The ancestor keeps what its branch advanced to; a member of the population is not that.
@@ -40,7 +41,8 @@ def write_results(path: Path, journal: Reader) -> None:
 def table(rows: Iterable[tuple[Candidate, float | None]]) -> str:
     """One line for each candidate that has a verdict, with its peak memory in MB, in order.
 
-    The ancestor's notebook knows only keep, discard and crash, and takes the first row as the baseline.
+    The ancestor's notebook knows only keep, discard and crash, and takes the first row as the baseline. A row without
+    a score has to be a crash there, or its 0 would be the best of all; one that was stopped early says so.
     """
     lines = ["\t".join(HEADER)]
     lines += [
@@ -60,7 +62,8 @@ def _row(candidate: Candidate, memory_mb: float | None) -> tuple[str, ...]:
     else:
         value, memory = f"{score:.6f}", f"{(memory_mb or 0.0) / 1024:.1f}"
         status = "keep" if candidate.verdict in _KEPT else "discard"
-    return (candidate.commit[:7], value, memory, status, one_line(candidate.title))
+    early = " (stopped early)" if candidate.outcome is Outcome.PRUNED else ""
+    return (candidate.commit[:7], value, memory, status, one_line(candidate.title) + early)
 
 
 def _move_aside(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from evolve.model import CandidateState, EvolveError, Verdict
 from evolve.results import write_results
+from harness.spec import Outcome
 from tests.evolve.workbench import add, baseline, begin, judged, oid, open_journal, train
 
 
@@ -22,6 +23,9 @@ def test_rows_have_the_ancestors_columns_words_and_digits(tmp_path: Path) -> Non
         number = add(journal, 1)
         train(journal, number, 0.99, peak_memory_mb=1024.0)
         journal.judge(number, Verdict.KEPT, "", alive=True)
+        number = add(journal, 1)
+        train(journal, number, None, then=CandidateState.JUDGED, outcome=Outcome.PRUNED)
+        journal.judge(number, Verdict.REJECTED, "Stopped early.", alive=False)
         journal.drop_candidate(add(journal, 1), "not wanted")
         add(journal, 1)
         write_results(path, journal)
@@ -31,6 +35,7 @@ def test_rows_have_the_ancestors_columns_words_and_digits(tmp_path: Path) -> Non
         "0000000\t1.000000\t0.0\tdiscard\tidea 2\n"
         "0000000\t0.000000\t0.0\tcrash\ttoo big by far\n"
         "0000000\t0.990000\t1.0\tdiscard\tidea 4\n"
+        "0000000\t0.000000\t0.0\tcrash\tidea 5 (stopped early)\n"
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == [".autoresearch", "results.tsv"]
 
