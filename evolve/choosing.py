@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from evolve import bandit, credit
 from evolve.bandit import Arm, Share
 from evolve.briefs import ancestors
+from evolve.islands import on_one_island
 from evolve.model import Candidate, Operator, Verdict
+from evolve.noise import probability_better
 from evolve.population import Member, category_weights, choose_parents, needs_tuning
 from evolve.propose.operators import CATEGORIES
 from evolve.standing import members
@@ -27,9 +29,12 @@ if TYPE_CHECKING:
 PAIRS = 16  # draws for two parents that are not of one line
 REPAIRS = 2  # tries to mend one crashed candidate
 RECENT = 20  # candidates among which a crashed one is still worth mending
-TUNING_SHARE = (
-    0.5  # of the children go to young structural ideas first, while there are any: no more
+EXPLOIT = (
+    0.8  # share of the children that descend from the front; the others from anybody who lives
 )
+MAYBE_BEST = 0.25  # P(better than the best) that belongs to the front
+MAYBE_TUNED = 0.05  # that is worth tuning: a new structure arrives untuned, but not so far behind
+TUNING_SHARE = 0.3  # of the children go to young structural ideas first, while there are any
 MENDABLE = frozenset({Outcome.CRASH, Outcome.OOM, Outcome.NAN})
 
 
@@ -72,8 +77,8 @@ def choose(
     """The next child for proposers that can do what `able` says; None when nothing is left to be tried.
 
     `turns`: the arms in the order in which the bandit wants them, see `standing`. `spent`: arms that have just led
-    to nothing, and are left out. A crashed candidate is mended first, by a language model; then every other child
-    at most goes to a young structural idea that was not tuned yet; else it is the turn of the first arm.
+    to nothing, and are left out. A crashed candidate is mended first, by a language model; then some children go to
+    young structural ideas that were not tuned yet; else it is the turn of the first arm.
     """
     living = members(context)
     if not living:
@@ -81,7 +86,8 @@ def choose(
     if repair := _repair(context, able, spent):
         return repair
     left = [arm for arm in turns if arm not in spent]
-    young = needs_tuning(living)
+    near = {member.id for member in front(living, MAYBE_TUNED)}
+    young = [number for number in needs_tuning(living) if number in near]
     tuning = next((arm for arm in left if arm.operator == Operator.TUNE), None)
     if young and tuning and rng.random() < TUNING_SHARE:
         return Choice(tuning, (young[0],))
@@ -113,6 +119,20 @@ def standing(context: Context, able: Mapping[str, Collection[Operator]]) -> Stan
     )
     shares = bandit.distribute(arms_of(able), known, rules)
     return Standing(shares, bandit.due(shares, known, rules.discount))
+
+
+def front(living: Sequence[Member], chance: float) -> list[Member]:
+    """Those who may be the best, as far as anybody knows: the best, and who beats it with that probability.
+
+    In a hundred trainings a search cannot afford to breed from everybody: what lives on merely because there is room
+    would have most of the children, and those would start several sigmas behind.
+    """
+    best = min(living, key=lambda member: (member.posterior.mean, member.id))
+    return [
+        member
+        for member in living
+        if member is best or probability_better(member.posterior, best.posterior) >= chance
+    ]
 
 
 def to_repair(reader: Reader) -> Candidate | None:
@@ -154,8 +174,13 @@ def _parents(
 ) -> tuple[int, ...]:
     """Parents for an operator; none when a crossover finds no two that have something to exchange."""
     family = {c.id: c for c in context.journal.candidates()}
+    able = [m for m in on_one_island(living, rng, operator) if not m.banned]
+    if not able:
+        return ()
+    if rng.random() < EXPLOIT:
+        able = front(able, MAYBE_BEST)
     for _ in range(PAIRS if operator is Operator.CROSSOVER else 1):
-        parents = choose_parents(living, rng, operator)
+        parents = choose_parents(able, rng, operator)
         if operator is not Operator.CROSSOVER or _unrelated(family, parents):
             return parents
     return ()

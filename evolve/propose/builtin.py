@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evolve.model import Operator
-from evolve.propose.knobs import Turn, apply_turns, category_of, turn
+from evolve.propose.knobs import category_of
 from evolve.propose.lessons import Lessons, learn
 from evolve.propose.operators import Brief, Proposal, ProposalFailed
 from evolve.propose.patterns import choose_patterns
-from evolve.propose.presets import Setting, read_budget
-from evolve.propose.reasons import reason
+from evolve.propose.presets import read_budget
 from evolve.propose.recombine import recombine
+from evolve.propose.surface import Surface
+from evolve.propose.tuning import TPE_SHARE, Tuned, suggestions, tuned
 from evolve.propose.vetting import code_hash, vet
 
 ATTEMPTS = 40  # drafts for one brief before it counts as exhausted
 TITLE = 72  # characters
 PATTERN_SHARE = 0.65  # of mutations; the others turn several knobs at once
-TWO_KNOBS = 0.2  # share of tunings that turn two
+CAREFUL = (1, 1, 2)  # knobs that a tuning turns by the rules
+BOLD = (2, 3, 4)  # that a mutation does
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +54,22 @@ class BuiltinProposer:
         return await asyncio.to_thread(_propose, brief)
 
 
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """What the history teaches."""
+
+    lessons: Lessons
+    surface: Surface
+
+
 def _propose(brief: Brief) -> Proposal:
     if brief.operator not in BuiltinProposer().operators():
         raise ProposalFailed(f"the built-in proposer cannot {brief.operator}")
     rng = random.Random(brief.seed)  # noqa: S311 - a search, not a secret
-    lessons = learn(brief.history, brief.sigma)
+    learned = _Learned(learn(brief.history, brief.sigma), Surface(brief.history, brief.sigma))
     parents = tuple(parent.source for parent in brief.parents)
     known = brief.known_hashes | {code_hash(source) for source in parents}
-    for attempt in range(ATTEMPTS):
-        draft = _draft(brief, lessons, rng, attempt)
+    for draft in _drafts(brief, learned, rng):
         if draft is None or code_hash(draft.source) in known or vet(draft.source, parents):
             continue
         return Proposal(
@@ -75,40 +85,31 @@ def _propose(brief: Brief) -> Proposal:
     raise ProposalFailed(f"no new child by {brief.operator} in {ATTEMPTS} drafts")
 
 
-def _draft(brief: Brief, lessons: Lessons, rng: random.Random, attempt: int) -> _Draft | None:
-    if brief.operator is Operator.CROSSOVER:
-        return _crossover(brief, lessons, rng, spiced=attempt >= ATTEMPTS // 2)
-    if brief.operator is Operator.MUTATE and rng.random() < PATTERN_SHARE:
-        return _pattern(brief, lessons, rng)
-    count = rng.choice((2, 3)) if brief.operator is Operator.MUTATE else 1
-    count += rng.random() < TWO_KNOBS
-    return _turned(brief.parents[0].source, lessons, rng, count, read_budget(brief.budget))
+def _drafts(brief: Brief, learned: _Learned, rng: random.Random) -> Iterator[_Draft | None]:
+    """Drafts to choose from, the best idea first; None for a try that led to nothing."""
+    if brief.operator is Operator.TUNE and brief.relatives and rng.random() < TPE_SHARE:
+        for found in suggestions(brief, rng, read_budget(brief.budget)):
+            yield _as_draft(found)
+    for attempt in range(ATTEMPTS):
+        if brief.operator is Operator.CROSSOVER:
+            yield _crossover(brief, learned, rng, spiced=attempt >= ATTEMPTS // 2)
+        elif brief.operator is Operator.MUTATE and rng.random() < PATTERN_SHARE:
+            yield _pattern(brief, learned.lessons, rng)
+        else:
+            counts = BOLD if brief.operator is Operator.MUTATE else CAREFUL
+            yield _turned(brief, brief.parents[0].source, learned, rng, rng.choice(counts))
 
 
 def _turned(
-    source: str, lessons: Lessons, rng: random.Random, count: int, setting: Setting
+    brief: Brief, source: str, learned: _Learned, rng: random.Random, count: int
 ) -> _Draft | None:
-    turns = turn(source, rng, lessons, count, setting)
-    child = apply_turns(source, turns) if turns else None
-    if child is None:
-        return None
-    return _Draft(
-        source=child,
-        title=", ".join(map(str, turns)),
-        hypothesis=" ".join(_why(t, lessons) for t in turns),
-        category=category_of(turns),
-        changes=tuple(map(str, turns)),
-    )
+    found = tuned(source, learned.lessons, learned.surface, rng, count, read_budget(brief.budget))
+    return None if found is None else _as_draft(found)
 
 
-def _why(turned: Turn, lessons: Lessons) -> str:
-    """The reason of one turn in words, the history's part in it included."""
-    knob = turned.knob
-    words = f"{knob.name} {knob.text} -> {turned.text}: {reason(knob.kind, knob.text, turned.text)}"
-    last = lessons.helped(knob.name)
-    if last is not None:
-        words += f" The step {last.old} -> {last.new} helped before."
-    return words
+def _as_draft(found: Tuned) -> _Draft:
+    changes = tuple(map(str, found.turns))
+    return _Draft(found.source, ", ".join(changes), found.why, category_of(found.turns), changes)
 
 
 def _pattern(brief: Brief, lessons: Lessons, rng: random.Random) -> _Draft | None:
@@ -124,7 +125,7 @@ def _pattern(brief: Brief, lessons: Lessons, rng: random.Random) -> _Draft | Non
 
 
 def _crossover(
-    brief: Brief, lessons: Lessons, rng: random.Random, *, spiced: bool
+    brief: Brief, learned: _Learned, rng: random.Random, *, spiced: bool
 ) -> _Draft | None:
     """A mix of two parents; when plain mixes are all known, one knob is turned besides (`spiced`)."""
     if len(brief.parents) < 2:
@@ -145,7 +146,7 @@ def _crossover(
     )
     if not spiced:
         return draft
-    extra = _turned(mix.source, lessons, rng, 1, read_budget(brief.budget))
+    extra = _turned(brief, mix.source, learned, rng, 1)
     if extra is None:
         return None
     return _Draft(

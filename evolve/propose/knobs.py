@@ -1,22 +1,20 @@
-"""Finds the constants of a train.py and turns them: the operator `tune`, and a part of `mutate`.
+"""Finds the constants of a train.py and edits them.
 
 A knob is a literal with a name: a constant in capitals, a field's default, an entry of a preset table. It is
-found in the syntax tree and edited at its exact place, so that comments and layout survive. Which knob and
-which step follows from its name, its type and the history. Pure; every random choice comes from the caller.
+found in the syntax tree and edited at its exact place, so that comments and layout survive. Which knob is turned, and
+how far, is `turns`' to say. Pure.
 """
 
 from __future__ import annotations
 
 import ast
-import random
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from evolve.propose.lessons import FAILURES, Lessons, direction_of, number
-from evolve.propose.moves import INLINE_KINDS, Kind, classify, classify_known, steps
+from evolve.propose.moves import INLINE_KINDS, Kind, classify, classify_known
 from evolve.propose.presets import Setting, out_of_force
 from evolve.propose.spans import Code, Edit, parsed
 
@@ -65,31 +63,6 @@ def find_knobs(source: str) -> tuple[Knob, ...]:
     for knob in knobs:
         seen.setdefault(knob.name, knob)  # a name that is assigned twice counts once
     return tuple(seen.values())
-
-
-def turn(
-    source: str,
-    rng: random.Random,
-    lessons: Lessons,
-    count: int = 1,
-    setting: Setting = Setting(),  # noqa: B008 - frozen
-) -> list[Turn]:
-    """Choose `count` different knobs and a step for each; fewer when there are not so many."""
-    knobs = in_force(source, setting)
-    values = {knob.name: knob.text for knob in knobs}
-    weights = [knob.weight * _promise(knob, lessons) * _price(knob, setting) for knob in knobs]
-    turns: list[Turn] = []
-    chosen = 0
-    while chosen < count and any(weights):
-        index = rng.choices(range(len(knobs)), weights)[0]
-        weights[index] = 0.0
-        knob = knobs[index]
-        text = _step(knob, values, rng, lessons)
-        if text is not None and all(knob.name != turn.knob.name for turn in turns):
-            chosen += 1
-            turns.append(Turn(knob, text))
-            turns += companions(turns[-1], knobs, turns)
-    return turns
 
 
 def in_force(source: str, setting: Setting) -> list[Knob]:
@@ -234,71 +207,3 @@ def _is_literal(node: ast.expr) -> bool:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         return _is_literal(node.left) and _is_literal(node.right)
     return isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str))
-
-
-# ---- choosing ------------------------------------------------------------------------------------------
-
-
-def _promise(knob: Knob, lessons: Lessons) -> float:
-    """What the history makes of a knob's prior weight: refine what helped, leave alone what failed twice."""
-    if lessons.helped(knob.name):
-        return 2.5
-    failures = lessons.failures(knob.name)
-    return 0.1 if failures >= FAILURES else 1 / (1 + failures)
-
-
-def _price(knob: Knob, setting: Setting) -> float:
-    """When only tokens count, a larger model wins without paying for its time: that teaches little."""
-    return 0.3 if setting.counts_tokens and knob.kind.category == "size" else 1.0
-
-
-def _step(knob: Knob, values: dict[str, str], rng: random.Random, lessons: Lessons) -> str | None:
-    """One new literal for a knob; None when there is no step left that was not tried."""
-    options = [
-        text
-        for text in steps(knob.kind, knob.name, knob.text, values, rng)
-        if text != knob.text and not lessons.tried(knob.name, knob.text, text)
-    ]
-    if not options:
-        return None
-    return rng.choices(options, [_leaning(knob, text, lessons) for text in options])[0]
-
-
-def _leaning(knob: Knob, text: str, lessons: Lessons) -> float:
-    """Steps on from what helped, back from what failed; the weight of one option."""
-    direction = direction_of(knob.text, text)
-    weight = 1 / (1 + 3 * lessons.failures(knob.name, direction)) if direction else 1.0
-    last = lessons.helped(knob.name)
-    if last is not None and direction:
-        onward = direction == direction_of(last.old, last.new)
-        weight *= (
-            4.0 if onward and _size(knob.text, text) <= 1.2 * _size(last.old, last.new) else 1.0
-        )
-        weight *= 1.0 if onward else 0.25
-    return weight
-
-
-def _size(old: str, new: str) -> float:
-    """How large a step is, as a share of where it starts."""
-    before, after = number(old), number(new)
-    if before is None or after is None:
-        return 1.0
-    return abs(after - before) / max(abs(before), 1e-12)
-
-
-def companions(turned: Turn, knobs: Sequence[Knob], turns: Sequence[Turn]) -> list[Turn]:
-    """A smaller batch needs fewer rows at once, or it no longer divides into them; `turns` are made already."""
-    knob, text = turned.knob, turned.text
-    if knob.kind.name != "batch" or direction_of(knob.text, text) >= 0:
-        return []
-    batch, scope = number(text) or 0.0, knob.name.rpartition(".")[0]
-    for other in knobs:
-        if other.kind.name != "rows" or other.name.rpartition(".")[0] != scope:
-            continue
-        rows = number(other.text) or 0.0
-        counted_in_tokens = rows > 1024
-        if (counted_in_tokens and rows <= batch) or any(t.knob.name == other.name for t in turns):
-            return []
-        halves = steps(other.kind, other.name, other.text, {}, random.Random(0))  # noqa: S311
-        return [Turn(other, half) for half in halves if direction_of(other.text, half) < 0][:1]
-    return []

@@ -12,7 +12,7 @@ from evolve.propose.history import FAILURES as FAILED
 from evolve.propose.operators import Attempt
 
 MEMORY = 24  # attempts after which a failure is forgotten: the code around it has changed by then
-FAILURES = 2  # after which a direction is left alone
+FAILURES = 1.0  # without a score, after which a direction is left alone for as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Trial:
     new: str
     helped: bool
     weight: float  # 1 when it was the only change of its attempt, else its share
+    broke: bool = False  # no score came of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,13 @@ class Lessons:
         trials = self.of(name)
         return trials[-1] if trials and trials[-1].helped else None
 
-    def failures(self, name: str, direction: int | None = None) -> float:
-        """Failures of `name` since it last helped, shared ones in part; of one direction (+1, -1) if given."""
-        count = 0.0
-        for trial in reversed(self.of(name)):
-            if trial.helped:
-                break
-            if direction is None or direction_of(trial.old, trial.new) == direction:
-                count += trial.weight
-        return count
+    def broke(self, name: str, direction: int) -> float:
+        """How often a step of `name` in that direction (+1, -1; 0 for a choice) led to no score, shared ones in part."""
+        return sum(
+            trial.weight
+            for trial in self.of(name)
+            if trial.broke and direction_of(trial.old, trial.new) == direction
+        )
 
     def tried(self, name: str, old: str, new: str) -> bool:
         """True when exactly this step was taken before."""
@@ -66,7 +65,7 @@ def learn(history: Sequence[Attempt], sigma: float | None) -> Lessons:
             name, old, new = parse_change(change)
             if name:
                 trials.setdefault(name, []).append(
-                    Trial(old, new, helped, 1 / len(attempt.changes))
+                    Trial(old, new, helped, 1 / len(attempt.changes), attempt.status in FAILED)
                 )
     return Lessons({name: tuple(found) for name, found in trials.items()})
 

@@ -53,7 +53,8 @@ _RULES: tuple[tuple[str, str, str, float], ...] = (
     (r"WIDTH|MODEL_DIM|D_MODEL|N_EMBD|(\b|_)DIM\b", "width", "size", 1.5),
     (r"STD\b", "gain", "init", 0.4),
     (r"INIT", "gain", "init", 1.0),
-    (r"BIGRAM|BUCKET|TABLE|CHANNELS", "power", "architecture", 0.6),
+    (r"GRAM_(RATIO|ROWS|SIZE|VOCAB|BUCKETS)|BUCKET", "power", "size", 1.0),  # of hashed n-grams
+    (r"BIGRAM|TABLE|CHANNELS", "power", "architecture", 0.6),
     (r"MICRO|DEVICE_BATCH|(\b|_)ROWS", "rows", "systems", 0.15),
     (
         r"TOTAL_BATCH|BATCH_TOKENS|(\b|_)BATCH\b|TOKENS_PER_STEP|STEP_TOKENS",

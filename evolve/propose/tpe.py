@@ -9,16 +9,16 @@ lazy import, which takes a fraction of a second: call it from a worker thread.
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from evolve.propose.axes import Axis, Value, axes
-from evolve.propose.knobs import Turn, apply_turns, companions, find_knobs, in_force
+from evolve.propose.knobs import Turn, apply_turns, find_knobs, in_force
 from evolve.propose.presets import Setting
 from evolve.propose.spans import Edit, parsed
+from evolve.propose.turns import companions
 from evolve.propose.vetting import normalise
 
 if TYPE_CHECKING:
@@ -85,9 +85,7 @@ class TpeSearch:
             return
         study, wanted = self._study(space)
         while True:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                params = study.ask(wanted).params
+            params = study.ask(wanted).params
             if (found := self._suggestion(space, params)) is not None:
                 yield found
 
@@ -99,16 +97,13 @@ class TpeSearch:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         wanted = {axis.name: _distribution(axis) for axis in space}
         self._asked += 1
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that multivariate sampling is new
-            sampler = optuna.samplers.TPESampler(
-                multivariate=True,
-                group=True,
-                n_startup_trials=self._startup,
-                seed=(self._seed + self._asked) % 2**32,
-            )
-            study = optuna.create_study(sampler=sampler)
-            study.add_trials(list(self._measured(space, wanted)))
+        sampler = optuna.samplers.TPESampler(
+            multivariate=True,  # in groups there would be one, as every trial knows every knob
+            n_startup_trials=self._startup,
+            seed=(self._seed + self._asked) % 2**32,
+        )
+        study = optuna.create_study(sampler=sampler)
+        study.add_trials(list(self._measured(space, wanted)))
         return study, wanted
 
     def _measured(

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from evolve.model import Operator
-from evolve.propose.knobs import Turn, apply_turns, find_knobs, in_force, turn
+from evolve.propose.knobs import Turn, apply_turns, find_knobs, in_force
 from evolve.propose.lessons import learn, parse_change
 from evolve.propose.moves import classify
 from evolve.propose.operators import Attempt
 from evolve.propose.presets import Setting, read_budget
+from evolve.propose.surface import Surface
+from evolve.propose.turns import turn
 from evolve.propose.vetting import vet
 
 PLAIN = Path(__file__).with_name("plain_train.txt").read_text()  # in the ancestor's manner
 OURS = (Path(__file__).parents[2] / "trainer" / "train.py").read_text()
-NOTHING = learn((), None)
 CPU = read_budget("400,000 tokens on a CPU")
 
 
@@ -24,10 +25,21 @@ def attempt(number: int, change: str, delta: float | None, status: str = "reject
     return Attempt(number, (1,), Operator.TUNE, change, "optimizer", (change,), status, delta)
 
 
+def turned(
+    source: str,
+    history: tuple[Attempt, ...] = (),
+    setting: Setting = CPU,
+    count: int = 1,
+    seeds: int = 200,
+) -> list[list[Turn]]:
+    lessons, surface = learn(history, 0.01), Surface(history, 0.01)
+    return [
+        turn(source, random.Random(seed), lessons, surface, count, setting) for seed in range(seeds)
+    ]
+
+
 def chosen(source: str, history: tuple[Attempt, ...], setting: Setting = CPU) -> Counter[str]:
-    lessons = learn(history, 0.01)
-    turns = [turn(source, random.Random(seed), lessons, 1, setting) for seed in range(400)]
-    return Counter(t[0].knob.name for t in turns if t)
+    return Counter(turns[0].knob.name for turns in turned(source, history, setting) if turns)
 
 
 def test_constants_are_found_as_they_are_written() -> None:
@@ -100,8 +112,7 @@ def test_offsets_count_bytes_so_that_other_alphabets_do_no_harm() -> None:
 @pytest.mark.parametrize("source", [PLAIN, OURS], ids=["ancestor-style", "ours"])
 def test_turns_change_exactly_what_they_say(source: str) -> None:
     before = {knob.name: knob.text for knob in find_knobs(source)}
-    for seed in range(30):
-        turns = turn(source, random.Random(seed), NOTHING, 1 + seed % 3, CPU)
+    for seed, turns in enumerate(turned(source, count=2, seeds=30)):
         assert turns
         child = apply_turns(source, turns)
         assert child is not None
@@ -116,8 +127,8 @@ def test_turns_change_exactly_what_they_say(source: str) -> None:
 
 
 def test_steps_stay_in_the_range_that_makes_sense() -> None:
-    for seed in range(300):
-        for t in turn(OURS, random.Random(seed), NOTHING, 3, Setting()):
+    for turns in turned(OURS, setting=Setting(), count=3):
+        for t in turns:
             kind, name = t.knob.kind.name, t.knob.name
             value = t.text.strip("\"'")
             if kind == "phase":
@@ -136,8 +147,7 @@ def test_steps_stay_in_the_range_that_makes_sense() -> None:
 
 def test_width_and_heads_stay_divisible() -> None:
     knobs = {knob.name: knob.text for knob in find_knobs(OURS)}
-    for seed in range(400):
-        turns = turn(OURS, random.Random(seed), NOTHING, 1, Setting())
+    for turns in turned(OURS, setting=Setting(), count=3):
         for t in turns:
             row, _, field = t.knob.name.rpartition(".")
             if field == "dim":
@@ -147,8 +157,7 @@ def test_width_and_heads_stay_divisible() -> None:
 
 
 def test_a_smaller_batch_brings_fewer_rows_at_once() -> None:
-    for seed in range(400):
-        turns = turn(PLAIN, random.Random(seed), NOTHING, 1, Setting())
+    for turns in turned(PLAIN, setting=Setting()):
         told = {t.knob.name: t.text for t in turns}
         if told.get("TOTAL_BATCH_SIZE") == "2**18":
             assert told["DEVICE_BATCH_SIZE"] == "64"
@@ -185,40 +194,64 @@ def test_windows_do_not_matter_where_all_are_full() -> None:
 
 
 def test_a_knob_that_helped_is_refined_in_the_same_direction() -> None:
-    change = "FINAL_LR_FRAC: 0.1 -> 0.0"
     before = chosen(PLAIN, ())["MATRIX_LR"]
-    history = (attempt(2, "MATRIX_LR: 0.03 -> 0.04", -0.05, "promoted"), attempt(3, change, 0.01))
+    history = (
+        attempt(2, "MATRIX_LR: 0.03 -> 0.04", -0.05, "promoted"),
+        attempt(3, "FINAL_LR_FRAC: 0.1 -> 0.0", 0.01),
+    )
     assert chosen(PLAIN, history)["MATRIX_LR"] > 1.5 * before
-    lessons = learn(history, 0.01)
     steps = [
         float(t.text)
-        for seed in range(400)
-        for t in turn(PLAIN, random.Random(seed), lessons, 1, CPU)
+        for turns in turned(PLAIN, history)
+        for t in turns
         if t.knob.name == "MATRIX_LR"
     ]
     assert sum(step > 0.04 for step in steps) > 0.8 * len(steps)
 
 
-def test_a_knob_that_failed_twice_is_left_alone_for_a_while() -> None:
+def test_a_knob_that_went_wrong_both_ways_is_left_alone() -> None:
     failures = (
-        attempt(2, "MATRIX_LR: 0.04 -> 0.05", 0.03),
-        attempt(3, "MATRIX_LR: 0.04 -> 0.03", None, "nan"),
+        attempt(2, "MATRIX_LR: 0.04 -> 0.06", 0.05),
+        attempt(3, "MATRIX_LR: 0.04 -> 0.03", 0.05),
     )
-    assert chosen(PLAIN, failures)["MATRIX_LR"] < 0.3 * chosen(PLAIN, ())["MATRIX_LR"]
+    assert chosen(PLAIN, failures)["MATRIX_LR"] < 0.4 * chosen(PLAIN, ())["MATRIX_LR"]
+
+
+def test_a_direction_without_a_score_is_closed_for_a_while_and_the_other_is_not() -> None:
+    blown = attempt(2, "MATRIX_LR: 0.04 -> 0.08", None, "nan")
+    steps = [
+        float(t.text)
+        for turns in turned(PLAIN, (blown,), count=4)
+        for t in turns
+        if t.knob.name == "MATRIX_LR"
+    ]
+    assert steps
+    assert max(steps) < 0.04
     later = tuple(attempt(10 + i, f"KNOB{i}: 1 -> 2", 0.1) for i in range(30))
-    assert chosen(PLAIN, (*failures, *later))["MATRIX_LR"] > 0.7 * chosen(PLAIN, ())["MATRIX_LR"]
+    again = turned(PLAIN, (blown, *later), count=4)
+    assert any(
+        t.knob.name == "MATRIX_LR" and float(t.text) > 0.04 for turns in again for t in turns
+    )
 
 
 def test_the_same_step_is_never_taken_twice() -> None:
-    history = (attempt(2, 'WINDOW_PATTERN: "SSSL" -> "L"', 0.0),)
-    lessons = learn(history, 0.01)
-    for seed in range(300):
-        assert all(
-            str(t) != history[0].changes[0]
-            for t in turn(PLAIN, random.Random(seed), lessons, 2, CPU)
-        )
+    history = (attempt(2, 'WINDOW_PATTERN: "SSSL" -> "L"', -0.001),)
+    for turns in turned(PLAIN, history, count=3):
+        assert all(str(t) != history[0].changes[0] for t in turns)
 
 
-def test_when_only_tokens_count_size_is_tried_less_often() -> None:
-    in_tokens, in_seconds = chosen(PLAIN, (), CPU), chosen(PLAIN, (), Setting())
-    assert in_tokens["DEPTH"] < 0.6 * in_seconds["DEPTH"]
+def test_when_only_tokens_count_more_capacity_is_tried_first_and_less_hardly() -> None:
+    """Capacity is free then; on the clock it is paid for with steps."""
+
+    def depths(setting: Setting) -> list[int]:
+        return [
+            int(t.text)
+            for turns in turned(PLAIN, setting=setting, count=3)
+            for t in turns
+            if t.knob.name == "DEPTH"
+        ]
+
+    before = int(next(knob.text for knob in find_knobs(PLAIN) if knob.name == "DEPTH"))
+    in_tokens, in_seconds = depths(CPU), depths(Setting())
+    assert sum(d > before for d in in_tokens) > 2 * sum(d < before for d in in_tokens)
+    assert len(in_tokens) > len(in_seconds) > 0
