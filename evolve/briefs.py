@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from evolve.model import Candidate, CandidateState, Experiment, Operator, Verdict
+from evolve.model import Candidate, CandidateState, Experiment, Operator, Smoke, Verdict
 from evolve.outlook import Look
 from evolve.propose.history import REFUSED, VOIDED, WAITING
 from evolve.propose.operators import Attempt, Brief, ParentView, Refused
@@ -111,7 +111,7 @@ def _view(context: Context, candidate: Candidate, *, source: bool = True) -> Par
     experiments = context.journal.experiments(candidate.id, curve=True)
     scored = [e for e in experiments if e.val_bpb is not None]
     best = scored[-1] if scored else None
-    tried = [*context.journal.smokes(candidate.id), *experiments]
+    tried: list[Smoke | Experiment] = [*context.journal.smokes(candidate.id), *experiments]
     failed = tried[-1] if tried and not scored else None
     return ParentView(
         id=candidate.id,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from evolve.propose.deadends import DeadEnd, dead_among
 from evolve.propose.history import FAILURES, gained, outcome_of
@@ -19,6 +20,7 @@ from evolve.trends import Trend
 
 GAINS = 4  # told of
 INSIGHTS = 12
+JOINED = 8  # of the best, among which two are looked for that should be joined
 LATELY = 20  # attempts among which failures are counted
 _STRUCTURAL = frozenset({"architecture", "attention", "optimizer"})
 
@@ -103,8 +105,8 @@ def _advice(
     dead: Sequence[DeadEnd],
 ) -> Iterator[str]:
     """The most promising first; the last one always has something to say."""
-    yield from list(_further(best, dead))[:1]
-    yield from list(_joined(best, attempts))[:1]
+    yield from islice(_further(best, dead), 1)
+    yield from islice(_joined(best[:JOINED], attempts), 1)
     untuned = [a for a in best if a.category in _STRUCTURAL and not _tuned(a, attempts)]
     for attempt in untuned[:1]:
         yield f"Tune the rates and sizes that {_told(attempt)} needs: it gained, and nothing around it was adapted yet."
@@ -137,11 +139,12 @@ def _further(best: Sequence[Attempt], dead: Sequence[DeadEnd]) -> Iterator[str]:
 def _joined(best: Sequence[Attempt], attempts: Sequence[Attempt]) -> Iterator[str]:
     """Two gains of different lines that no child has joined yet."""
     parents = {a.id: a.parents for a in attempts}
+    lines = {a.id: _line(a.id, parents) for a in attempts}
     for n, one in enumerate(best):
         for two in best[n + 1 :]:
             both = {one.id, two.id}
-            related = one.id in _line(two.id, parents) or two.id in _line(one.id, parents)
-            if not related and not any(both <= _line(a.id, parents) for a in attempts):
+            related = one.id in lines[two.id] or two.id in lines[one.id]
+            if not related and not any(both <= line for line in lines.values()):
                 yield f"Join {_told(one)} and {_told(two)}: both gained, and no child has both."
 
 

@@ -111,7 +111,7 @@ def _shared_words(
     ideas = [a for a in attempts if not any(parse_change(c)[0] for c in a.changes)]
     by_word: dict[str, list[Attempt]] = {}
     for idea in ideas:
-        for word in sorted({w.lower() for w in _WORD.findall(idea.title)} - _TELL_NOTHING):
+        for word in sorted({w.lower() for w in _WORD.findall(idea.title[:200])} - _TELL_NOTHING):
             by_word.setdefault(word, []).append(idea)
     groups, covered = [], set[int]()
     for word, group in sorted(by_word.items(), key=lambda item: (-len(item[1]), item[0])):

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from evolve.propose.operators import Attempt, Brief, Refused
-from evolve.propose.quoting import inline
-from evolve.text import one_line
+from evolve.propose.quoting import cell, inline
 
 SHOWN = 24  # attempts at most
 WAITING = 4  # children without a result
@@ -117,7 +116,7 @@ def not_measured(waiting: Sequence[Attempt], refused: Sequence[Refused]) -> str:
         for a in waiting[-WAITING:]
     ]
     lines += [
-        f"- {inline(r.title, 72)} ({one_line(r.category, 20)}) was refused unseen: {one_line(r.reason, 160)}"
+        f"- {inline(r.title, 72)} ({cell(r.category, 20)}) was refused unseen: {cell(r.reason, 160)}"
         for r in refused[-REFUSED:]
     ]
     return "\n".join(["# Proposed from here, and not measured", "", *lines]) if lines else ""
@@ -127,8 +126,10 @@ def not_measured(waiting: Sequence[Attempt], refused: Sequence[Refused]) -> str:
 
 
 def _what(attempt: Attempt) -> str:
-    changes = f" ({'; '.join(attempt.changes[:6])})" if attempt.changes else ""
-    return f"{attempt.title}{changes}"
+    changes = (
+        f" ({'; '.join(change[:200] for change in attempt.changes[:6])})" if attempt.changes else ""
+    )
+    return f"{attempt.title[:200]}{changes}"
 
 
 def _of(attempt: Attempt) -> str:
@@ -147,11 +148,11 @@ def _row(attempt: Attempt, *, reasons: bool) -> str:
         f"#{attempt.id}",
         _of(attempt),
         str(attempt.operator),
-        one_line(attempt.category, 20),
-        one_line(_what(attempt), 160),
+        cell(attempt.category, 20),
+        cell(_what(attempt), 160),
         "" if unmeasured else f"{attempt.delta_bpb:+.5f}",
         "" if unmeasured or attempt.believed is None else f"{attempt.believed:+.5f}",
-        one_line(outcome, 160 if voided else 60),
+        cell(outcome, 160 if voided else 60),
     ]
-    cells += [one_line(attempt.hypothesis, 200)] if reasons else []
-    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+    cells += [cell(attempt.hypothesis, 200)] if reasons else []
+    return f"| {' | '.join(cells)} |"

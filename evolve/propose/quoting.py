@@ -6,7 +6,7 @@ Pure. Everything is cleaned of control sequences, freed of folders, bounded and 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 from evolve.text import one_line, paragraphs
 from harness.process import clean
@@ -17,19 +17,22 @@ _MARGIN = (
     8  # times the limit that is cleaned at most: cleaning a megabyte for four kilobytes takes long
 )
 
+Tag = Literal["untrusted-log", "scratchpad"]
+_TAG = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(get_args(Tag))}))", re.IGNORECASE)
 _FOLDERS = re.compile(r"(?<![\w.])~?/(?:[^\s/:\"']+/)+")  # `/tmp/x/` of `/tmp/x/train.py`
 _INNER_QUOTES = str.maketrans({"“": "'", "”": "'", '"': "'", "`": "'"})
+_CELL = str.maketrans({"|": "/", "<": "‹"})  # neither ends a cell nor looks like a delimiter
 
 
-def quoted(tag: str, text: str, limit: int, keep: Literal["start", "end"] = "start") -> str:
+def quoted(tag: Tag, text: str, limit: int, keep: Literal["start", "end"] = "start") -> str:
     """`text` between `<tag>` and `</tag>`, at most `limit` characters of its start or its end.
 
-    A tag of that name inside loses its bracket, in whatever spelling, so that only ours ends the quote.
+    Our tags inside lose their bracket, in whatever spelling, so that only ours ends the quote.
     """
     most = limit * _MARGIN
     rough = text[-most:] if keep == "end" else text[:most]
     body = paragraphs(_FOLDERS.sub("", clean(rough)))
-    body = re.sub(rf"<(?=\s*/?\s*{re.escape(tag)})", "‹", body, flags=re.IGNORECASE)
+    body = _TAG.sub("‹", body)
     lines = (line if len(line) <= LINE else f"{line[: LINE - 1]}…" for line in body.split("\n"))
     body = "\n".join(lines)
     body = body[-limit:] if keep == "end" else body[:limit]
@@ -41,10 +44,15 @@ def quoted_log(text: str) -> str:
     return quoted("untrusted-log", text, LOG, keep="end")
 
 
+def cell(text: str, width: int) -> str:
+    """Text on one line that may stand in a table: nothing in it ends a cell or looks like a delimiter."""
+    plain = _FOLDERS.sub("", clean(text[: width * _MARGIN]))
+    return one_line(plain, width).translate(_CELL)
+
+
 def inline(text: str, width: int) -> str:
     """`“text”` on one line, with no quotation mark inside that could end it."""
-    plain = one_line(clean(text[: width * _MARGIN])).translate(_INNER_QUOTES)
-    return f"“{one_line(plain, width)}”"
+    return f"“{cell(text, width).translate(_INNER_QUOTES)}”"
 
 
 def fenced(text: str, language: str) -> str:

@@ -287,7 +287,7 @@ def test_a_voided_score_is_a_failure_with_its_reason_and_never_a_figure() -> Non
     # A change that only a faked score vouches for has helped nobody.
     lie = replace(cheat, changes=("MATRIX_LR: 0.04 -> 0.05",))
     assert learn((lie,), 0.01).helped("MATRIX_LR") is None
-    assert learn((lie,), 0.01).failures("MATRIX_LR") == 1
+    assert learn((lie,), 0.01).broke("MATRIX_LR", 1) == 1
 
 
 def test_an_empty_history_says_so() -> None:

@@ -120,7 +120,9 @@ def test_templates_change_while_it_runs_and_a_refused_one_changes_nothing(
     toml = workspace / "autoresearch.toml"
 
     async def steps(client: Seen) -> None:
-        in_force = lambda: dict(client.snapshot().settings)["prompts.mutate"]  # noqa: E731
+        def in_force() -> str:
+            return dict(client.snapshot().settings)["prompts.mutate"]
+
         refused = await ask(client, "set", key="prompts.mutate", value="{parent} be bold")
         assert refused.state is CommandState.REFUSED
         assert "{parent}; did you mean {parents}?" in refused.answer
