@@ -72,6 +72,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     yield _sandbox()
     yield _workspace(folder)
     yield from _settings(folder)
+    yield _tpe()
     yield _data()
     yield _disk()
     yield _terminal()
@@ -208,6 +209,22 @@ def _settings(folder: Path) -> Iterator[Finding]:
         f"{llm.api_key_env} is not set; the built-in proposer works without",
         f"export {llm.api_key_env} to let {llm.model} propose",
     )
+
+
+def _tpe() -> Finding:
+    """Whether the built-in proposer may search constants by TPE; looked for, not imported."""
+    from importlib import metadata
+
+    try:
+        version = metadata.version("optuna")
+    except metadata.PackageNotFoundError:
+        return Finding(
+            "TPE",
+            "note",
+            "no optuna: the built-in proposer turns constants by its own rules alone",
+            "pip install 'autoresearch[tpe]' into this environment",
+        )
+    return Finding("TPE", "ok", f"optuna {version}, for constants, beside the built-in rules")
 
 
 def _data() -> Finding:
