@@ -16,7 +16,7 @@ from evolve.metric import Figures, MissingFigure, Weights
 from evolve.model import EvolveError
 from evolve.propose.vetting import normalise
 from harness import device as machines
-from harness.spec import Outcome, Result
+from harness.spec import CurvePoint, Outcome, Result
 
 if TYPE_CHECKING:
     from evolve.context import Context
@@ -70,7 +70,7 @@ def weighed(
     if wanted.plain:
         return result, result.val_bpb
     candidate = context.journal.candidate(experiment.candidate)
-    ours = figures(context, candidate, result)
+    ours = _figures(context, candidate, result, result.curve)
     try:
         return result, metric.fitness(wanted, ours, reference(context) or ours)
     except MissingFigure as missing:
@@ -79,19 +79,6 @@ def weighed(
         return replace(
             result, outcome=outcome, reason=reason, val_bpb=None, val_nats=None, sealed_bpb=None
         ), None
-
-
-def figures(context: Context, candidate: Candidate, result: Result) -> Figures:
-    """What a scored training measured, as far as the weights ask for it."""
-    assert result.val_bpb is not None  # noqa: S101 - it is scored
-    on_gpu = context.device != "cpu"
-    return Figures(
-        val_bpb=result.val_bpb,
-        tokens_per_second=result.tokens_per_second,
-        memory_mb=result.device_memory_mb if on_gpu else result.host_memory_mb,
-        lines=_lines(context, candidate),
-        roughness=metric.roughness(result.curve),
-    )
 
 
 def reference(context: Context) -> Figures | None:
@@ -104,15 +91,7 @@ def reference(context: Context) -> Figures | None:
     first = next((e for e in trainings if e.val_bpb is not None), None)
     if first is None:
         return None
-    assert first.val_bpb is not None  # noqa: S101 - chosen by that
-    on_gpu = context.device != "cpu"
-    return Figures(
-        val_bpb=first.val_bpb,
-        tokens_per_second=first.tokens_per_second,
-        memory_mb=first.device_memory_mb if on_gpu else first.host_memory_mb,
-        lines=_lines(context, baseline),
-        roughness=metric.roughness(context.journal.curve(first.id)),
-    )
+    return _figures(context, baseline, first, context.journal.curve(first.id))
 
 
 def gain_beside_score(context: Context, ours: Candidate, theirs: Candidate) -> float:
@@ -152,6 +131,24 @@ def limit_in_words(wanted: Weights) -> str:
     if not wanted.limited:
         return "none"
     return f"{wanted.memory_limit_mb:,.0f} MB, {wanted.memory_penalty:g} for twice as much"
+
+
+def _figures(
+    context: Context,
+    candidate: Candidate,
+    training: Result | Experiment,
+    curve: tuple[CurvePoint, ...],
+) -> Figures:
+    """What a scored training measured; on a GPU its memory counts, else that of the host."""
+    assert training.val_bpb is not None  # noqa: S101 - it is scored
+    on_gpu = context.device != "cpu"
+    return Figures(
+        val_bpb=training.val_bpb,
+        tokens_per_second=training.tokens_per_second,
+        memory_mb=training.device_memory_mb if on_gpu else training.host_memory_mb,
+        lines=_lines(context, candidate),
+        roughness=metric.roughness(curve),
+    )
 
 
 def _check(settings: Settings, machine: Machine, device: str) -> None:
