@@ -156,7 +156,8 @@ def _announce(context: Context, resumed: Run | None) -> None:
         )
     context.journal.set_run_state(
         "running",
-        f"{'Resumed' if resumed else 'Started'}: {context.budget_in_words()} a training, "
+        f"{'Resumed' if resumed else 'Started'}: {context.budget_in_words()} a training"
+        f"{fitness.aside(context.weights)}, "
         f"{context.dataset.source} data, {context.sandbox} sandbox, {_who_proposes(context)}; "
         f"ends after {in_words(context.settings)}.",
     )
@@ -171,6 +172,15 @@ def _warn(context: Context) -> None:
             "audit",
             "The blind audit is off ([scoring] audit_probes = 0): a script that looks at the text which it should "
             "predict is not found out.",
+        )
+    if (
+        context.device != "cpu"
+        and context.settings.metric.memory_penalty
+        and not context.weights.limited
+    ):
+        context.journal.record_event(
+            "metric",
+            f"Nothing measures the memory of {context.device}, so its soft limit is off: {fitness.NO_NVML}.",
         )
 
 

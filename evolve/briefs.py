@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from evolve import fitness
 from evolve.model import Candidate, CandidateState, Experiment, Operator, Smoke, Verdict
 from evolve.outlook import Look
 from evolve.propose.history import REFUSED, VOIDED, WAITING
@@ -87,7 +88,7 @@ def _common(context: Context, candidates: dict[int, Candidate]) -> Brief:
         history=_history(candidates, believed),
         seed=0,
         sigma=context.noise.sigma,
-        budget=context.budget_in_words(),
+        budget=f"{context.budget_in_words()}{fitness.aside(context.weights)}",
         script=context.lineage.script.rsplit("/", 1)[-1],
         templates={name: text for name, text in settings.prompts.model_dump().items() if text},
         confidence=settings.acceptance.confidence if confirmed else None,

@@ -151,6 +151,14 @@ def _figures(
     )
 
 
+def aside(wanted: Weights) -> str:
+    """` (selection goes by val_bpb, 0.01 for twice the speed)`, to follow a budget in words; empty for val_bpb alone."""
+    parts = [f"selection goes by {in_words(wanted)}"] if wanted.composite else []
+    if wanted.limited:
+        parts.append(f"memory softly limited to {limit_in_words(wanted)}")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
 def _check(settings: Settings, machine: Machine, device: str) -> None:
     section = settings.metric
     asked = [

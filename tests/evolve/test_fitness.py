@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from evolve import fitness
+from evolve.briefs import review
+from evolve.client import Client
 from evolve.model import EvolveError, Verdict
+from evolve.sections import Metric, Settings
+from harness import device
 from harness.spec import CurvePoint, ExperimentSpec, Outcome, Result
 from tests.evolve.test_scrutiny import Answer, desk, honest
 
@@ -53,6 +58,38 @@ def test_speed_is_priced_against_the_first_training_of_the_baseline(tmp_path: Pa
         assert here.journal.experiments(1)[0].fitness == 2.0
         assert here.journal.run().fingerprint["metric"] == "val_bpb, 0.1 for twice the speed"
         assert all(s.audit.below is None for s in here.specs)  # the score alone tells too little
+
+
+def test_whoever_proposes_and_whoever_looks_is_told_what_counts(tmp_path: Path) -> None:
+    with desk(tmp_path, **FAST, **{"metric.memory_limit_mb": "900"}) as here:
+        here.answers[1] = fast(2.0, 1000.0)
+        here.step()
+        told = (
+            "(selection goes by val_bpb, 0.1 for twice the speed; memory softly limited to 900 MB, 0.5 for "
+            "twice as much)"
+        )
+        assert told in here.journal.run().reason
+        assert told in review(here.context).budget
+        outlook = Client(here.context.workspace).snapshot().outlook
+        assert outlook.goes_by == "val_bpb, 0.1 for twice the speed"
+        assert outlook.memory_limit == "900 MB, 0.5 for twice as much"
+
+
+def test_a_figure_that_nothing_here_measures_is_refused_before_anything_starts() -> None:
+    """The driver knows no GPU 99, so this machine is one without NVML."""
+    machine = replace(device.detect(), gpus=(device.Gpu(99, "H100", 80_000, "570", ""),))
+    assert fitness.weights(
+        Settings(), machine, "cuda:0"
+    ).plain  # the soft limit is off, and boot says so
+    for asked in ({"peak_memory": 0.01}, {"memory_limit_mb": 70_000}):
+        settings = Settings(metric=Metric(**asked))
+        with pytest.raises(
+            EvolveError, match=r"\[metric\] .* needs the memory in use on cuda:0.*gpu"
+        ):
+            fitness.weights(settings, machine, "cuda:0")
+    assert fitness.weights(Settings(), machine, "cpu").plain
+    on_cpu = fitness.weights(Settings(metric=Metric(memory_limit_mb=900)), machine, "cpu")
+    assert (on_cpu.limited, on_cpu.composite) == (True, False)
 
 
 def test_main_moves_to_a_faster_child_with_a_worse_score_and_only_where_speed_pays(
