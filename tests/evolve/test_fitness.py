@@ -151,8 +151,8 @@ def test_a_script_that_keeps_a_figure_back_fails_by_name(tmp_path: Path) -> None
         rough = here.child(lambda spec: replace(honest(2.0)(spec), curve=curve(0.3)))
         silent = here.child(honest(1.5))
         here.work()
-        fitness = here.journal.candidate(rough).fitness[0]
-        assert 2.02 < fitness < 2.06
+        worth = here.journal.candidate(rough).fitness[0]
+        assert 2.02 < worth < 2.06
         found = here.journal.candidate(silent)
         assert (found.verdict, found.outcome, found.scores) == (
             Verdict.FAILED,
