@@ -16,19 +16,21 @@ from evolve.noise import Noise, t_cdf, t_density
 from evolve.sealing import SealedGain
 from evolve.seeds import Table, difference
 
-# What is believed of a child before it is measured: one in twenty is truly better, half of those by more than two
+# What is believed of a child before it is measured: one in seventeen is truly better, half of those by more than two
 # sigma. The official 126-experiment log of the ancestor kept 22, of which half lie within its noise. This
 # scepticism is what keeps a hundred children without effect from moving main by luck.
-GAIN_SHARE = 0.05
+GAIN_SHARE = 0.06
 GAIN_SCALE = 2.0  # sigmas; of a half-Cauchy, whose tail leaves room for the sensational
 _POINTS = 48  # of the integral over the true gain
 
-# A contender goes on while a worthwhile gain explains its scores at least a seventh as well as none does: Wald's
+# A contender goes on while a worthwhile gain explains its scores at least a fifth as well as none does: Wald's
 # sequential test (1945), which asks for the fewest trainings at given errors. Chosen by simulation, see
 # tests/evolve/test_acceptance.py: stricter loses true gains of two sigma, milder repeats what has no effect.
 WORTHWHILE = 2.0  # sigmas, or standard deviations of a difference at one seed, whichever is smaller
-DOUBT = 0.15
-LEAD = 10  # scores that main gets ahead of its contender at most: they serve every later contender too
+DOUBT = 0.2
+LEAD = (
+    10  # scores that main gets ahead of its contender at most: they serve every later contender too
+)
 PACE = 3  # scores of main for each of its contender, until it has that lead
 SIMPLER_LINES = 3  # fewer lines than main's, from which a child counts as simpler
 SIMPLER_REPEATS = 4  # trainings after its first before a simpler child may win by being as good
@@ -153,7 +155,7 @@ class Confirmed:
         """A repeat of the side that says more, or the end when the challenger has had all of its own."""
         n = len(challenger.scores)
         bare = [seed for seed in challenger.scores if seed not in incumbent.scores]
-        wanted = min(PACE * n + 1, n + LEAD, 2 * self.max_repeats)
+        wanted = min(PACE * n, n + LEAD, 2 * self.max_repeats)
         if bare or len(incumbent.scores) < wanted:
             return Judgement(
                 Action.REPEAT_INCUMBENT,
@@ -192,12 +194,17 @@ def not_worse(ours: Samples, theirs: Samples, noise: Noise, margin: float) -> fl
 
 
 def _explained(ours: Samples, theirs: Samples, noise: Noise, *, simpler: bool) -> float:
-    """How much better a worthwhile gain explains the scores than none does; of a simpler child, none than a loss."""
+    """How much better a worthwhile gain explains the scores than none does; of a simpler child, none than a loss.
+
+    The ratio of two normal likelihoods, as wide as Student's t would be: a ratio of two t's tends to 1 far out, and
+    would let the hopeless go on.
+    """
     seen = difference(ours.scores, theirs.scores, noise)
     worth = WORTHWHILE * min(noise.sigma, math.sqrt(2) * noise.rest)
     gain = seen.gain + worth if simpler else seen.gain
-    with_it = t_density((gain - worth) / seen.sd, seen.freedom)
-    return with_it / max(t_density(gain / seen.sd, seen.freedom), 1e-300)
+    freedom = max(seen.freedom, 4.0)
+    variance = seen.sd**2 * freedom / (freedom - 2)
+    return math.exp(min(0.0, worth * (gain - worth / 2) / variance))
 
 
 def _gain_density(seen: float, width: float, freedom: float) -> float:

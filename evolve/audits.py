@@ -6,14 +6,11 @@ changes nothing, and it never lets a score pass that nobody has looked at.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from evolve.entry import useful_below
 from evolve.model import Candidate, Experiment, Purpose
-from evolve.noise import Posterior
-from evolve.population import STRUCTURAL, Member, survivors
-from evolve.standing import members, score_for
 from harness.spec import AuditPlan, Outcome, Result
 
 if TYPE_CHECKING:
@@ -76,14 +73,6 @@ def tolerance(baseline: Iterable[Experiment]) -> float:
     return min(most, max(least, TIMES * largest))
 
 
-def entry_limit(population: Sequence[Member], size: int, incumbent: int | None) -> float | None:
-    """The worst posterior mean in the population, bits per byte, or None while there is a place for anybody."""
-    anybody = Member(id=-1, posterior=Posterior(math.inf, 0.0))
-    if anybody.id in survivors([*population, anybody], size, incumbent):
-        return None
-    return max(member.posterior.mean for member in population)
-
-
 def owed(context: Context, experiment: Experiment, result: Result) -> bool:
     """Does a finished training lack the audit that its score calls for? So it is after an older engine."""
     if result.outcome is not Outcome.OK or result.val_bpb is None or result.audit is not None:
@@ -124,15 +113,14 @@ def unproven(context: Context, candidate: Candidate) -> str:
 
 
 def _limit(context: Context, candidate: Candidate) -> float | None:
-    """The score from which this child cannot enter the population any more."""
-    if candidate.pinned or candidate.category in STRUCTURAL:
+    """The score from which this child can neither enter the population nor beat main; None while any might do.
+
+    Where [metric] counts more than the score, a score alone tells too little to go without an audit.
+    """
+    if any(c.scores != c.fitness for c in context.journal.candidates()):
         return None
-    worst = entry_limit(
-        members(context), context.settings.population.size, context.journal.run().incumbent
-    )
-    if worst is None:
-        return None
-    return score_for(context, candidate, worst) + MARGIN * context.noise.sigma
+    useful = useful_below(context, candidate)
+    return None if useful is None else useful + MARGIN * context.noise.sigma
 
 
 def _passed(experiment: Experiment) -> bool:

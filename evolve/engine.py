@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from evolve import smoking
 from evolve.boot import Boot, boot
+from evolve.census import keep_logs, trim
 from evolve.judging import Assignment, Judge
 from evolve.model import Event, EvolveError, Purpose
 from evolve.nursery import Nursery
@@ -81,6 +82,7 @@ class Engine:
         self._slot = slot or DetachedSlot(ready.lock.path, GRACE)
         self._judge = Judge(self._context)
         self._watch = Watch(self._context, self._slot)
+        self._urgent: asyncio.Task[bool] | None = None  # a built-in child in the making
         self._language_models = ready.language_models
         self._nursery = Nursery(
             self._context, BuiltinProposer(), ready.language_models(self._context)
@@ -89,7 +91,7 @@ class Engine:
         self._steering = Steering(
             self._context,
             on_settings=self._settings_changed,
-            on_trim=self._judge.trim,
+            on_trim=lambda: trim(self._context),
             on_kill=self._slot.stop,
         )
 
@@ -118,9 +120,10 @@ class Engine:
             raise
         finally:
             self._slot.stop("the engine ends")
-            for task in (training, *helpers):
+            tasks = [training, *helpers, *([self._urgent] if self._urgent else [])]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(training, *helpers, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._project()
             self._tell()
         return 130 if self._interrupted else 0
@@ -155,7 +158,16 @@ class Engine:
             return True
         if self._context.stopping or self._context.paused:
             return True
-        return await self._nursery.urgent()
+        # A child that the language model ends meanwhile is trained at once; the built-in one then waits in the queue.
+        if self._urgent is None:
+            self._urgent = asyncio.create_task(self._nursery.urgent())
+        ready = asyncio.create_task(self._context.work_ready.wait())
+        await asyncio.wait({self._urgent, ready}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if not self._urgent.done():
+            return True
+        urgent, self._urgent = self._urgent, None
+        return urgent.result()
 
     async def _rest(self) -> None:
         """Wait for something to happen; out of ideas is a state that more tries may end."""
@@ -190,7 +202,7 @@ class Engine:
     def _finish(self, experiment: Experiment, result: Result, *, adopted: bool = False) -> None:
         self._judge.settle(experiment, result, adopted=adopted)
         self._watch.settled()
-        self._judge.keep_logs()
+        keep_logs(self._context)
         self._project()
         self._context.wake()
         self._tell()

@@ -62,7 +62,7 @@ def useful_below(context: Context, candidate: Candidate) -> float | None:
         category=candidate.category,
         changes=candidate.changes,
         code=normalise(context.lineage.source(candidate.commit)),
-        island=candidate.island,
+        island=candidate.island % context.settings.population.islands,
         pinned=candidate.pinned,
     )
     size = context.settings.population.size

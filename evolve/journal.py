@@ -143,7 +143,9 @@ class Journal(Precautions, Notes):
 
     # ---- candidates ----------------------------------------------------------------------------------------
 
-    def add_candidate(self, number: int, proposal: Proposal, *, commit: str, code_hash: str) -> int:
+    def add_candidate(
+        self, number: int, proposal: Proposal, *, commit: str, code_hash: str, island: int = 0
+    ) -> int:
         """Queue a vetted, committed child under the number that `next_candidate_id` gave; returns it."""
         with self._transaction():
             run = self.run_id()
@@ -160,8 +162,8 @@ class Journal(Precautions, Notes):
             self._db.execute(
                 """INSERT INTO candidate (run, id, operator, proposer, title, hypothesis, category, commit_oid,
                 source_sha, code_hash, lines, created, state, generation, prompt_version, model, priority,
-                changes, parents, recommendation)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?)""",
+                changes, parents, recommendation, island)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     *(run, number, str(proposal.operator), proposal.proposer),
                     *(one_line(proposal.title), proposal.hypothesis, proposal.category, commit),
@@ -174,7 +176,7 @@ class Journal(Precautions, Notes):
                     1 + max((p.generation for p in parents), default=-1),
                     *(proposal.prompt_version, proposal.model, last + 1),
                     *(as_json(proposal.changes), as_json(proposal.parents)),
-                    proposal.recommendation,
+                    *(proposal.recommendation, island),
                 ),
             )
             self._link(run, number, proposal)
@@ -288,10 +290,10 @@ class Journal(Precautions, Notes):
         running = self.running_experiment()
         if running is None or running.id != experiment:
             raise IllegalMove(f"experiment {experiment} is not running")
-        if self.candidate(running.candidate).verdict is not None:
-            back = CandidateState.JUDGED
-        elif running.purpose is Purpose.CONFIRM:
+        if running.purpose is Purpose.CONFIRM:
             back = CandidateState.CONTENDER
+        elif self.candidate(running.candidate).verdict is not None:
+            back = CandidateState.JUDGED
         else:
             back = CandidateState.READY
         self.finish_experiment(experiment, Result(Outcome.VOID, reason, seed=running.seed), back)

@@ -173,6 +173,7 @@ class Candidate:
     scores: tuple[float, ...] = ()  # val_bpb of its OK experiments, in order
     fitness: tuple[float, ...] = ()  # what selection goes by, for each of `scores`; lower is better
     island: int = 0  # of the population, when there are several
+    chances: int = 0  # second chances that it was given
     recommendation: str = ""  # of the scratchpad, that its prompt carried
     outcome: Outcome | None = None  # of its latest finished experiment
     children: int = 0

@@ -30,7 +30,7 @@ from evolve.propose.operators import (
 )
 from evolve.propose.vetting import code_hash, vet
 from evolve.relatives import relatives
-from evolve.standing import members
+from evolve.standing import island_of_child, members
 
 if TYPE_CHECKING:
     from evolve.context import Context
@@ -254,7 +254,13 @@ def enrol(context: Context, proposal: Proposal, digest: str) -> int:
             "Category": proposal.category,
         },
     )
-    candidate = journal.add_candidate(number, proposal, commit=commit, code_hash=digest)
+    candidate = journal.add_candidate(
+        number,
+        proposal,
+        commit=commit,
+        code_hash=digest,
+        island=island_of_child(context, proposal.parents),
+    )
     lineage.publish(candidate, commit)
     context.wake()
     return candidate

@@ -48,6 +48,7 @@ class Member:
     tuned: int = 0  # measured children of it in which only constants differ
     tuning: int = 0  # such children that are not measured yet
     island: int = 0
+    guest: bool = False  # the founder of an island where it does not live, see `islands`
     pinned: bool = False
     banned: bool = False
 
@@ -94,12 +95,22 @@ def parent_weights(members: Sequence[Member]) -> list[float]:
 
 
 def survivors(members: Sequence[Member], size: int, incumbent: int | None) -> frozenset[int]:
-    """Ids of those that live on, about `size` of them.
+    """Ids of those that live on, about `size` of them, on every island as many.
 
     The incumbent and the pinned always stay, even beyond `size`; the banned go. Then, up to a quarter of the
     places, young structural ideas; then one after another the best that are left, where somebody who is near in
     code to one who stays counts as worse for it, and a twin waits until nobody else is left.
     """
+    islands = sorted({m.island for m in members})
+    stay: set[int] = set()
+    for place, island in enumerate(islands):
+        share = size // len(islands) + (place < size % len(islands))
+        here = [m for m in members if m.island == island and not m.guest]
+        stay |= _survivors_here(here, max(1, share), incumbent)
+    return frozenset(stay)
+
+
+def _survivors_here(members: Sequence[Member], size: int, incumbent: int | None) -> set[int]:
     able = [m for m in members if not m.banned or m.id == incumbent]
     ranked = sorted(able, key=lambda m: (m.posterior.mean, m.id))
     stay = [m for m in ranked if m.id == incumbent or m.pinned]
@@ -108,14 +119,15 @@ def survivors(members: Sequence[Member], size: int, incumbent: int | None) -> fr
     staying = {m.id for m in stay}
     left = {m.id: m for m in ranked if m.id not in staying}
     likeness = {
-        number: max((_likeness(m, o) for o in stay), default=0.0) for number, m in left.items()
+        number: max((_likeness(m, other) for other in stay), default=0.0)
+        for number, m in left.items()
     }
     while left and len(stay) < size:
         best = min(left.values(), key=lambda m: (*_crowded(m, likeness[m.id]), m.id))
         stay.append(left.pop(best.id))
         for number, member in left.items():
             likeness[number] = max(likeness[number], _likeness(member, best))
-    return frozenset(member.id for member in stay)
+    return {member.id for member in stay}
 
 
 def needs_tuning(members: Sequence[Member]) -> tuple[int, ...]:
@@ -123,7 +135,7 @@ def needs_tuning(members: Sequence[Member]) -> tuple[int, ...]:
 
     Each is named until `TUNED` such children are measured or under way; a banned one never.
     """
-    waiting = [m for m in members if not m.banned and _young_structure(m)]
+    waiting = [m for m in members if not m.banned and not m.guest and _young_structure(m)]
     waiting = [m for m in waiting if m.tuned + m.tuning < TUNED]
     return tuple(m.id for m in sorted(waiting, key=lambda m: (m.posterior.mean, m.id)))
 

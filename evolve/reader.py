@@ -241,6 +241,16 @@ class Reader(CallBook):
             tables.setdefault(row[0], {})[row[1]] = row[2]
         return tables
 
+    def trained_since(self, candidate: int) -> int:
+        """Trainings of others that ended, void ones aside, since this candidate's last one began."""
+        row = self._one(
+            """SELECT count(*) FROM experiment WHERE run = :run AND outcome IS NOT NULL AND outcome != 'void'
+            AND id > (SELECT coalesce(max(id), 0) FROM experiment
+                WHERE run = :run AND candidate = :candidate)""",
+            {"run": self.run_id(), "candidate": candidate},
+        )
+        return int(row[0])
+
     def sealed_by_seed(self, candidate: int) -> dict[int, float]:
         """Seed to the score on the sealed rows, of those trainings that were scored there and count."""
         return self._by_seed("sealed_bpb", candidate)

@@ -26,7 +26,7 @@ from harness.spec import AuditReport, CurvePoint, Outcome, Result
 CANDIDATE = """SELECT id, operator, proposer, parents, title, hypothesis, category, commit_oid, source_sha, code_hash,
     lines, created, state, alive, verdict, verdict_reason, provisional, generation, prompt_version, model,
     priority, changes, scores, outcome, children, pinned, banned, voided, sealed_gain, sealed_gap,
-    fitness, island, recommendation FROM candidate"""
+    fitness, island, recommendation, chances FROM candidate"""
 _EXPERIMENT = """SELECT id, candidate, purpose, seed, started, finished, outcome, reason, val_bpb, train_seconds,
     total_seconds, train_tokens, tokens_per_second, peak_memory_mb, mfu_percent, steps, params_m, sandbox,
     sealed_bpb, audit, discounted, fitness, epochs, pruning, host_memory_mb, device_memory_mb"""

@@ -236,6 +236,7 @@ _VERSION_3 = (
     "ALTER TABLE experiment ADD COLUMN pruning TEXT NOT NULL DEFAULT ''",  # JSON; '' = the rule had no say
     "ALTER TABLE candidate ADD COLUMN fitness TEXT NOT NULL DEFAULT '[]'",
     "ALTER TABLE candidate ADD COLUMN island INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE candidate ADD COLUMN chances INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE candidate ADD COLUMN recommendation TEXT NOT NULL DEFAULT ''",
     "UPDATE experiment SET fitness = val_bpb",
     "UPDATE candidate SET fitness = scores",
@@ -298,7 +299,7 @@ _NEW_IN_2 = {
 _NEW_IN_3 = {
     "experiment": "val_bpb AS fitness, 0 AS epochs, '' AS pruning, "
     "NULL AS host_memory_mb, NULL AS device_memory_mb",
-    "candidate": "scores AS fitness, 0 AS island, '' AS recommendation",
+    "candidate": "scores AS fitness, 0 AS island, 0 AS chances, '' AS recommendation",
     "llm_call": "'' AS request_sha, '' AS category, '' AS brief, '' AS outcome",
 }
 # Tables that came with version 3 are empty before it.

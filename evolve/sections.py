@@ -156,20 +156,35 @@ class Population(_Section):
         description="children in a row that did not move main, after which no kind of change may "
         "dominate the proposals; 0: never",
     )
+    islands: int = Field(
+        default=1, ge=1, le=100, description="populations beside each other, of size / islands each"
+    )
+    reset_after: int = Field(
+        default=40,
+        ge=0,
+        description="children in a row that did not move main, after which the weaker half of the islands "
+        "begins anew; 0: never",
+    )
 
 
 class AcceptanceRules(_Section):
     """When main moves."""
 
     policy: Literal["confirmed", "greedy"] = Field(
-        default="confirmed", description="confirmed: by repeats; greedy: one better score is enough"
+        default="confirmed",
+        description="confirmed: by repeats; greedy: the ancestor's rule, one better score; keeps noise",
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="P(better) that moves main")
     baseline_repeats: int = Field(
         default=3, ge=1, le=100, description="trainings of the start, for the noise"
     )
     max_repeats: int = Field(
-        default=4, ge=1, le=100, description="extra trainings that a contender may get"
+        default=14, ge=1, le=100, description="extra trainings that a contender may get"
+    )
+    remeasure_every: int = Field(
+        default=20,
+        ge=0,
+        description="trainings after which what main holds is measured again; 0: never, as with greedy",
     )
 
 

@@ -37,8 +37,14 @@ class Verdicts(Spending):
             event = self._event("verdict", f"#{number} promoted: {reason}", number, _data(sealed))
             self._verdict(number, Verdict.PROMOTED, reason, event, alive=True)
             self._seal(number, sealed)
-            self._update(number, provisional=0)
             self._enthrone(number, event)
+
+    def reopen(self, number: int, reason: str) -> None:
+        """A candidate that was turned away is a contender again; its verdict stands until there is another."""
+        with self._transaction():
+            self._move(number, CandidateState.CONTENDER)
+            self._update(number, chances=self.candidate(number).chances + 1)
+            self._event("second chance", reason, number)
 
     def void_score(self, number: int, report: AuditReport, reason: str) -> None:
         """The blind audit voids a score: the candidate has failed, and what it scored before counts no more."""

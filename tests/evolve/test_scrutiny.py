@@ -137,7 +137,8 @@ def test_repeats_are_audited_closely_and_a_screening_where_its_score_could_live(
         here.work()
         plans = [spec.audit for spec in here.plans(Purpose.SCREEN)]
         assert [plan.below for plan in plans[:2]] == [None, None]
-        assert plans[2].below == pytest.approx(2.2 + 3 * here.context.noise.sigma, abs=0.002)
+        # A little below where the worst stands: its code is near theirs, and crowding counts against it.
+        assert plans[2].below == pytest.approx(2.2, abs=0.01)
         assert plans[3].below is None  # a structural idea may live with any score
         assert {plan.probes for plan in plans} == {256}
         assert {plan.champion_probes for plan in plans} == {0}

@@ -1,0 +1,188 @@
+"""What a finished experiment means, and what a verdict brings about: journal first, then refs, worktrees and main.
+
+Decisions come from `acceptance` and the gates; this module carries them out. It starts no process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evolve import audits, comparable, fitness, pace
+from evolve.acceptance import Action, Judgement
+from evolve.census import renew_islands, trim
+from evolve.model import (
+    Candidate,
+    CandidateState,
+    EvolveError,
+    Experiment,
+    Purpose,
+    Verdict,
+)
+from evolve.standing import BASELINE, refresh_noise
+from harness.spec import Outcome, Result
+
+if TYPE_CHECKING:
+    from evolve.context import Context
+
+VOIDS = 3  # trainings of one candidate that may be lost to outside causes before it is set aside
+FAILURES = 3  # repeats of what main holds that may fail in a row before the run ends
+
+
+class Settling:
+    """Writes down what trainings came to. The half of `judging.Judge` that has consequences."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._deferred = ""  # why main could not be moved when it last should have been
+        self._main_measured = (
+            True  # since those turned away were looked at; so they are at every start
+        )
+
+    def settle(self, experiment: Experiment, result: Result, *, adopted: bool = False) -> None:
+        """Write what a finished experiment came to, and its consequences; `adopted` from an earlier engine."""
+        candidate = self._context.journal.candidate(experiment.candidate)
+        if fault := comparable.fault(self._context, experiment, result, adopted=adopted):
+            result = Result(Outcome.VOID, fault, seed=experiment.seed)
+        result, worth = fitness.weighed(self._context, experiment, result)
+        if result.outcome is Outcome.VOID:
+            self._void(candidate, experiment, result)
+        elif experiment.purpose is Purpose.BASELINE:
+            self._baseline(experiment, result, worth)
+        elif experiment.purpose is Purpose.INCUMBENT:
+            self._incumbent(candidate, experiment, result, worth)
+        elif result.outcome is not Outcome.OK:
+            self._fail(candidate, experiment, result)
+        else:
+            self._context.journal.finish_experiment(
+                experiment.id, result, CandidateState.CONTENDER, worth
+            )
+        self.look_back()
+        if self._deferred:
+            self.move_main()  # what was in the way may be gone
+
+    def look_back(self) -> None:
+        """Take in what all trainings so far say about noise, the machine's speed and the islands."""
+        pace.note(self._context)
+        refresh_noise(self._context)
+        renew_islands(self._context)
+
+    def move_main(self) -> None:
+        """Let main follow the incumbent; a dirty checkout only defers that."""
+        context = self._context
+        incumbent = context.incumbent()
+        if incumbent is None or incumbent.id == BASELINE:
+            return
+        ratchet = context.lineage.ratchet(
+            incumbent.commit, f"#{incumbent.id} {incumbent.title}", self._score_trailers(incumbent)
+        )
+        if ratchet.moved:
+            context.journal.record_event(
+                "ratchet",
+                f"{context.lineage.branch} moved to #{incumbent.id} ({ratchet.kind}).",
+                candidate=incumbent.id,
+                data={"commit": ratchet.commit, "kind": ratchet.kind},
+            )
+            self._deferred = ""
+        elif ratchet.kind == "deferred" and ratchet.reason != self._deferred:
+            self._deferred = ratchet.reason
+            context.journal.record_event("ratchet", ratchet.reason, candidate=incumbent.id)
+
+    # ---- private ---------------------------------------------------------------------------------------
+
+    def _baseline(self, experiment: Experiment, result: Result, worth: float | None) -> None:
+        journal = self._context.journal
+        journal.finish_experiment(experiment.id, result, CandidateState.JUDGED, worth)
+        if _voided(result):
+            raise EvolveError(
+                f"The baseline's own score does not stand. {result.reason} `autoresearch train` shows the figures; "
+                "mend it, commit, and start again."
+            )
+        if result.outcome is not Outcome.OK:
+            lines = (result.traceback or result.log_tail).strip().splitlines()
+            raise EvolveError(
+                f"The baseline does not train ({result.outcome}: {result.reason}"
+                + (f" Its last words: {lines[-1][:200]}" if lines else "")
+                + "). Run `autoresearch train` to see it alone, mend it, commit, and start again."
+            )
+        if journal.run().incumbent is None:
+            journal.crown_baseline(BASELINE)
+            trim(self._context)
+        self._context.wake()
+
+    def _incumbent(
+        self, candidate: Candidate, experiment: Experiment, result: Result, worth: float | None
+    ) -> None:
+        """A repeat of what main holds; when it fails again and again, nothing can be compared with it."""
+        journal = self._context.journal
+        journal.finish_experiment(experiment.id, result, CandidateState.JUDGED, worth)
+        self._main_measured = True
+        repeats = [e for e in journal.experiments(candidate.id) if e.purpose is Purpose.INCUMBENT]
+        latest = [e.outcome for e in repeats if e.outcome is not Outcome.VOID][-FAILURES:]
+        if len(latest) == FAILURES and Outcome.OK not in latest:
+            raise EvolveError(
+                f"{candidate.label}, which main holds, failed {FAILURES} times in a row when it was measured again "
+                f"({result.outcome}: {result.reason}), so nothing can be compared with it. Look at it with "
+                "`autoresearch train`, then start a new run with `autoresearch run --name NAME`."
+            )
+
+    def _fail(self, candidate: Candidate, experiment: Experiment, result: Result) -> None:
+        """A child without a score; one whose score the audit voids has none from before either."""
+        journal = self._context.journal
+        journal.finish_experiment(experiment.id, result, CandidateState.JUDGED)
+        if result.audit is not None and _voided(result):
+            journal.void_score(candidate.id, result.audit, result.reason)
+        elif result.outcome is Outcome.PRUNED:  # it works, and could not win any more
+            journal.judge(candidate.id, Verdict.REJECTED, result.reason, alive=False)
+        else:
+            words = f"{result.outcome}: {result.reason}"
+            journal.judge(candidate.id, Verdict.FAILED, words, alive=False)
+
+    def _void(self, candidate: Candidate, experiment: Experiment, result: Result) -> None:
+        journal = self._context.journal
+        voids = sum(e.outcome is Outcome.VOID for e in journal.experiments(candidate.id))
+        journal.void_experiment(experiment.id, result.reason)
+        if voids + 1 >= VOIDS and not self._context.stopping:
+            raise EvolveError(
+                f"Training #{candidate.id} was lost {VOIDS} times to causes outside it; the last one: "
+                f"{result.reason} See `autoresearch doctor`, then `autoresearch run` goes on."
+            )
+
+    def _score_trailers(self, candidate: Candidate) -> dict[str, str]:
+        mean, sealed = candidate.mean, candidate.sealed_gain
+        trailers = {
+            "Candidate": f"#{candidate.id}",
+            "Run": self._context.journal.run().name,
+            "Val-Bpb": f"{mean:.6f}" if mean is not None else "",
+            "Experiments": str(len(candidate.scores)),
+        }
+        return trailers if sealed is None else trailers | {"Sealed-Gain": f"{sealed:+.6f}"}
+
+    def _carry_out(self, contender: Candidate, judgement: Judgement) -> None:
+        """Promote or reject; a rejected one may still live in the population."""
+        context = self._context
+        if judgement.action is Action.PROMOTE:
+            context.journal.promote(contender.id, judgement.reason, judgement.sealed)
+            trim(context)
+            self.move_main()
+            return
+        barred = audits.objection(context, contender)
+        if barred or judgement.sealed is not None:  # not audited, or better on the known rows only
+            words = f"{judgement.reason} {barred}".strip()
+            context.journal.judge(
+                contender.id, Verdict.REJECTED, words, alive=False, sealed=judgement.sealed
+            )
+            return
+        context.journal.judge(contender.id, Verdict.KEPT, judgement.reason, alive=True)
+        trim(context)
+        if not context.journal.candidate(contender.id).alive:
+            context.journal.judge(
+                contender.id,
+                Verdict.REJECTED,
+                f"{judgement.reason} Not among the {context.settings.population.size} that live.",
+                alive=False,
+            )
+
+
+def _voided(result: Result) -> bool:
+    """Did the blind audit find that the score is none?"""
+    return result.outcome is not Outcome.OK and result.audit is not None and not result.audit.passed
