@@ -21,6 +21,8 @@ from evolve.bandit import BUILTIN
 from evolve.briefs import brief
 from evolve.choosing import Choice, Standing, arms_of, choose, standing
 from evolve.model import Operator
+from evolve.precedents import precedents
+from evolve.propose.novelty import novel
 from evolve.propose.operators import (
     LanguageModel,
     Proposal,
@@ -197,6 +199,7 @@ class Nursery:
         asked = brief(
             context, choice.operator, choice.parents, rng.getrandbits(32), choice.category
         )
+        asked = replace(asked, precedents=precedents(context, choice.parents))
         if choice.arm.proposer == BUILTIN and choice.operator is Operator.TUNE:
             means = credit.believed(context.journal)
             asked = replace(asked, relatives=relatives(context, choice.parents[0], means))
@@ -212,6 +215,10 @@ class Nursery:
         known = {c.code_hash: c for c in context.journal.candidates()}
         if digest and digest in known:
             problems = [f"it is the same code as #{known[digest].id}"]
+        if not problems:
+            near = precedents(context, proposal.parents)
+            old = await asyncio.to_thread(novel, proposal.source, parents, near)
+            problems = [str(old)] if old else []
         if problems:
             context.journal.record_event(
                 "refused",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from evolve.model import Operator
 from evolve.propose.knobs import category_of
 from evolve.propose.lessons import Lessons, learn
+from evolve.propose.novelty import novel
 from evolve.propose.operators import Brief, Proposal, ProposalFailed
 from evolve.propose.patterns import choose_patterns
 from evolve.propose.presets import read_budget
@@ -71,6 +72,8 @@ def _propose(brief: Brief) -> Proposal:
     known = brief.known_hashes | {code_hash(source) for source in parents}
     for draft in _drafts(brief, learned, rng):
         if draft is None or code_hash(draft.source) in known or vet(draft.source, parents):
+            continue
+        if novel(draft.source, parents, brief.precedents):
             continue
         return Proposal(
             source=draft.source,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from evolve.model import Operator
+from evolve.propose.novelty import Precedent
 
 if TYPE_CHECKING:
     from evolve.propose.prompts import Prompt
@@ -96,6 +97,7 @@ class Brief:
     budget: str  # in words: "300 seconds on NVIDIA H200", "400,000 tokens on a CPU"
     script: str = "train.py"
     known_hashes: frozenset[str] = frozenset()  # normalised-AST hashes that exist already
+    precedents: tuple[Precedent, ...] = ()  # what was tried near here, for `novelty.novel`
     templates: dict[str, str] = field(default_factory=dict)  # operator -> template, from [prompts]
     relatives: tuple[Relative, ...] = ()  # for a search over constants; oldest first
     incumbent: ParentView | None = None  # what main holds, without its source
@@ -106,6 +108,8 @@ class Brief:
     recommendation: str = ""  # one of the scratchpad's, drawn for this brief
     direction: str = ""  # the category that a plateau asks for; "" = any
     goes_by: str = "val_bpb"  # what selection goes by, in words
+    memory_limit: str = "none"  # the soft one, in words
+    kinds: str = ""  # what each category has come to, in words; for a rewrite of the scratchpad
 
 
 @dataclass(frozen=True, slots=True)
