@@ -16,6 +16,7 @@ from evolve.outlook import Look
 from evolve.propose.history import REFUSED, VOIDED, WAITING
 from evolve.propose.operators import Attempt, Brief, ParentView, Refused
 from evolve.propose.scratchpad import Scratchpad, parse
+from evolve.trends import in_words
 from harness.spec import Outcome
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def review(context: Context) -> Brief:
         _common(context, candidates),
         parents=() if incumbent is None else (_view(context, incumbent),),
         incumbent=_incumbent(context),
+        kinds=in_words(Look(context.journal, context.journal.run().incumbent).trends("category")),
         scratchpad=f"{author}{note.text}" if note else "",
     )
 
@@ -93,6 +95,7 @@ def _common(context: Context, candidates: dict[int, Candidate]) -> Brief:
         templates={name: text for name, text in settings.prompts.model_dump().items() if text},
         confidence=settings.acceptance.confidence if confirmed else None,
         goes_by=run.fingerprint.get("metric", "val_bpb"),
+        memory_limit=run.fingerprint.get("memory_limit", "none"),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from evolve.propose.deadends import DeadEnd, dead_among
-from evolve.propose.history import FAILURES, gained, outcome_of
+from evolve.propose.history import FAILURES, gained, outcome_of, signed
 from evolve.propose.lessons import direction_of, parse_change
 from evolve.propose.operators import CATEGORIES, Attempt
 from evolve.propose.quoting import inline
@@ -85,7 +85,7 @@ def _insights(
 ) -> Iterator[str]:
     for attempt in best[:GAINS]:
         certainty = "confirmed" if attempt.confirmed else "one training"
-        yield f"{_told(attempt)} ({attempt.category}) gained: {_worth(attempt):+.5f}, {certainty}"
+        yield f"{_told(attempt)} ({attempt.category}) gained: {signed(_worth(attempt))}, {certainty}"
     for trend in trends[:4]:
         if trend.attempts:
             mean = "" if trend.gain is None else f", {trend.gain:+.1f} sigma on average"

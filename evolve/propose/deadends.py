@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from evolve.propose.history import gained, outcome_of
+from evolve.propose.history import gained, outcome_of, signed
 from evolve.propose.lessons import direction_of, parse_change
 from evolve.propose.operators import Attempt, Brief
 from evolve.propose.quoting import inline
@@ -49,7 +49,7 @@ class DeadEnd:
         text = f"{self.direction}: {len(self.attempts)} times without a gain ({more}{some})"
         measured = [a.delta_bpb for a in self.attempts if a.delta_bpb is not None]
         failed = [outcome_of(a) for a in self.attempts if a.delta_bpb is None]
-        text += f", at best {min(measured):+.5f}" if measured else ""
+        text += f", at best {signed(min(measured))}" if measured else ""
         counted = [f"{failed.count(w)} × {w}" for w in dict.fromkeys(failed)]
         return text + (f"; {', '.join(counted)}" if counted else "")
 

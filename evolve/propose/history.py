@@ -38,6 +38,11 @@ def gained(attempt: Attempt, sigma: float | None) -> bool:
     return attempt.status == "promoted" or attempt.delta_bpb < -0.5 * (sigma or 0.0)
 
 
+def signed(difference: float | None) -> str:
+    """`-0.00120`; what rounds to nothing is +0.00000, and what is not known is empty."""
+    return "" if difference is None else f"{round(difference, 5) + 0.0:+.5f}"
+
+
 def outcome_of(attempt: Attempt) -> str:
     """What became of an attempt, in words."""
     return _WORDS.get(attempt.status, attempt.status)
@@ -85,7 +90,9 @@ def what_counts(sigma: float | None, confidence: float | None) -> str:
     )
 
 
-def table(attempts: Sequence[Attempt], *, reasons: bool = False) -> str:
+def table(
+    attempts: Sequence[Attempt], title: str = "What was tried near here", *, reasons: bool = False
+) -> str:
     """The attempts as a table for a model: newest last, each with what became of it; with `reasons`, why it was made."""
     if not attempts:
         return "# What was tried\n\nNothing yet: this is one of the first children."
@@ -102,7 +109,7 @@ def table(attempts: Sequence[Attempt], *, reasons: bool = False) -> str:
     heads += ["reason given"] if reasons else []
     rows = "\n".join(_row(attempt, reasons=reasons) for attempt in attempts)
     return (
-        "# What was tried near here, newest last\n\n"
+        f"# {title}, newest last\n\n"
         "The difference is in mean val_bpb against the first parent, negative is better; corrected, what of it is "
         "believed without the luck of a training.\n\n"
         f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}\n{rows}"
@@ -126,10 +133,9 @@ def not_measured(waiting: Sequence[Attempt], refused: Sequence[Refused]) -> str:
 
 
 def _what(attempt: Attempt) -> str:
-    changes = (
-        f" ({'; '.join(change[:200] for change in attempt.changes[:6])})" if attempt.changes else ""
-    )
-    return f"{attempt.title[:200]}{changes}"
+    """The title, with what was changed unless it says that already."""
+    silent = [change[:200] for change in attempt.changes[:6] if change not in attempt.title]
+    return f"{attempt.title[:200]} ({'; '.join(silent)})" if silent else attempt.title[:200]
 
 
 def _of(attempt: Attempt) -> str:
@@ -150,8 +156,8 @@ def _row(attempt: Attempt, *, reasons: bool) -> str:
         str(attempt.operator),
         cell(attempt.category, 20),
         cell(_what(attempt), 160),
-        "" if unmeasured else f"{attempt.delta_bpb:+.5f}",
-        "" if unmeasured or attempt.believed is None else f"{attempt.believed:+.5f}",
+        "" if unmeasured else signed(attempt.delta_bpb),
+        "" if unmeasured else signed(attempt.believed),
         cell(outcome, 160 if voided else 60),
     ]
     cells += [cell(attempt.hypothesis, 200)] if reasons else []

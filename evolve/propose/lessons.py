@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evolve.propose.history import FAILURES as FAILED
+from evolve.propose.history import gained
 from evolve.propose.operators import Attempt
 
 MEMORY = 24  # attempts after which a failure is forgotten: the code around it has changed by then
@@ -58,7 +59,7 @@ def learn(history: Sequence[Attempt], sigma: float | None) -> Lessons:
     """Read the attempts, oldest first. A change helped when it was promoted or gained over half a sigma."""
     trials: dict[str, list[Trial]] = {}
     for index, attempt in enumerate(history):
-        helped = _helped(attempt, sigma or 0.0)
+        helped = gained(attempt, sigma)
         if not helped and index < len(history) - MEMORY:
             continue
         for change in attempt.changes:
@@ -92,9 +93,3 @@ def number(text: str) -> float | None:
         return float(base) ** float(exponent) if power else float(base)
     except (ValueError, OverflowError, ZeroDivisionError):
         return None
-
-
-def _helped(attempt: Attempt, sigma: float) -> bool:
-    if attempt.status in FAILED or attempt.delta_bpb is None:
-        return False
-    return attempt.status == "promoted" or attempt.delta_bpb < -0.5 * sigma

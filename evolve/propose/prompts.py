@@ -107,7 +107,8 @@ def render_review(brief: Brief, templates: Mapping[str, str]) -> Prompt:
     recent = brief.history[-REVIEWED:]
     parts = [
         f"# What counts\n\n{what_counts(brief.sigma, brief.confidence)}",
-        table(recent, reasons=True),
+        f"# Kept or promoted, by kind\n\n{one_line(brief.kinds, 600)}" if brief.kinds else "",
+        table(recent, "What was tried lately", reasons=True),
         _dead(dead_among(brief.history, brief.sigma)),
     ]
     values = {
@@ -137,6 +138,8 @@ def _system(brief: Brief) -> tuple[Block, ...]:
     """Rules, known negatives and directions: the same bytes for every call of a run."""
     counts = f"selection goes by {one_line(brief.goes_by, 300)}"
     metric = "nothing else counts" if brief.goes_by == "val_bpb" else counts
+    if brief.memory_limit != "none":
+        metric += f" (a soft limit of memory aside: {one_line(brief.memory_limit, 100)})"
     rules = fill(SYSTEM, {**_facts(brief), "categories": ", ".join(CATEGORIES), "metric": metric})
     program = paragraphs(brief.program)
     texts = [rules, negatives_beside(program)]

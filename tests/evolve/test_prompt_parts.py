@@ -193,7 +193,9 @@ def test_what_counts_as_a_gain_follows_the_noise_and_the_rule() -> None:
     assert "not measured yet: trust no" in user(render(Operator.MUTATE, brief(sigma=None), {}))
     rules = system(render(Operator.MUTATE, brief(goes_by="val_bpb and speed"), {}))
     assert "Lower is better, and selection goes by val_bpb and speed." in rules
-    assert "nothing else counts" in system(render(Operator.MUTATE, brief(), {}))
+    assert "nothing else counts. A pop" in system(render(Operator.MUTATE, brief(), {}))
+    limited = system(render(Operator.MUTATE, brief(memory_limit="70,000 MB"), {}))
+    assert "nothing else counts (a soft limit of memory aside: 70,000 MB). A pop" in limited
 
 
 def test_children_that_wait_and_proposals_that_were_refused_are_told() -> None:
@@ -269,6 +271,19 @@ def test_a_task_with_bounds_of_its_own_carries_none(operator: str) -> None:
     prompt = render(Operator(operator), brief(Operator(operator), recommendation="halve"), {})
     assert prompt.recommendation == ""
     assert "halve" not in user(prompt)
+
+
+def test_a_review_sees_main_each_kind_and_the_reasons_that_were_given() -> None:
+    tried = (attempt(3, hypothesis="it was too low", believed=-0.000001),)
+    asked = brief(
+        history=tried, kinds="size 0 of 5", scratchpad="Written by a person.\n\n# Summary"
+    )
+    text = user(render_review(asked, {}))
+    assert "# Main: #7 “deeper”" in text
+    assert "# Kept or promoted, by kind\n\nsize 0 of 5\n" in text
+    assert "| +0.00100 | +0.00000 | rejected: no better, one training | it was too low |" in text
+    assert "<scratchpad>\nWritten by a person.\n\n# Summary\n</scratchpad>" in text
+    assert "There is none yet" in user(render_review(brief(), {}))
 
 
 def test_a_plateau_says_where_to_look() -> None:
