@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evolve import smoking
 from evolve.boot import Boot, boot
@@ -120,7 +120,8 @@ class Engine:
             raise
         finally:
             self._slot.stop("the engine ends")
-            tasks = [training, *helpers, *([self._urgent] if self._urgent else [])]
+            tasks: list[asyncio.Task[Any]] = [training, *helpers]
+            tasks += [self._urgent] if self._urgent else []
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -162,8 +163,10 @@ class Engine:
         if self._urgent is None:
             self._urgent = asyncio.create_task(self._nursery.urgent())
         ready = asyncio.create_task(self._context.work_ready.wait())
-        await asyncio.wait({self._urgent, ready}, return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
+        try:
+            await asyncio.wait({self._urgent, ready}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
         if not self._urgent.done():
             return True
         urgent, self._urgent = self._urgent, None
