@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evolve import fitness
+from evolve.kinship import reached
 from evolve.model import Candidate, CandidateState, Experiment, Operator, Smoke, Verdict
 from evolve.outlook import Look
 from evolve.propose.history import REFUSED, VOIDED, WAITING
@@ -172,14 +173,7 @@ def _ancestor(
 
 def ancestors(candidates: dict[int, Candidate], number: int) -> set[int]:
     """`number` and everything that it descends from."""
-    found: set[int] = set()
-    open_ = [number]
-    while open_:
-        current = open_.pop()
-        if current not in found:
-            found.add(current)
-            open_.extend(candidates[current].parents)
-    return found
+    return reached([number], {c.id: c.parents for c in candidates.values()})
 
 
 def _history(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from evolve.kinship import reached
 from evolve.propose.deadends import DeadEnd, dead_among
 from evolve.propose.history import FAILURES, gained, outcome_of, signed
 from evolve.propose.lessons import direction_of, parse_change
@@ -139,24 +140,13 @@ def _further(best: Sequence[Attempt], dead: Sequence[DeadEnd]) -> Iterator[str]:
 def _joined(best: Sequence[Attempt], attempts: Sequence[Attempt]) -> Iterator[str]:
     """Two gains of different lines that no child has joined yet."""
     parents = {a.id: a.parents for a in attempts}
-    lines = {a.id: _line(a.id, parents) for a in attempts}
+    lines = {a.id: reached([a.id], parents) for a in attempts}
     for n, one in enumerate(best):
         for two in best[n + 1 :]:
             both = {one.id, two.id}
             related = one.id in lines[two.id] or two.id in lines[one.id]
             if not related and not any(both <= line for line in lines.values()):
                 yield f"Join {_told(one)} and {_told(two)}: both gained, and no child has both."
-
-
-def _line(number: int, parents: dict[int, tuple[int, ...]]) -> set[int]:
-    found: set[int] = set()
-    open_ = [number]
-    while open_:
-        current = open_.pop()
-        if current not in found:
-            found.add(current)
-            open_.extend(parents.get(current, ()))
-    return found
 
 
 def _tuned(attempt: Attempt, attempts: Sequence[Attempt]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from evolve.kinship import reached
 from evolve.model import Candidate, Operator
 from evolve.propose.operators import Relative
 from harness.spec import Outcome
@@ -42,14 +43,7 @@ def kin(everybody: Sequence[Candidate], number: int) -> set[int]:
             for parent in child.parents:
                 joined.setdefault(child.id, set()).add(parent)
                 joined.setdefault(parent, set()).add(child.id)
-    found: set[int] = set()
-    open_ = [number]
-    while open_:
-        current = open_.pop()
-        if current not in found:
-            found.add(current)
-            open_.extend(joined.get(current, ()))
-    return found
+    return reached([number], joined)
 
 
 def _only_constants(child: Candidate) -> bool:

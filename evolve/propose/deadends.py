@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from evolve.kinship import reached
 from evolve.propose.history import gained, outcome_of, signed
 from evolve.propose.lessons import direction_of, parse_change
 from evolve.propose.operators import Attempt, Brief
@@ -71,15 +72,8 @@ def dead_among(attempts: Sequence[Attempt], sigma: float | None) -> tuple[DeadEn
 
 def lineage(brief: Brief) -> set[int]:
     """The parents and what they descend from, as far back as the history goes."""
-    of = {a.id: a.parents for a in brief.history}
-    found: set[int] = set()
-    open_ = [parent.id for parent in brief.parents]
-    while open_:
-        number = open_.pop()
-        if number not in found:
-            found.add(number)
-            open_.extend(of.get(number, ()))
-    return found
+    parents = {a.id: a.parents for a in brief.history}
+    return reached((parent.id for parent in brief.parents), parents)
 
 
 # ---- private ---------------------------------------------------------------------------------------------
