@@ -36,6 +36,7 @@ def second_chance(
 ) -> tuple[int, Judgement] | None:
     """Who is to be a contender again, with what the rule now says of it; the most promising, one at a time."""
     able = [r for r in rejected if r.chances < MOST and r.id != incumbent.id]
+    able = [r for r in able if r.posterior.mean < incumbent.posterior.mean]
     hopes = [(probability_better(r.posterior, incumbent.posterior), r) for r in able]
     for hope, one in sorted(hopes, key=lambda pair: (-pair[0], pair[1].id)):
         if hope < PROMISING:

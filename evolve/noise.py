@@ -130,9 +130,10 @@ def child_spread(deltas: Sequence[float], noise: Noise) -> float:
 def child_drift(deltas: Sequence[float]) -> float:
     """By how much children are typically worse than their parents (bits per byte), for most changes do harm.
 
-    The median of `deltas`, child minus parent, both measured; drawn towards 0 while there are few.
+    The median of `deltas`, child minus parent, both measured; drawn towards 0 while there are few, and 0 until
+    their spread is known.
     """
-    if not deltas:
+    if len(deltas) < _ENOUGH_CHILDREN:
         return 0.0
     return median(deltas) * len(deltas) / (len(deltas) + _ENOUGH_CHILDREN)
 

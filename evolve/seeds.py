@@ -115,17 +115,15 @@ def _share(fit: _Fit, rest: float) -> float:
     explain nothing, and every share below `MOST` is as likely as any other in the rest.
     """
     grid = (0.0, *(MOST * (i + 0.5) / _GRID for i in range(_GRID)))
+    squares: dict[int, float] = {}  # trainings at a seed to the squared effects of such seeds
+    for seed, effect in fit.effects.items():
+        squares[fit.times[seed]] = squares.get(fit.times[seed], 0.0) + effect**2
+    seeds = Counter(fit.times.values())
     logs = []
     for share in grid:
-        ratio = share / (1 - share)
-        spread = [rest * (ratio + 1 / fit.times[seed]) for seed in fit.effects]
-        logs.append(
-            -0.5
-            * sum(
-                math.log(v) + effect**2 / v
-                for v, effect in zip(spread, fit.effects.values(), strict=True)
-            )
-        )
+        spread = {times: rest * (share / (1 - share) + 1 / times) for times in squares}
+        terms = (seeds[t] * math.log(v) + squares[t] / v for t, v in spread.items())
+        logs.append(-0.5 * sum(terms))
     top = max(logs)
     weights = [math.exp(log - top) * (_GRID / 2 if i == 0 else 1) for i, log in enumerate(logs)]
     return sum(w * share for w, share in zip(weights, grid, strict=True)) / sum(weights)
@@ -145,6 +143,7 @@ def _fit(tables: Iterable[Table], ridge: float) -> _Fit:
     matrix = [[0.0] * len(seeds) for _ in seeds]
     right = [0.0] * len(seeds)
     levels: list[float] = []  # of each table, before seeds are taken off
+    alike: Counter[tuple[tuple[int, ...], float]] = Counter()
     within, repeats = 0.0, 0
     for table in repeated:
         shared = [(place[seed], score) for seed, score in table.items() if seed in place]
@@ -159,10 +158,13 @@ def _fit(tables: Iterable[Table], ridge: float) -> _Fit:
         for i, score in shared:
             right[i] += score - centre
             within += (score - centre) ** 2
+        alike[tuple(i for i, _ in shared), weight] += 1
+    for (places, weight), many in alike.items():  # most children were trained at the same few seeds
+        for i in places:
             row = matrix[i]
-            row[i] += 1
-            for j, _ in shared:
-                row[j] -= 1 / weight
+            row[i] += many
+            for j in places:
+                row[j] -= many / weight
     for i, row in enumerate(matrix):
         row[i] += ridge + _RIDGE
     found = _solve(matrix, list(right))

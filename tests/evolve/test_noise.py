@@ -10,9 +10,8 @@ from evolve.noise import (
     PRIOR_SHARE,
     Noise,
     Posterior,
-    at_seeds,
+    child_drift,
     child_spread,
-    paired,
     pooled,
     posterior,
     probability_better,
@@ -114,23 +113,7 @@ def test_the_spread_of_children_leaves_the_noise_out() -> None:
     assert child_spread([0.0] * 20, noise) == 0.01  # never less than the noise
 
 
-def test_pairing_is_believed_only_on_clear_evidence() -> None:
-    total = Noise(0.02, 4)
-    base = {0: 1.00, 1: 1.04, 2: 0.98, 3: 1.01}
-    alike = {seed: score - 0.01 for seed, score in base.items()}
-    assert (
-        paired(base, [{0: 0.99}, {0: 0.98, 1: 1.02}], total) == total
-    )  # one difference is no evidence
-    believed = paired(base, [alike], total)
-    assert believed.sigma == pytest.approx(0.01)  # the prior still weighs one repeat
-    assert believed.n == 3
-    unlike = {0: 1.04, 1: 0.99, 2: 1.03, 3: 0.96}
-    assert paired(base, [unlike, unlike], total) == total
-
-
-def test_a_score_at_one_seed_is_drawn_towards_the_mean_by_what_seeds_do_not_explain() -> None:
-    total, scores = Noise(0.02, 4), {0: 0.98, 1: 1.00, 2: 1.02}
-    assert at_seeds(scores, [0, 7], total, total) == pytest.approx(
-        (0.99,)
-    )  # half, as long as nothing is known
-    assert at_seeds(scores, [0, 2], Noise(0.002, 9), total) == pytest.approx((0.9802, 1.0198))
+def test_most_changes_do_harm_and_a_few_children_do_not_show_how_much() -> None:
+    assert child_drift([0.02] * 100) == pytest.approx(0.02, rel=0.1)
+    assert 0 < child_drift([0.02] * 8) < 0.015
+    assert child_drift([9.0] * 7) == 0.0
