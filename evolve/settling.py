@@ -18,6 +18,7 @@ from evolve.model import (
     Purpose,
     Verdict,
 )
+from evolve.restock import after_promotion
 from evolve.standing import BASELINE, refresh_noise
 from harness.spec import Outcome, Result
 
@@ -164,6 +165,7 @@ class Settling:
             context.journal.promote(contender.id, judgement.reason, judgement.sealed)
             trim(context)
             self.move_main()
+            after_promotion(context)
             return
         barred = audits.objection(context, contender)
         if barred or judgement.sealed is not None:  # not audited, or better on the known rows only

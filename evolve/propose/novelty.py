@@ -84,14 +84,9 @@ def novel(source: str, parents: Sequence[str], precedents: Sequence[Precedent]) 
     return None
 
 
-@lru_cache(maxsize=64)
 def rounded(source: str) -> str:
     """A key of the normal form with its numbers rounded to `DIGITS` significant digits. Raises SyntaxError."""
-    tree = parse(normalise(source))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-            node.value = _round(node.value)
-    return sha256(ast.unparse(tree).encode()).hexdigest()
+    return sha256(_rounded_form(source).encode()).hexdigest()
 
 
 @lru_cache(maxsize=64)
@@ -105,6 +100,16 @@ def change(parent: str, source: str) -> Change:
             shingles.update(_shingles(sign, _NUMBER.sub(_PLACE, line)))
     numbers = sorted((_NUMBER.sub(_PLACE, line), _numbers(line)) for line in added.elements())
     return Change(tuple(sorted(shingles.items())), tuple(numbers))
+
+
+def holds(source: str, parent: str, child: str) -> bool:
+    """Does `source` do already what `child` changes in `parent`: has it all new lines, and none of the old ones?
+
+    All in the normal form, with rounded numbers. Raises SyntaxError.
+    """
+    ours, before, after = (Counter(_rounded_lines(text)) for text in (source, parent, child))
+    added, removed = after - before, before - after
+    return added <= ours and all(ours[line] <= after[line] for line in removed)
 
 
 def likeness(a: Change, b: Change) -> float:
@@ -139,6 +144,19 @@ def _round(value: float) -> float:
     if isinstance(value, bool) or (isinstance(value, int) and value < EXACT_BELOW):
         return value
     return float(f"{value:.{DIGITS}g}") if abs(value) < 1e300 else value
+
+
+@lru_cache(maxsize=64)
+def _rounded_form(source: str) -> str:
+    tree = parse(normalise(source))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+            node.value = _round(node.value)
+    return ast.unparse(tree)
+
+
+def _rounded_lines(source: str) -> list[str]:
+    return [line.strip() for line in _rounded_form(source).splitlines() if line.strip()]
 
 
 def _lines(source: str) -> list[str]:
