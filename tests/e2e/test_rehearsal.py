@@ -70,7 +70,8 @@ def test_one_command_evolves_train_py(tmp_path: Path) -> None:
     assert all(row["belief"]["n"] == len(row["fitness"]) for row in scored)
     assert all(row["fitness"] == row["scores"] for row in scored)  # nothing else is priced
     trends = json.loads(autoresearch(workspace, "trends", "--by", "operator", "--json").stdout)
-    assert sum(trend["attempts"] for trend in trends) == len(children)
+    tried = [row for row in children if row["verdict"] not in (None, "dropped")]
+    assert sum(trend["attempts"] for trend in trends) == len(tried)
     operators = json.loads(autoresearch(workspace, "operators", "--json").stdout)
     assert sum(share["share"] for share in operators) == pytest.approx(1.0)
     outlook = json.loads(autoresearch(workspace, "status", "--json").stdout)["outlook"]
