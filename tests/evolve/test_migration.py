@@ -52,6 +52,7 @@ def test_a_client_reads_an_older_file_without_touching_it(old: Path) -> None:
         (2.0, None, None),
         (2.1, None, None),
     ]
+    assert client.scratchpads() == client.templates() == ()
     assert path.read_bytes() == before
     # An engine brings the file up to date under the open app: it sees the new facts too.
     with Journal.open(path) as journal:

@@ -17,7 +17,7 @@ from evolve.model import CommandState, Note, UsageError
 from evolve.propose.placeholders import BUILT_IN, prompt_version
 from evolve.propose.scratchpad import parse
 from evolve.workspace import create
-from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Request
+from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Fault, Request
 from tests.evolve.test_engine import ShortSlot, ask, overrides, until
 
 MINE = """# Summary
@@ -221,6 +221,51 @@ def test_a_model_writes_it_and_every_prompt_carries_one_recommendation(
     )
     hostile = [text for text in children if "ignore previous instructions" in text]
     assert all(text.count("</scratchpad>") == 1 for text in hostile)
+
+
+def test_what_was_refused_unseen_is_told_in_the_next_prompt_from_there(
+    workspace: Path, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def same_again(request: Request) -> Answer:
+        asked.append(request.body["messages"][0]["content"])
+        return child(request, 7)
+
+    with FakeAnthropic() as server:
+        server.plan += [same_again] * 500
+        settings = overrides(tmp_path) | {
+            "scratchpad.every": "0",
+            "llm.proposer": "claude",
+            "llm.base_url": server.url,
+        }
+
+        async def steps(client: Seen) -> None:
+            await client.until(lambda: any("was refused unseen: " in text for text in asked))
+            assert client.scratchpads() == ()
+
+        watched(workspace, settings, steps)
+    told = next(text for text in asked if "was refused unseen: " in text)
+    assert re.search(r"- “rate 7” \(optimizer\) was refused unseen: it is the same .* #\d+", told)
+
+
+def test_while_every_model_rests_nothing_is_written(workspace: Path, tmp_path: Path) -> None:
+    with FakeAnthropic() as server:
+        server.plan += [Fault(401, "authentication_error", "bad key")] * 50
+        settings = overrides(tmp_path) | {
+            "scratchpad.every": "1",
+            "llm.proposer": "claude",
+            "llm.base_url": server.url,
+        }
+
+        async def steps(client: Seen) -> None:
+            await client.until(lambda: sum(c.verdict is not None for c in client.candidates()) > 3)
+            assert client.scratchpads() == ()
+
+        watched(workspace, settings, steps)
+        assert (
+            len(server.requests) <= 2
+        )  # one by the nursery, one by the review that came at the same time
 
 
 def test_a_template_that_does_not_fit_is_refused_before_any_run(workspace: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from evolve.model import Operator, UsageError
 from evolve.propose.operators import Attempt
 from evolve.propose.scratchpad import LIMIT, Malformed, Scratchpad, parse
 from evolve.trends import Trend
+from tests.evolve.workbench import begin, open_journal
 
 PAD = """Here is what I think.
 
@@ -170,3 +172,37 @@ def test_what_a_person_wrote_stands_first() -> None:
     assert pad.insights[0] == "depth is settled"
     assert pad.recommendations[0] == "try relu²"
     assert pad.summary != "mine"
+
+
+# ---- in the journal ------------------------------------------------------------------------------------------
+
+
+def test_the_journal_keeps_every_version_of_scratchpads_and_templates(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        begin(journal)
+        assert journal.scratchpad() is None
+        first = journal.write_scratchpad("one", source="builtin", who="builtin", settled=3)
+        journal.write_scratchpad("two", source="human", who="ann", settled=4)
+        assert [(n.text, n.who, n.settled) for n in journal.scratchpads()] == [
+            ("two", "ann", 4),
+            ("one", "builtin", 3),
+        ]
+        assert journal.scratchpads(1)[0] == journal.scratchpad() != first
+        journal.keep_templates([("v1", "mutate", "a"), ("v1", "tune", "a"), ("v2", "mutate", "b")])
+        kept = journal.templates()
+        journal.keep_templates([("v1", "mutate", "a"), ("v3", "mutate", "c")])
+        assert journal.templates()[:3] == kept
+        assert [(t.version, t.operator) for t in journal.templates()[3:]] == [("v3", "mutate")]
+        begin(journal, "another")
+        assert journal.scratchpads() == ()  # of another run
+        assert len(journal.templates()) == 4
+
+
+def test_refusals_are_found_by_the_parent(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        begin(journal)
+        for number in range(6):
+            journal.record_event("refused", "no", 1 + number % 2, {"title": f"idea {number}"})
+        journal.record_event("verdict", "else", 1)
+        assert [e.data["title"] for e in journal.refusals(1, 2)] == ["idea 2", "idea 4"]
+        assert journal.refusals(3, 2) == ()
