@@ -11,6 +11,7 @@ import pytest
 from evolve.model import Operator, Verdict
 from evolve.propose.placeholders import BUILT_IN, prompt_version, versions_in_force
 from evolve.propose.scratchpad import parse
+from evolve.toml_text import literal
 from tests.evolve.workbench import add, baseline, open_journal, train
 from tests.tui.test_commands import agree, autoresearch, engine, refuse
 
@@ -154,6 +155,15 @@ def test_a_template_is_set_from_a_file_with_and_without_an_engine(
     assert done.stdout.startswith(f"prompts.mutate = the text of @{mine}; no engine runs now")
     assert autoresearch(folder, "prompts", "mutate").stdout == OLD
     assert "your own, version" in autoresearch(folder, "prompts", "mutate").stderr
+
+
+def test_beside_a_live_engine_its_own_settings_count(folder: Path) -> None:
+    (folder / "autoresearch.toml").write_text('[prompts]\nmutate = "{parents} of the file"\n')
+    with open_journal(folder) as journal:
+        journal.change_setting("prompts.mutate", '""', literal(OLD), "ann")
+    with engine(folder, agree):
+        assert autoresearch(folder, "prompts", "mutate").stdout == OLD
+    assert autoresearch(folder, "prompts", "mutate").stdout == "{parents} of the file\n"
 
 
 def test_prompts_work_before_any_run(tmp_path: Path) -> None:
