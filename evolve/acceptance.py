@@ -16,18 +16,18 @@ from evolve.noise import Noise, t_cdf, t_density
 from evolve.sealing import SealedGain
 from evolve.seeds import Table, difference
 
-# What is believed of a child before it is measured: one in fourteen is truly better, half of those by more than two
+# What is believed of a child before it is measured: one in seventeen is truly better, half of those by more than two
 # sigma. The official 126-experiment log of the ancestor kept 22, of which half lie within its noise. This
 # scepticism is what keeps a hundred children without effect from moving main by luck.
-GAIN_SHARE = 0.07
+GAIN_SHARE = 0.06
 GAIN_SCALE = 2.0  # sigmas; of a half-Cauchy, whose tail leaves room for the sensational
 _POINTS = 48  # of the integral over the true gain
 
-# A contender goes on while a worthwhile gain explains its scores at least a seventh as well as none does: Wald's
+# A contender goes on while a worthwhile gain explains its scores at least an eighth as well as none does: Wald's
 # sequential test (1945), which asks for the fewest trainings at given errors. Chosen by simulation, see
 # tests/evolve/test_acceptance.py: stricter loses true gains of two sigma, milder repeats what has no effect.
 WORTHWHILE = 2.0  # sigmas, or standard deviations of a difference at one seed, whichever is smaller
-DOUBT = 0.15
+DOUBT = 0.13
 LEAD = (
     10  # scores that main gets ahead of its contender at most: they serve every later contender too
 )

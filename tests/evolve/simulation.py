@@ -29,6 +29,7 @@ class Run:
     rng: random.Random
     share: float = 0.0  # of the variance that a seed brings to whatever is trained with it
     sigma: float = 0.001
+    level: float = 1.0
     baselines: int = 3
     remeasure_every: int = 20
     truth: list[float] = field(default_factory=list)
@@ -70,7 +71,7 @@ class Run:
             seed = next(s for s in count() if s not in table)
         shared = self.luck.setdefault(seed, self.rng.gauss(0, self.share**0.5))
         score = self.truth[number] + shared + self.rng.gauss(0, (1 - self.share) ** 0.5)
-        table[seed] = 1.0 + self.sigma * score
+        table[seed] = self.level + self.sigma * score
         self.since = 0 if number == self.main else self.since + 1
         if len(table) > 1:  # single scores say nothing of noise
             self.noise = measured(t for t in self.tables if len(t) > 1)
