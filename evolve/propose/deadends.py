@@ -1,7 +1,7 @@
 """Directions that were tried at least twice near a brief and never gained: one line each, so that nobody goes there again.
 
 Pure. A direction is a constant moved one way, a named change, or a word that titles of failed ideas share. It answers
-what peers lack: a proposer that sees only the best programs proposes the rejected ones again (autoresearch #110,
+what peers lack: a proposer that sees only the best programs proposes the rejected ones again (karpathy/autoresearch #110,
 #590: 42 of 43 proposals were one idea).
 """
 
