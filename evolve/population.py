@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 
 from evolve.model import Operator
@@ -161,6 +162,8 @@ def category_weights(
     return {c: share * len(names) for c, share in shares.items()}
 
 
+@lru_cache(maxsize=1024)  # survivors are asked about the same few dozen codes again and again
+@lru_cache(maxsize=8192)
 def line_distance(a: str, b: str) -> int:
     """Lines that must change to make `a` into `b`, order aside."""
     left, right = Counter(a.splitlines()), Counter(b.splitlines())
@@ -178,8 +181,13 @@ def _likeness(a: Member, b: Member) -> float:
     distance = line_distance(a.code, b.code)
     if distance <= TWIN_LINES:
         return math.inf
-    size = max(len(a.code.splitlines()), len(b.code.splitlines()))
+    size = max(_length(a.code), _length(b.code))
     return max(0.0, 1 - distance / (NEAR * size))
+
+
+@lru_cache(maxsize=256)
+def _length(code: str) -> int:
+    return len(code.splitlines())
 
 
 def _crowded(member: Member, likeness: float) -> tuple[bool, float]:

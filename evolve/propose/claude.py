@@ -104,7 +104,7 @@ class ClaudeProposer:
         asked = Asked(str(brief.operator), parents, prompt.version, prompt.recommendation)
         first = await self._answer(asked, prompt, self._voices)
         try:
-            return self._child(brief, asked, first, (first.call,))
+            return await self._child(brief, asked, first, (first.call,))
         except NoEdit as error:
             self._ledger.useless(first.call, str(error))
             raise ProposalFailed(f"{error}.") from None
@@ -114,7 +114,7 @@ class ClaudeProposer:
         heard = self._voices[self._voices.index(first.voice) :]
         second = await self._answer(asked, prompt, heard)
         try:
-            return self._child(brief, asked, second, (first.call, second.call))
+            return await self._child(brief, asked, second, (first.call, second.call))
         except EditError as error:
             self._ledger.useless(second.call, str(error))
             raise ProposalFailed(
@@ -265,12 +265,14 @@ class ClaudeProposer:
         )
         return ProposalRefused(error)
 
-    def _child(
+    async def _child(
         self, brief: Brief, asked: Asked, answer: _Answer, calls: tuple[int, ...]
     ) -> Proposal:
-        """The child that an answer describes. Raises EditError."""
-        source = brief.parents[0].source
-        return child_of(answer.text, source, asked, model=answer.voice.name, calls=calls)
+        """The child that an answer describes; tens of milliseconds, off the event loop. Raises EditError."""
+        source, model = brief.parents[0].source, answer.voice.name
+        return await asyncio.to_thread(
+            child_of, answer.text, source, asked, model=model, calls=calls
+        )
 
 
 def _digest(prompt: Prompt) -> str:

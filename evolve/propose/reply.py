@@ -83,9 +83,10 @@ class Reply:
         fresh, read, wrote, said = (
             self._counts.get(n, 0) for n in (_INPUT, _READ, _WRITE, _OUTPUT)
         )
+        reported = _INPUT in self._counts and fresh + read + wrote > 0
         counted = self._stopped and said
         return Usage(
-            input_tokens=fresh if fresh + read + wrote else self.expected_input,
+            input_tokens=fresh if reported else self.expected_input,
             output_tokens=said if counted else max(said, min(self._written, self.most)),
             cache_read_tokens=read,
             cache_write_tokens=wrote,
