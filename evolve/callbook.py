@@ -88,6 +88,16 @@ class CallBook:
         )
         return tuple(CallFigures(**dict(row)) for row in found)
 
+    def lost_calls(self, operator: str, parent: int) -> int:
+        """How many answers and refusals about a child of `parent` by `operator` led to no candidate."""
+        row = self._one(
+            "SELECT count(*) FROM llm_call WHERE run = ? AND operator = ? AND candidate IS NULL "
+            "AND status IN ('answered', 'refused') "
+            "AND CASE brief WHEN '' THEN 0 ELSE json_extract(brief, '$.parents[0]') END = ?",
+            (self.run_id(), operator, parent),
+        )
+        return int(row[0])
+
     def dollars_committed(self) -> float:
         """Paid, plus what calls under way may cost at most."""
         row = self._one(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from evolve.context import Context
     from evolve.model import Candidate
 
-HALVINGS = 24
+HALVINGS = 12  # of the span in which the answer lies, which is a few times the population's own
 
 
 def worst_welcome(

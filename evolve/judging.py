@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from evolve import audits, chances, gates, pace
 from evolve.acceptance import Acceptance, Action, Judgement, policy
 from evolve.beliefs import posteriors, samples
+from evolve.census import renew_islands
 from evolve.drift import Drift
 from evolve.model import Candidate, CandidateState, Purpose, Verdict
 from evolve.nursery import candidates_left
@@ -59,6 +60,7 @@ class Judge(Settling):
             and (repeat := self._contest(drift)) is not None
         ):
             return repeat
+        renew_islands(context)  # every verdict that is to be had has been given
         queue = context.journal.queue()
         if queue:
             return self._assign(queue[0].id, Purpose.SCREEN)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from evolve import audits, comparable, fitness, pace
 from evolve.acceptance import Action, Judgement
-from evolve.census import renew_islands, trim
+from evolve.census import trim
 from evolve.model import (
     Candidate,
     CandidateState,
@@ -62,10 +62,9 @@ class Settling:
             self.move_main()  # what was in the way may be gone
 
     def look_back(self) -> None:
-        """Take in what all trainings so far say about noise, the machine's speed and the islands."""
+        """Take in what all trainings so far say about noise and about the machine's speed."""
         pace.note(self._context)
         refresh_noise(self._context)
-        renew_islands(self._context)
 
     def move_main(self) -> None:
         """Let main follow the incumbent; a dirty checkout only defers that."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evolve.model import Candidate, Experiment
     from evolve.slot import Slot
 
-LATEST = 200  # candidates whose curves are looked at, the newest
+LATEST = 80  # candidates whose curves are looked at, the newest
 
 
 class Watch:
@@ -58,8 +58,10 @@ class Watch:
     def settled(self) -> None:
         """A training has ended: what the audit of the rule has found by now may switch it off."""
         context = self._context
+        if not context.journal.has_pruned() or self._is_off():
+            return
         found = pruning.audit(context.journal.all_experiments())
-        if not found.failed or self._is_off():
+        if not found.failed:
             return
         text = (
             f"Trainings are not stopped early any more in this run: {found.sentence()}, so more than "

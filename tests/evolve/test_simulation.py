@@ -22,17 +22,17 @@ def no_ops(rule: Acceptance, rng: random.Random, share: float = 0.0) -> Run:
     return Run(rule, rng, share).play([0.0] * 100)
 
 
-@pytest.mark.parametrize("share", SHARES)
-def test_a_hundred_children_without_effect_hardly_ever_move_main(share: float) -> None:
-    played = runs(200, lambda rng: no_ops(Confirmed(), rng, share))
-    assert sum(bool(run.promoted) for run in played) <= 10  # 5 %
-    assert sum(run.extra for run in played) <= 1.1 * 200 * 100  # about one training a child
+@pytest.mark.parametrize(("share", "number"), [(0.0, 200), (0.5, 100), (0.9, 100)])
+def test_a_hundred_children_without_effect_hardly_ever_move_main(share: float, number: int) -> None:
+    played = runs(number, lambda rng: no_ops(Confirmed(), rng, share))
+    assert sum(bool(run.promoted) for run in played) <= 0.05 * number
+    assert sum(run.extra for run in played) <= 1.1 * number * 100  # about one training a child
     assert all(chance <= MOST for run in played for chance in run.chances.values())
 
 
 def test_second_chances_are_given_and_are_few() -> None:
-    played = runs(60, lambda rng: no_ops(Confirmed(), rng))
-    assert 5 < sum(sum(run.chances.values()) for run in played) < 120
+    played = runs(30, lambda rng: no_ops(Confirmed(), rng))
+    assert 3 < sum(sum(run.chances.values()) for run in played) < 60
 
 
 def test_the_ancestors_rule_keeps_about_four_gains_that_are_none_in_every_run() -> None:
