@@ -38,12 +38,8 @@ _WHY = {
 }
 
 
-def weights(settings: Settings, machine: Machine, device: str) -> Weights:
-    """What counts in a run; the soft limit of memory is that of the device where the settings leave it open.
-
-    Raises EvolveError when a figure is asked for that this machine cannot measure.
-    """
-    _check(settings, machine, device)
+def asked(settings: Settings) -> Weights:
+    """What the settings price, whatever the machine can measure; without a soft limit where they leave it open."""
     section = settings.metric
     return Weights(
         val_bpb=section.val_bpb,
@@ -51,9 +47,20 @@ def weights(settings: Settings, machine: Machine, device: str) -> Weights:
         peak_memory=section.peak_memory,
         lines=section.lines,
         stability=section.stability,
-        memory_limit_mb=section.memory_limit_mb or _limit_of(machine, device),
+        memory_limit_mb=section.memory_limit_mb,
         memory_penalty=section.memory_penalty,
     )
+
+
+def weights(settings: Settings, machine: Machine, device: str) -> Weights:
+    """What counts in a run; the soft limit of memory is that of the device where the settings leave it open.
+
+    Raises EvolveError when a figure is asked for that this machine cannot measure.
+    """
+    _check(settings, machine, device)
+    wanted = asked(settings)
+    limit = wanted.memory_limit_mb or _limit_of(machine, device)
+    return replace(wanted, memory_limit_mb=limit)
 
 
 def weighed(
@@ -161,7 +168,7 @@ def aside(wanted: Weights) -> str:
 
 def _check(settings: Settings, machine: Machine, device: str) -> None:
     section = settings.metric
-    asked = [
+    needed = [
         name
         for name, value in (
             ("peak_memory", section.peak_memory),
@@ -169,9 +176,9 @@ def _check(settings: Settings, machine: Machine, device: str) -> None:
         )
         if value
     ]
-    if asked and not _measurable(machine, device):
+    if needed and not _measurable(machine, device):
         raise EvolveError(
-            f"[metric] {asked[0]} needs the memory in use on {device}, and nothing here measures it: {NO_NVML}, or "
+            f"[metric] {needed[0]} needs the memory in use on {device}, and nothing here measures it: {NO_NVML}, or "
             "set it to 0."
         )
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evolve.model import Verdict
-from tui.figures import percent, sigmas
-from tui.plain import BELIEF_HEAD, believed, bpb, one_line, table, verdict_word
+from tui.figures import belief_head, believed, percent, sigmas
+from tui.plain import one_line, table, verdict_word
 
 if TYPE_CHECKING:
     from evolve.bandit import Share
@@ -18,20 +18,27 @@ if TYPE_CHECKING:
 
 KEPT = (Verdict.BASELINE, Verdict.PROMOTED, Verdict.KEPT)
 
-SORT_KEYS: dict[str, Callable[[Candidate], tuple[float | str, ...]]] = {
-    "id": lambda c: (c.id,),
-    "bpb": lambda c: (math.inf if c.mean is None else c.mean, c.id),
-    "generation": lambda c: (c.generation, c.id),
-    "children": lambda c: (-c.children, c.id),
-    "operator": lambda c: (str(c.operator), c.id),
-    "category": lambda c: (c.category, c.id),
-    "verdict": lambda c: (verdict_word(c), c.id),
-    "lines": lambda c: (c.lines, c.id),
+Beliefs = Mapping[int, "Belief"]
+SORT_KEYS: dict[str, Callable[[Candidate, Beliefs], tuple[float | str, ...]]] = {
+    "id": lambda c, _: (c.id,),
+    "bpb": lambda c, _: (math.inf if c.mean is None else c.mean, c.id),
+    "corrected": lambda c, beliefs: (beliefs[c.id].mean if c.id in beliefs else math.inf, c.id),
+    "generation": lambda c, _: (c.generation, c.id),
+    "children": lambda c, _: (-c.children, c.id),
+    "operator": lambda c, _: (str(c.operator), c.id),
+    "category": lambda c, _: (c.category, c.id),
+    "verdict": lambda c, _: (verdict_word(c), c.id),
+    "lines": lambda c, _: (c.lines, c.id),
 }
 
 
 def select(
-    candidates: Iterable[Candidate], *, kept_only: bool, category: str | None, sort: str
+    candidates: Iterable[Candidate],
+    beliefs: Beliefs,
+    *,
+    kept_only: bool,
+    category: str | None,
+    sort: str,
 ) -> list[Candidate]:
     """The candidates that a person asked for, in the order asked for (a key of SORT_KEYS)."""
     chosen = [
@@ -40,25 +47,24 @@ def select(
         if (not kept_only or candidate.verdict in KEPT)
         and (category is None or candidate.category == category)
     ]
-    return sorted(chosen, key=SORT_KEYS[sort])
+    return sorted(chosen, key=lambda candidate: SORT_KEYS[sort](candidate, beliefs))
 
 
 def results(
     candidates: Sequence[Candidate],
-    beliefs: Mapping[int, Belief],
+    beliefs: Beliefs,
     incumbent: int | None,
     *,
     composite: bool = False,
 ) -> str:
     """An aligned table with one line a candidate; `*` marks the incumbent, `alive` the population.
 
-    `composite`: selection goes by more than val_bpb, so the mean fitness is shown too.
+    `composite`: selection goes by more than val_bpb.
     """
     rows = [
         (
             f"{'*' if candidate.id == incumbent else ' '}{candidate.label}",
-            *believed(candidate, beliefs.get(candidate.id)),
-            *((bpb(candidate.mean_fitness),) if composite else ()),
+            *believed(candidate, beliefs.get(candidate.id), composite=composite),
             verdict_word(candidate),
             "alive" if candidate.alive else "",
             str(candidate.operator),
@@ -69,8 +75,8 @@ def results(
         )
         for candidate in candidates
     ]
-    head = ("id", *BELIEF_HEAD, *(("fitness",) if composite else ()), "verdict", "", "operator", "parents", "category", "commit", "title")  # fmt: skip
-    return table((head, *rows), right=frozenset({1, 2, 3, 4}))
+    head = ("id", *belief_head(composite=composite), "verdict", "", "operator", "parents", "category", "commit", "title")  # fmt: skip
+    return table((head, *rows), right=frozenset(range(1, 6 if composite else 5)))
 
 
 def trends(found: Sequence[Trend], by: str) -> str:

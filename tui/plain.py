@@ -20,18 +20,17 @@ from harness.process import clean
 from harness.spec import Outcome
 from tui.figures import (
     GREEDY,
+    believed,
     calls,
-    chance,
-    corrected,
     goes_by,
     noise,
     operators,
+    score,
     times,
     tried,
 )
 
 if TYPE_CHECKING:
-    from evolve.beliefs import Belief
     from evolve.model import Candidate, Event
     from evolve.view import EngineView, RunningView, Snapshot
 
@@ -64,21 +63,6 @@ def columns(text: str) -> int:
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text
     )
-
-
-def bpb(value: float | None) -> str:
-    """A score in bits per byte, or a dash."""
-    return "-" if value is None else f"{value:.5f}"
-
-
-def score(candidate: Candidate, belief: Belief | None) -> str:
-    """`0.97120 in 3 trainings, corrected 0.97150 ± 0.00030, confirmed`: as measured, and as believed."""
-    if candidate.mean is None:
-        return "not scored yet"
-    raw = f"{bpb(candidate.mean)} in {times(len(candidate.scores), 'training')}"
-    if belief is None:
-        return raw
-    return f"{raw}, corrected {corrected(belief)}, {belief.word}"
 
 
 def duration(seconds: float) -> str:
@@ -176,11 +160,9 @@ def _incumbent(snapshot: Snapshot) -> str:
     best = snapshot.incumbent
     if best is None:
         return "none yet: the baseline is measured first"
-    fitness = ""
-    if snapshot.outlook.composite and best.fitness:
-        fitness = f", fitness {bpb(best.mean_fitness)}"
-    believed = score(best, snapshot.outlook.beliefs.get(best.id))
-    return f"{best.label} {believed}{fitness}{_sealed(best)}  {one_line(best.title, 60)}"
+    outlook = snapshot.outlook
+    believed = score(best, outlook.beliefs.get(best.id), composite=outlook.composite)
+    return f"{best.label} {believed}{_sealed(best)}  {one_line(best.title, 60)}"
 
 
 def _sealed(candidate: Candidate) -> str:
@@ -214,12 +196,17 @@ def _queue(queue: Sequence[Candidate]) -> str:
 
 def _members(snapshot: Snapshot) -> list[str]:
     shown = snapshot.population[:_MEMBERS]
-    beliefs = snapshot.outlook.beliefs
+    beliefs, composite = snapshot.outlook.beliefs, snapshot.outlook.composite
     rows = [
-        (f"{c.label:>5}", *believed(c, beliefs.get(c.id)), verdict_word(c), one_line(c.title, 48))
+        (
+            f"{c.label:>5}",
+            *believed(c, beliefs.get(c.id), composite=composite),
+            verdict_word(c),
+            one_line(c.title, 48),
+        )
         for c in shown
     ]
-    lines = table(rows, right=frozenset({1, 2, 3})).splitlines() if rows else []
+    lines = table(rows, right=frozenset(range(1, 5))).splitlines() if rows else []
     more = len(snapshot.population) - len(shown)
     return [*lines, f"      and {more} more"] if more > 0 else lines
 
@@ -238,19 +225,6 @@ def _counts(snapshot: Snapshot) -> str:
 
 
 # ---- tables and JSON ------------------------------------------------------------------------------------------
-
-BELIEF_HEAD = ("val_bpb", "corrected", "P(better)", "n", "state")
-
-
-def believed(candidate: Candidate, belief: Belief | None) -> tuple[str, ...]:
-    """Cells under `BELIEF_HEAD`: as measured, without luck, better than main, trainings, provisional or confirmed."""
-    return (
-        bpb(candidate.mean),
-        corrected(belief),
-        "-" if belief is None else chance(belief.better),
-        str(len(candidate.scores)),
-        "-" if belief is None else belief.word,
-    )
 
 
 def table(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> str:

@@ -27,7 +27,7 @@ from evolve.outlook import Outlook, Pruned
 from evolve.trends import Trend
 from evolve.view import EngineView, RunningView, Snapshot
 from harness.spec import Outcome, Progress
-from tui import listing, plain
+from tui import figures, listing, plain
 
 
 def candidate(number: int, **changes: Any) -> Candidate:
@@ -186,10 +186,10 @@ def test_status_tells_of_voided_scores_of_drift_and_of_the_sealed_rows() -> None
 
 
 def test_a_score_is_told_as_measured_and_as_believed() -> None:
-    assert plain.score(BASELINE, None) == "1.20200 in 3 trainings"
-    assert plain.score(CHILD, None) == "not scored yet"
+    assert figures.score(BASELINE, None) == "1.20200 in 3 trainings"
+    assert figures.score(CHILD, None) == "not scored yet"
     once = Belief(1.2004, 0.003, 0.61, 1, "provisional")
-    assert plain.score(replace(BASELINE, scores=(1.2,)), once) == (
+    assert figures.score(replace(BASELINE, scores=(1.2,)), once) == (
         "1.20000 in 1 training, corrected 1.20040 ± 0.00300, provisional"
     )
 
@@ -228,7 +228,9 @@ def test_status_tells_by_what_the_search_goes() -> None:
     assert said["Goes by"] == (
         "val_bpb, 0.01 for twice the speed; memory softly limited to 70,000 MB, 0.5 for twice as much"
     )
-    assert "confirmed, fitness 1.08000  wider MLP" in said["Incumbent"]
+    assert said["Incumbent"] == (
+        "#2 1.10000 in 2 trainings, fitness 1.08000, corrected 1.10040 ± 0.00141, confirmed  wider MLP"
+    )
 
 
 def test_status_shows_the_training_in_the_slot() -> None:
@@ -317,9 +319,8 @@ def test_results_show_fitness_beside_the_score_where_they_differ() -> None:
     head, row = listing.results(
         [replace(WINNER, fitness=(1.0, 1.02))], BELIEFS, 2, composite=True
     ).splitlines()
-    assert "fitness" in head.split()
-    assert "1.10000" in row.split()
-    assert "1.01000" in row.split()
+    assert head.split()[1:4] == ["val_bpb", "fitness", "corrected"]
+    assert words(row).startswith("*#2 1.10000 1.01000 1.10040 ± 0.00141 - 2 confirmed promoted")
 
 
 def test_trends_and_operators_are_tables() -> None:
@@ -346,13 +347,15 @@ def test_selection_and_order() -> None:
     everyone = [CHILD, RAN_OUT, BASELINE, WINNER]
 
     def chosen(kept_only: bool = False, category: str | None = None, sort: str = "id") -> list[int]:
-        found = listing.select(everyone, kept_only=kept_only, category=category, sort=sort)
+        beliefs = {1: BELIEFS[2], 2: BELIEFS[1]}
+        found = listing.select(everyone, beliefs, kept_only=kept_only, category=category, sort=sort)
         return [candidate.id for candidate in found]
 
     assert chosen() == [1, 2, 3, 4]
     assert chosen(kept_only=True) == [1, 2]
     assert chosen(category="size") == [3]
     assert chosen(sort="bpb") == [2, 1, 3, 4]  # without a score comes last
+    assert chosen(sort="corrected") == [1, 2, 3, 4]
 
 
 def test_every_order_that_the_command_offers_exists() -> None:

@@ -67,10 +67,13 @@ def check(folder: Path, name: str | None, overrides: dict[str, str], *, allow_we
 
 def plan_table(plan: Plan) -> str:
     """The plan as a table of two columns, with the rehearsal's banner where it is one."""
-    from evolve.stopping import in_words
+    from evolve import stopping
+    from evolve.fitness import asked, in_words
+    from tui.figures import GREEDY
     from tui.plain import REHEARSAL
 
     settings, data = plan.settings, plan.settings.data
+    wanted = asked(settings)
     rows = (
         ("Workspace", str(plan.workspace)),
         ("Run", _run_in_words(plan)),
@@ -81,11 +84,13 @@ def plan_table(plan: Plan) -> str:
         ),
         ("Sandbox", plan.sandbox),
         ("Audit", _audit(settings)),
+        ("Policy", GREEDY if settings.acceptance.policy == "greedy" else ""),
+        ("Goes by", in_words(wanted) if wanted.composite else ""),
         ("Proposer", _proposer(settings)),
         ("Population", str(settings.population.size)),
-        ("Ends after", in_words(settings)),
+        ("Ends after", stopping.in_words(settings)),
     )
-    lines = [f"{label:<{_LABEL}}{text}" for label, text in rows]
+    lines = [f"{label:<{_LABEL}}{text}" for label, text in rows if text]
     return "\n".join([*([REHEARSAL] if settings.profile == "cpu" else []), *lines])
 
 

@@ -10,7 +10,10 @@ from tui.commands.parsing import add_command, workspace
 if TYPE_CHECKING:
     from tui.commands.parsing import Parser
 
-SORTS = ("id", "bpb", "generation", "children", "operator", "category", "verdict", "lines")
+SORTS = (
+    *("id", "bpb", "corrected", "generation", "children", "operator", "category"),
+    *("verdict", "lines"),
+)
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -24,7 +27,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "corrected what is left of it without luck, give or take one standard deviation: a score that was\n"
         "picked as the best of many flatters itself. P(better) is the chance that it beats main, n the\n"
         "number of trainings; one training makes a score provisional, several make it confirmed.",
-        example="autoresearch results --kept-only --sort bpb",
+        example="autoresearch results --kept-only --sort corrected",
     )
     parser.add_argument(
         "--kept-only", action="store_true", help="only those that were kept or promoted"
@@ -47,7 +50,9 @@ def _run(args: argparse.Namespace) -> int:
     folder = workspace(args)
     with run_in(folder) as (client, snapshot):
         run, everyone, beliefs = snapshot.run, client.candidates(), client.beliefs()
-    chosen = select(everyone, kept_only=args.kept_only, category=args.category, sort=args.sort)
+    chosen = select(
+        everyone, beliefs, kept_only=args.kept_only, category=args.category, sort=args.sort
+    )
     if args.json:
         rows = [asdict(c) | {"mean": c.mean, "belief": beliefs.get(c.id)} for c in chosen]
         print(to_json(rows))
