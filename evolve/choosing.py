@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from evolve.reader import Reader
 
 PAIRS = 16  # draws for two parents that are not of one line
-REPAIRS = 2  # tries to mend one crashed candidate
+REPAIRS = 2  # tries to mend one crashed candidate, those from which no child came among them
+CALLS = 2  # of a language model that one try may take
 RECENT = 20  # candidates among which a crashed one is still worth mending
 EXPLOIT = (
     0.8  # share of the children that descend from the front; the others from anybody who lives
@@ -136,7 +137,7 @@ def front(living: Sequence[Member], chance: float) -> list[Member]:
 
 
 def to_repair(reader: Reader) -> Candidate | None:
-    """The latest crashed candidate that has not been given up.
+    """The latest crashed candidate that has not been given up, whether it crashed in a training or a smoke run.
 
     A repair is not repaired in turn, so tries are bounded whatever they do; and a candidate whose score the blind
     audit voided is not mended but dropped: it did not crash, it cheated or looked ahead.
@@ -150,7 +151,9 @@ def to_repair(reader: Reader) -> Candidate | None:
         tries = [
             c for c in everybody if c.operator is Operator.REPAIR and candidate.id in c.parents
         ]
-        if len(tries) < REPAIRS and not any(c.verdict is None or c.scores for c in tries):
+        lost = reader.lost_calls(Operator.REPAIR, candidate.id) / CALLS
+        under_way = any(c.verdict is None or c.scores for c in tries)
+        if len(tries) + lost < REPAIRS and not under_way:
             return candidate
     return None
 

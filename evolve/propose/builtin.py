@@ -89,24 +89,36 @@ def _propose(brief: Brief) -> Proposal:
 
 
 def _drafts(brief: Brief, learned: _Learned, rng: random.Random) -> Iterator[_Draft | None]:
-    """Drafts to choose from, the best idea first; None for a try that led to nothing."""
-    if brief.operator is Operator.TUNE and brief.relatives and rng.random() < TPE_SHARE:
+    """Drafts to choose from, the best idea first; None for a try that led to nothing.
+
+    The direction of a plateau comes first, and gives way when it holds nothing new.
+    """
+    asked = bool(brief.direction)
+    if brief.operator is Operator.TUNE and not asked and rng.random() < TPE_SHARE:
         for found in suggestions(brief, rng, read_budget(brief.budget)):
             yield _as_draft(found)
     for attempt in range(ATTEMPTS):
+        direction = brief.direction if attempt < ATTEMPTS // 2 else ""
         if brief.operator is Operator.CROSSOVER:
             yield _crossover(brief, learned, rng, spiced=attempt >= ATTEMPTS // 2)
         elif brief.operator is Operator.MUTATE and rng.random() < PATTERN_SHARE:
-            yield _pattern(brief, learned.lessons, rng)
+            yield _pattern(brief, learned.lessons, rng, direction)
         else:
             counts = BOLD if brief.operator is Operator.MUTATE else CAREFUL
-            yield _turned(brief, brief.parents[0].source, learned, rng, rng.choice(counts))
+            source = brief.parents[0].source
+            yield _turned(brief, source, learned, rng, rng.choice(counts), direction)
 
 
 def _turned(
-    brief: Brief, source: str, learned: _Learned, rng: random.Random, count: int
+    brief: Brief,
+    source: str,
+    learned: _Learned,
+    rng: random.Random,
+    count: int,
+    direction: str = "",
 ) -> _Draft | None:
-    found = tuned(source, learned.lessons, learned.surface, rng, count, read_budget(brief.budget))
+    setting = read_budget(brief.budget)
+    found = tuned(source, learned.lessons, learned.surface, rng, count, setting, direction)
     return None if found is None else _as_draft(found)
 
 
@@ -115,10 +127,12 @@ def _as_draft(found: Tuned) -> _Draft:
     return _Draft(found.source, ", ".join(changes), found.why, category_of(found.turns), changes)
 
 
-def _pattern(brief: Brief, lessons: Lessons, rng: random.Random) -> _Draft | None:
+def _pattern(brief: Brief, lessons: Lessons, rng: random.Random, direction: str) -> _Draft | None:
     """The first pattern that fits, in an order by chance, promise and history."""
     source = brief.parents[0].source
     for pattern in choose_patterns(rng, lessons):
+        if direction not in {"", pattern.category}:
+            continue
         child = pattern.apply(source)
         if child is not None and code_hash(child) not in brief.known_hashes:
             return _Draft(

@@ -21,7 +21,7 @@ from evolve.propose.surface import Surface
 from evolve.propose.tpe import TpeSearch, available, skeleton, values
 from evolve.propose.turns import turn
 
-TPE_SHARE = 0.4  # of the tunings, once there is enough to learn from
+TPE_SHARE = 0.25  # of the tunings, once there is enough to learn from
 TPE_TRIALS = 8  # measured variants of the parent that are enough
 TPE_KNOBS = (
     2,
@@ -47,9 +47,10 @@ def tuned(
     rng: random.Random,
     count: int,
     setting: Setting,
+    category: str = "",
 ) -> Tuned | None:
-    """Turn `count` knobs by the rules; None when there is nothing to turn."""
-    turns = turn(source, rng, lessons, surface, count, setting)
+    """Turn `count` knobs by the rules, of one category if it is named; None when there is nothing to turn."""
+    turns = turn(source, rng, lessons, surface, count, setting, category)
     child = apply_turns(source, turns) if turns else None
     if child is None:
         return None

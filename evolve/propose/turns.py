@@ -32,11 +32,16 @@ def turn(
     surface: Surface,
     count: int = 1,
     setting: Setting = Setting(),  # noqa: B008 - frozen
+    category: str = "",
 ) -> list[Turn]:
-    """Choose `count` different knobs and a step for each; fewer when there are not so many."""
+    """Choose `count` different knobs and a step for each; fewer when there are not so many.
+
+    `category`: the only kind of knobs that may be chosen, "" = any.
+    """
     knobs = in_force(source, setting)
+    wanted = [knob for knob in knobs if category in {"", knob.kind.category}]
     offered: dict[Step, Turn] = {}
-    for knob in _some(knobs, lessons, rng):
+    for knob in _some(wanted, lessons, rng):
         for text in _untried(knob, knobs, rng, lessons):
             step = Step(
                 knob.name, knob.text, text, knob.kind.name, knob.weight, lean(knob, setting)

@@ -100,8 +100,10 @@ async def test_a_crossover_joins_what_two_parents_changed() -> None:
     tuned = [await propose(Operator.TUNE, ROOT, seed=seed) for seed in range(8)]
     mutated = [await propose(Operator.MUTATE, ROOT, seed=seed) for seed in range(8)]
     for seed in range(15):
-        first = ParentView(2, rng.choice(tuned).source, 2.3)
-        second = ParentView(3, rng.choice(mutated).source, 2.35)
+        one, other = rng.choice(tuned), rng.choice(mutated)
+        if set(one.changes) & set(other.changes):
+            continue  # what both have, neither can give
+        first, second = ParentView(2, one.source, 2.3), ParentView(3, other.source, 2.35)
         proposal = await propose(Operator.CROSSOVER, first, second, seed=seed)
         check(proposal, first, frozenset({code_hash(second.source)}))
         assert proposal.parents == (2, 3)
@@ -165,6 +167,15 @@ async def test_history_steers_towards_what_helped() -> None:
     guided = [p for p in found if p.changes[0].startswith("WARMDOWN")]
     assert len(guided) >= 4
     assert all("helped before" in p.hypothesis for p in guided)
+
+
+async def test_the_direction_of_a_plateau_comes_first() -> None:
+    for seed in range(10):
+        operator = (Operator.TUNE, Operator.MUTATE)[seed % 2]
+        proposal = await propose(operator, ROOT, seed=seed, direction="schedule")
+        assert proposal.category == "schedule"
+    other = await propose(Operator.TUNE, ROOT, direction="systems")
+    assert other.changes  # there is nothing of that kind to turn on a CPU, and no child the less
 
 
 async def test_the_event_loop_runs_on_while_a_child_is_made() -> None:
