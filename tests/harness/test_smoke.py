@@ -141,6 +141,26 @@ def test_nothing_is_waited_for_without_end(smoke: Smoke) -> None:
     assert smoke(no_optimizer).outcome is Outcome.OK
 
 
+KERNEL = """import os
+from pathlib import Path
+folder = Path(os.environ['TORCHINDUCTOR_CACHE_DIR'])
+folder.mkdir(exist_ok=True)
+print('finds', sorted(p.name for p in folder.iterdir()), flush=True)
+(folder / 'of_the_training').touch()
+"""
+
+
+def test_what_it_compiles_is_there_when_the_training_starts(
+    smoke: Smoke, tiny_spec: ExperimentSpec, tmp_path: Path
+) -> None:
+    source = KERNEL + script("self.training or (folder / 'of_the_evaluation').touch()")
+    assert "finds []" in smoke(source).log_tail
+    spec = replace(tiny_spec, source=source, budget=Budget("tokens", 1280))
+    trained = experiment.run(spec, tmp_path / "training", lambda _: None, lambda: None)
+    assert trained.outcome is Outcome.OK
+    assert "finds ['of_the_evaluation', 'of_the_training']" in trained.log_tail
+
+
 def test_a_person_may_stop_it_and_nobody_prunes_it(smoke: Smoke) -> None:
     void = smoke(script(), lambda: Verdict(Outcome.VOID, "stopped"))
     assert (void.outcome, void.reason) == (Outcome.VOID, "stopped")
