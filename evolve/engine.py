@@ -26,7 +26,7 @@ from evolve.scratchpad import Reflection
 from evolve.slot import DetachedSlot, Slot
 from evolve.spec import experiment_spec, smoke_spec
 from evolve.steering import Steering
-from evolve.stopping import reason_to_stop
+from evolve.stopping import may_confirm, reason_to_stop
 from evolve.watching import Watch
 from harness.spec import Outcome, SmokeResult
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from evolve.model import Experiment
     from harness.spec import Result
 
+REPEATS = frozenset({Purpose.CONFIRM, Purpose.INCUMBENT})
 POLL = 0.25  # seconds between looks at commands and edited files
 BEAT = 2.0  # seconds between heartbeats
 LOOK = 0.5  # seconds between looks at what the training prints, which comes twice a second at most
@@ -141,11 +142,15 @@ class Engine:
         context = self._context
         await self._recover()
         while not context.stopping:
-            if reason := reason_to_stop(context):
+            reason = reason_to_stop(context)
+            if reason and not may_confirm(context):
                 context.finish(reason)
                 return
             context.work_ready.clear()
             assignment = None if context.paused else self._judge.next_assignment()
+            if reason and not (assignment and assignment.purpose in REPEATS):
+                context.finish(reason)
+                return
             if assignment is not None:
                 if await self._comes_through(assignment):
                     await self._experiment(assignment)

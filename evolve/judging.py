@@ -6,7 +6,8 @@ one training, or into a verdict that `settling` carries out. It starts no proces
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,15 @@ from evolve.census import renew_islands
 from evolve.drift import Drift
 from evolve.model import Candidate, CandidateState, Purpose, Verdict
 from evolve.nursery import candidates_left
+from evolve.patience import Promising, to_confirm
 from evolve.settling import Settling
 from evolve.standing import BASELINE
+from evolve.stopping import trainings_left
 
 if TYPE_CHECKING:
     from evolve.context import Context
 
+_REPEATS = (Action.REPEAT_CHALLENGER, Action.REPEAT_INCUMBENT)
 CHECKS = 3  # measurements of a baseline that stays off before contenders are given up, with nothing else to do
 
 
@@ -51,6 +55,12 @@ class Judge(Settling):
         if drift.due:
             return self._assign(BASELINE, Purpose.BASELINE)
         if (repeat := self._contest(drift)) is not None:
+            return repeat
+        if (
+            not drift.drifting
+            and self._confirm_leader()
+            and (repeat := self._contest(drift)) is not None
+        ):
             return repeat
         if (main := self._main_due(drift)) is not None:
             return self._assign(main.id, Purpose.INCUMBENT)
@@ -133,6 +143,13 @@ class Judge(Settling):
         judgement = self._judge(contender)
         if drift.drifting and judgement.action is not Action.REJECT:
             self._wait(contender)
+        elif (
+            judgement.action in _REPEATS
+            and contender.verdict is None
+            and len(contender.scores) == 1
+            and self._worth_repeating([contender]) is None
+        ):
+            self._postpone(contender, judgement)
         elif judgement.action is Action.REPEAT_CHALLENGER:
             return self._assign(contender.id, Purpose.CONFIRM)
         elif judgement.action is Action.REPEAT_INCUMBENT:
@@ -142,6 +159,48 @@ class Judge(Settling):
         else:
             self._carry_out(contender, judgement)
         return None
+
+    def _postpone(self, contender: Candidate, judgement: Judgement) -> None:
+        """It may be better than main: it lives and breeds on that, and is repeated when `patience` says so."""
+        words = (
+            f"May be better than main, P = {judgement.probability:.2f} after one training; it is measured again "
+            "when its lead is clear or has lasted."
+        )
+        self._carry_out(contender, replace(judgement, action=Action.REJECT, reason=words))
+
+    def _confirm_leader(self) -> bool:
+        """Make the child that leads a contender, when it is worth the trainings."""
+        context, journal = self._context, self._context.journal
+        if context.incumbent() is None or context.settings.acceptance.policy == "greedy":
+            return False
+        living = [c for c in journal.living() if c.verdict is Verdict.KEPT and _turned_away(c)]
+        leader = self._worth_repeating([c for c in living if len(c.scores) == 1])
+        if leader is None:
+            return False
+        journal.reopen(
+            leader.id,
+            f"#{leader.id} leads main by {leader.lead:.1f} sigma, as far as one training tells: it is measured again.",
+            confirms=True,
+        )
+        return True
+
+    def _worth_repeating(self, children: Sequence[Candidate]) -> Promising | None:
+        """The one of these, each trained once, that is worth more trainings now."""
+        context, journal = self._context, self._context.journal
+        main = context.incumbent()
+        if main is None or not children:
+            return None
+        believed = posteriors(journal.candidates(), context.noise, journal.fitness_tables())
+        promising = [
+            Promising(
+                c.id,
+                (believed[main.id].mean - believed[c.id].mean) / context.noise.sigma,
+                journal.trained_since(c.id),
+            )
+            for c in children
+        ]
+        idle = not journal.queue() and not candidates_left(context)
+        return to_confirm(promising, left=trainings_left(context), idle=idle)
 
     def _wait(self, contender: Candidate) -> None:
         """Tell once that a contender waits for the machine to be itself again."""

@@ -251,6 +251,15 @@ class Reader(CallBook):
         )
         return int(row[0])
 
+    def seconds_per_training(self) -> float:
+        """Mean wall seconds of the run's last scored trainings, preparation and scoring included; 0 without one."""
+        row = self._one(
+            """SELECT coalesce(avg(total_seconds), 0) FROM (SELECT total_seconds FROM experiment
+                WHERE run = ? AND outcome = 'ok' ORDER BY id DESC LIMIT 20)""",
+            (self.run_id(),),
+        )
+        return float(row[0])
+
     def sealed_by_seed(self, candidate: int) -> dict[int, float]:
         """Seed to the score on the sealed rows, of those trainings that were scored there and count."""
         return self._by_seed("sealed_bpb", candidate)

@@ -39,12 +39,16 @@ class Verdicts(Spending):
             self._seal(number, sealed)
             self._enthrone(number, event)
 
-    def reopen(self, number: int, reason: str) -> None:
-        """A candidate that was turned away is a contender again; its verdict stands until there is another."""
+    def reopen(self, number: int, reason: str, *, confirms: bool = False) -> None:
+        """A candidate that was kept or turned away is a contender; its verdict stands until there is another.
+
+        `confirms`: it is the first time that it is to be repeated, which is no second chance.
+        """
         with self._transaction():
             self._move(number, CandidateState.CONTENDER)
-            self._update(number, chances=self.candidate(number).chances + 1)
-            self._event("second chance", reason, number)
+            if not confirms:
+                self._update(number, chances=self.candidate(number).chances + 1)
+            self._event("contender" if confirms else "second chance", reason, number)
 
     def void_score(self, number: int, report: AuditReport, reason: str) -> None:
         """The blind audit voids a score: the candidate has failed, and what it scored before counts no more."""
