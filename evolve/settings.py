@@ -203,6 +203,12 @@ def _consistent(settings: Settings) -> Settings:
         )
     if not any(weights):
         raise UsageError("Every weight in [operators] is 0, so no child could be made; raise one.")
+    population = settings.population
+    if population.islands > 1 and population.size < 2 * population.islands:
+        raise UsageError(
+            f"population.size ({population.size}) leaves {population.islands} islands fewer than two places each; "
+            f"make it at least {2 * population.islands}, or lower population.islands."
+        )
     for operator, template in settings.prompts.model_dump().items():
         if template:
             validate_template(operator, template)

@@ -162,6 +162,11 @@ def test_prices_in_a_file_are_added_to_the_built_in_table(tmp_path: Path) -> Non
             "[operators]\nmutate = 0\nrewrite = 0\ncrossover = 0\ntune = 0\n",
             "Every weight in [operators] is 0, so no child could be made; raise one.",
         ),
+        (
+            "[population]\nsize = 6\nislands = 4\n",
+            "population.size (6) leaves 4 islands fewer than two places each; make it at least 8, or lower "
+            "population.islands.",
+        ),
     ],
 )
 def test_a_fault_is_one_sentence_with_its_place(tmp_path: Path, text: str, sentence: str) -> None:
