@@ -22,19 +22,17 @@ BUILTIN = "builtin"
 # (TPE alone ties code agents on this task), while structure is the model's.
 BESIDE_A_MODEL = {"tune": 1.0}
 BESIDE_OTHERWISE = 0.25
-# The prior of every arm, the same for all: as if each had gained half a sigma in 4 trainings. Its upper bound is
-# hopeful (0.3 sigmas a training, where a night's children gain about 0.1), so that everybody is tried in earnest.
-PRIOR_GAIN = 0.5  # sigmas
-PRIOR_COST = 4.0  # trainings
-MOST_GAIN = (
-    4.0  # sigmas that one child is credited with: a first lucky jump must not decide a night
-)
+# The prior of every arm, the same for all: as if each had gained a sigma in 10 trainings. Its upper bound is hopeful
+# (0.2 sigmas a training, where a night's children gain about 0.1), and one lucky child does not turn the shares over.
+PRIOR_GAIN = 1.0  # sigmas
+PRIOR_COST = 10.0  # trainings
+MOST_GAIN = 2.5  # sigmas that one child is credited with: a first jump must not decide a night
 MOST_CALL_COST = (
     1.0  # trainings that the calls of one proposal count as: who gives a key wants it used
 )
 SHARPNESS = 2.0  # how strongly the shares lean towards what pays
 _Key = TypeVar("_Key")
-NEWS = 0.1  # a change of an operator's share that is worth telling
+NEWS = 0.15  # a change of an operator's share that is worth telling
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -99,7 +99,7 @@ def test_the_past_fades() -> None:
 
 
 def test_one_wonder_does_not_decide_a_night() -> None:
-    assert shares(ALONE, [Pull(MUTATE, 1.0, 400.0)]) == shares(ALONE, [Pull(MUTATE, 1.0, 4.0)])
+    assert shares(ALONE, [Pull(MUTATE, 1.0, 400.0)]) == shares(ALONE, [Pull(MUTATE, 1.0, 2.5)])
 
 
 def test_what_is_not_known_yet_counts_neither_way_but_is_a_turn() -> None:
