@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import math
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -201,7 +200,8 @@ async def test_the_next_engine_adopts_a_smoke_run_and_the_training_follows(tmp_p
         rundir.write_spec(directory, smoke_spec(context, smoke))
         argv = [sys.executable, "-m", "harness.experiment", str(directory)]
         # Of an engine that is gone; the new one holds the lease again.
-        runner = subprocess.Popen([*argv, "--lease", str(ready.lock.path), "--grace", "20"])
+        argv += ["--lease", str(ready.lock.path), "--grace", "20"]
+        runner = await asyncio.create_subprocess_exec(*argv)
         await until(lambda: rundir.is_running(directory))
         async with engine_at_work(ready):
             await until(lambda: journal.candidate(sound).outcome is not None)
@@ -210,7 +210,7 @@ async def test_the_next_engine_adopts_a_smoke_run_and_the_training_follows(tmp_p
         tried = journal.smokes(sound)[0].finished
         assert tried is not None
         assert journal.experiments(sound)[0].started >= tried  # never beside each other
-        assert runner.wait(10) == 0
+        assert await runner.wait() == 0
 
 
 async def test_a_smoke_run_that_left_nothing_is_run_again(tmp_path: Path) -> None:
