@@ -193,6 +193,7 @@ class Engine:
         directory = context.state / EXPERIMENTS / smoke.directory
         result = await self._slot.smoke(smoke_spec(context, smoke), directory)
         smoking.settle(context, smoke, result)
+        self._project()
         context.wake()
         self._tell()
         return smoking.may_train(context, candidate.id, result)
