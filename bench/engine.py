@@ -65,8 +65,9 @@ class SleepingSlot:
         """Nothing survives in here."""
         return None
 
-    def prune(self, reason: str) -> None:
+    def prune(self, reason: str) -> bool:
         """It prints no loss, so nobody asks."""
+        return True
 
     def stop(self, reason: str) -> None:
         """A sleep ends soon anyway."""

@@ -41,8 +41,11 @@ class Slot(Protocol):
         """The same for a smoke run."""
         ...
 
-    def prune(self, reason: str) -> None:
-        """Stop the running training early, as PRUNED with this sentence, unless its weights are in already."""
+    def prune(self, reason: str) -> bool:
+        """Stop the running training early, as PRUNED with this sentence, unless its weights are in already.
+
+        False when nothing is running here, or is not adopted yet.
+        """
         ...
 
     def stop(self, reason: str) -> None:
@@ -118,10 +121,12 @@ class DetachedSlot:
         finally:
             self._pid = self._directory = None
 
-    def prune(self, reason: str) -> None:
+    def prune(self, reason: str) -> bool:
         """Leave the wish where the runner looks for it, whichever engine has started that."""
-        if self._directory is not None:
-            ask_to_prune(self._directory, reason)
+        if self._directory is None:
+            return False
+        ask_to_prune(self._directory, reason)
+        return True
 
     def stop(self, reason: str) -> None:
         """Ask the runner to end its training; it reports VOID."""

@@ -37,6 +37,7 @@ class Watch:
         self._looked = 0.0  # the fraction of the last look
         self._known: tuple[pruning.Known, ...] | None = None
         self._limit: float | None = None
+        self._wish = ""  # the sentence with which it is to be stopped, until the slot has heard it
 
     def look(self) -> None:
         """Read what the training has said since the last call, and decide where a look is due. Cheap."""
@@ -46,6 +47,8 @@ class Watch:
             return
         if running.id != self._of:
             self._begin(running)
+        if self._wish and self._slot.prune(self._wish):
+            self._wish = ""
         if self._done or not self._context.settings.pruning.enabled:
             return
         self._read(running)
@@ -78,9 +81,8 @@ class Watch:
         candidate = self._context.journal.candidate(running.candidate)
         told = running.pruning
         self._done = told is not None or not self._concerns(running, candidate)
-        if told and not told["spared"]:
-            # An earlier engine has decided so, and may have been killed before it could say it.
-            self._slot.prune(pruning.Doom(**told).sentence())
+        # An earlier engine may have decided so, and have been killed before it could say it.
+        self._wish = pruning.Doom(**told).sentence() if told and not told["spared"] else ""
 
     def _concerns(self, running: Experiment, candidate: Candidate) -> bool:
         """Only a child's first training, and none that a person wants to see to its end."""
@@ -124,7 +126,7 @@ class Watch:
             found = replace(found, spared=True)
         context.journal.note_pruning(running.id, found.data(), found.sentence())
         if not found.spared:
-            self._slot.prune(found.sentence())
+            self._wish = "" if self._slot.prune(found.sentence()) else found.sentence()
 
     def _is_off(self) -> bool:
         return bool(self._context.journal.meta(self._key()))

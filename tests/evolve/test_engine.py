@@ -43,8 +43,9 @@ class ShortSlot:
         """Nothing survives in here."""
         return None
 
-    def prune(self, reason: str) -> None:
+    def prune(self, reason: str) -> bool:
         """It prints no loss, so nobody asks."""
+        return True
 
     def stop(self, reason: str) -> None:
         """It ends soon by itself."""
