@@ -90,7 +90,7 @@ def boot(
             workspace, settings, machine, lineage, journal, resumed, level, name, overrides, tell
         )
         _take_over(context, resumed, overrides)
-        _check_model(context)
+        _check_models(context)
         _announce(context, resumed)
         _warn(context)
         tell()
@@ -332,19 +332,19 @@ def _device(settings: Settings, machine: Machine) -> str:
     return f"cuda:{index}"
 
 
-def _check_model(context: Context) -> None:
+def _check_models(context: Context) -> None:
     """A wrong key or model is told before the first training, not after a night with another proposer."""
-    model = language_model(context)
-    if model is None:
-        return
-    fault = asyncio.run(model.check())
-    if fault is not None and (
-        fault.retry_after is None or context.settings.llm.proposer == "claude"
-    ):
-        sentence = f"{fault} Or let the built-in proposer work: `--set llm.proposer=builtin`."
-        context.journal.set_run_state("stopped", sentence)
-        raise EvolveError(sentence)
-    for note in (str(fault) if fault else "", model.price_note):
+    notes: list[str] = []
+    for model in language_models(context).values():
+        fault = asyncio.run(model.check())
+        if fault is not None and (
+            fault.retry_after is None or context.settings.llm.proposer == "claude"
+        ):
+            sentence = f"{fault} Or let the built-in proposer work: `--set llm.proposer=builtin`."
+            context.journal.set_run_state("stopped", sentence)
+            raise EvolveError(sentence)
+        notes += [str(fault) if fault else "", *model.price_notes]
+    for note in dict.fromkeys(notes):
         if note:
             context.journal.record_event("llm", note)
 

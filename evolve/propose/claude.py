@@ -78,12 +78,12 @@ class ClaudeProposer:
         self._voices = tuple(_Voice.of(replace(config, model=name)) for name in models)
 
     @property
-    def price_note(self) -> str:
-        """Sentences about prices that are not a model's own or not of late; "" when all is well."""
+    def price_notes(self) -> tuple[str, ...]:
+        """Sentences about prices that are not a model's own or not of late; none when all is well."""
         notes = [voice.quote.note for voice in self._voices]
         if self.config.prices_as_of and any(voice.quote.price.output for voice in self._voices):
             notes.append(pricing.age_note(self.config.prices_as_of, date.today()))
-        return " ".join(note for note in notes if note)
+        return tuple(note for note in notes if note)
 
     def operators(self) -> frozenset[Operator]:
         """All that make a child out of candidates."""

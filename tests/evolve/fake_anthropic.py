@@ -91,7 +91,6 @@ class FakeAnthropic:
         self.models: dict[str, dict[str, Any]] | Fault = {"claude-opus-5-5": {}}
         self.closing = threading.Event()
         self.hanging = threading.Event()  # set once a request hangs
-        self.hung_up = threading.Event()  # set once a client has read enough
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"fake": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -218,5 +217,4 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.wfile.write(f"{len(body):x}\r\n".encode() + body + b"\r\n")
         except (BrokenPipeError, ConnectionResetError):  # the client has read enough
-            self.fake.hung_up.set()
             self.close_connection = True

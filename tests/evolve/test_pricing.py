@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from datetime import date
+
 import pytest
 
 from evolve.propose.operators import Usage
-from evolve.propose.pricing import cost, estimate_tokens, quote, upper_bound
+from evolve.propose.pricing import (
+    affordable,
+    age_note,
+    cost,
+    estimate_tokens,
+    quote,
+    upper_bound,
+)
 from evolve.sections import Llm, Price
 
 TABLE = {
@@ -67,3 +77,45 @@ def test_the_estimate_of_tokens_errs_upwards() -> None:
     code = "x = self.attn(norm(x))\n" * 100
     assert estimate_tokens(code) > len(code) / 3.5
     assert estimate_tokens("\ud800 lone surrogates do no harm") > 0
+
+
+def test_writing_for_an_hour_has_its_own_price() -> None:
+    priced = Price(input=4.0, output=20.0, cache_write=5.0, cache_write_1h=8.0)
+    usage = Usage(cache_write_tokens=3_000_000, cache_write_1h_tokens=2_000_000)
+    assert cost(usage, priced) == pytest.approx(5.0 + 2 * 8.0)
+    assert cost(usage, TABLE["plain"]) == pytest.approx(2.5 + 2 * 4.0)  # twice the input price
+
+
+def test_what_dollars_still_pay_for_is_never_more_than_they_are() -> None:
+    for price in TABLE.values():
+        for dollars in (0.001, 0.05, 0.5):
+            most = affordable(dollars, 1000, price)
+            assert most >= 0
+            if most:
+                assert upper_bound(1000, int(most), price) <= dollars + 1e-12
+                assert upper_bound(1000, int(most) + 1, price) > dollars
+
+
+def test_without_a_cap_or_a_price_there_is_no_limit() -> None:
+    assert affordable(math.inf, 1000, TABLE["small"]) == math.inf
+    free = Price(input=0.0, output=0.0)
+    assert affordable(0.0, 1000, free) == math.inf
+
+
+def test_other_scripts_count_for_more_tokens_than_letters() -> None:
+    assert estimate_tokens("狼" * 100) >= 300
+    assert estimate_tokens("a" * 100) == 50
+    assert estimate_tokens("") == 0
+
+
+def test_a_table_older_than_ninety_days_is_called_old() -> None:
+    assert age_note("2026-11-15", date(2027, 2, 13)) == ""
+    old = age_note("2026-11-15", date(2027, 2, 14))
+    assert "of 2026-11-15, 91 days old" in old
+    assert "llm.prices_as_of" in old
+
+
+def test_every_price_of_the_table_knows_both_caches() -> None:
+    for name, price in Llm().prices.items():
+        assert price.input < price.cache_write < price.cache_write_1h, name
+        assert 0 < price.cache_read < price.input, name
