@@ -10,11 +10,14 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evolve import rows
 from evolve.database import faults
 from evolve.model import LlmCall
-from evolve.propose.operators import Asked
+
+if TYPE_CHECKING:
+    from evolve.propose.operators import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,5 +143,9 @@ class CallBook:
 
 
 def _asked(text: str) -> Asked:
+    from evolve.propose.operators import (
+        Asked,  # only the engine asks for it, and clients start faster
+    )
+
     given = json.loads(text)
     return Asked(**given | {"parents": tuple(given["parents"])})

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from evolve.model import Operator
-from evolve.propose.novelty import Precedent
 
 if TYPE_CHECKING:
+    from evolve.propose.novelty import Precedent  # knows syntax trees; `status` starts through here
     from evolve.propose.prompts import Prompt
 
 CATEGORIES = (
