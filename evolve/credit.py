@@ -11,7 +11,16 @@ from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import TYPE_CHECKING
 
-from evolve.bandit import BUILTIN, MOST_CALL_COST, Arm, Pull, Rules, Share, distribute
+from evolve.bandit import (
+    BUILTIN,
+    LOST_CALL_COST,
+    MOST_CALL_COST,
+    Arm,
+    Pull,
+    Rules,
+    Share,
+    distribute,
+)
 from evolve.beliefs import posteriors
 from evolve.model import Candidate, Operator, Verdict
 from evolve.reader import CallCost, Reader
@@ -84,11 +93,11 @@ def pulls(reader: Reader) -> tuple[Pull, ...]:
     for child in everybody.values():
         if child.id > first and child.parents and child.operator in OPERATORS:
             cost = min(MOST_CALL_COST, paid.get(child.id, 0.0))
-            cost += seconds.get(child.id, 0.0) / typical if typical else 0.0
+            cost += seconds.get(child.id, 0.0) / typical if typical else float(bool(child.scores))
             found.append((child.created, Pull(arm_of(child), cost, _gain(child, means, sigma))))
     for call in calls:
         if call.candidate is None and call.operator in OPERATORS:
-            cost = min(MOST_CALL_COST, call.dollars * worth)
+            cost = min(MOST_CALL_COST, max(LOST_CALL_COST, call.dollars * worth))
             found.append((call.time, Pull(Arm(call.model, call.operator), cost)))
     return tuple(pull for _, pull in sorted(found, key=lambda pair: pair[0]))
 

@@ -61,7 +61,7 @@ def test_gains_failures_and_lost_calls_are_credited_to_their_arms(journal: Journ
     child(journal, None, operator=Operator.MUTATE)
     made = call(journal, "mutate", 0.002)
     child(journal, 1.05, operator=Operator.MUTATE, proposer="claude", model=OPUS, calls=(made,))
-    call(journal, "rewrite", 0.004)  # no child came of it
+    call(journal, "rewrite", 0.008)  # no child came of it
     call(journal, "scratchpad", 0.004)  # and this one was never to lead to one
     add(journal, 1, operator=Operator.TUNE)  # waits
     gained, crashed, claudes, lost, waiting = credit.pulls(journal)
@@ -72,15 +72,17 @@ def test_gains_failures_and_lost_calls_are_credited_to_their_arms(journal: Journ
     assert (claudes.arm, claudes.gain) == (Arm(OPUS, "mutate"), 0.0)
     assert claudes.cost == pytest.approx(1.2)  # a training of 12 s, and $0.002 at $3 an hour
     assert (lost.arm, lost.gain) == (Arm(OPUS, "rewrite"), 0.0)
-    assert lost.cost == pytest.approx(0.4)
+    assert lost.cost == pytest.approx(0.8)
     assert waiting.gain is None
 
 
-def test_a_call_costs_as_much_as_one_training_at_most(journal: Journal) -> None:
+def test_a_call_in_vain_costs_as_much_as_half_a_training_to_one(journal: Journal) -> None:
     baseline(journal)
     child(journal, 0.99, operator=Operator.TUNE)
     call(journal, "mutate", 50.0)
     assert credit.pulls(journal)[-1].cost == pytest.approx(1.0)
+    call(journal, "mutate", 0.0001)
+    assert credit.pulls(journal)[-1].cost == pytest.approx(0.5)
 
 
 def test_a_client_sees_the_shares_that_a_restarted_engine_would_follow(
