@@ -27,14 +27,13 @@ BESIDE_OTHERWISE = 0.25
 PRIOR_GAIN = 1.0  # sigmas
 PRIOR_COST = 10.0  # trainings
 MOST_GAIN = 2.5  # sigmas that one child is credited with: a first jump must not decide a night
-MOST_CALL_COST = (
-    1.0  # trainings that the calls of one proposal count as: who gives a key wants it used
-)
+MOST_CALL_COST = 1.0  # trainings that one proposal's calls count as: who gives a key wants it used
 # What a call without a child counts as at least: it took a turn, and the buffer waited.
 LOST_CALL_COST = 0.5  # trainings
 SHARPNESS = 2.0  # how strongly the shares lean towards what pays
-_Key = TypeVar("_Key")
 NEWS = 0.15  # a change of an operator's share that is worth telling
+
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -30,9 +30,7 @@ PAIRS = 16  # draws for two parents that are not of one line
 REPAIRS = 2  # tries to mend one crashed candidate, those from which no child came among them
 CALLS = 2  # of a language model that one try may take
 RECENT = 20  # candidates among which a crashed one is still worth mending
-EXPLOIT = (
-    0.8  # share of the children that descend from the front; the others from anybody who lives
-)
+EXPLOIT = 0.8  # share of the children that descend from the front, the others from anybody
 MAYBE_BEST = 0.25  # P(better than the best) that belongs to the front
 MAYBE_TUNED = 0.05  # that is worth tuning: a new structure arrives untuned, but not so far behind
 TUNING_SHARE = 0.3  # of the children go to young structural ideas first, while there are any

@@ -23,11 +23,7 @@ from evolve.propose.turns import turn
 
 TPE_SHARE = 0.25  # of the tunings, once there is enough to learn from
 TPE_TRIALS = 8  # measured variants of the parent that are enough
-TPE_KNOBS = (
-    2,
-    3,
-    4,
-)  # that one suggestion may turn: of forty at once, most would be turned blindly
+TPE_KNOBS = (2, 3, 4)  # that a suggestion may turn: of forty at once, most would be turned blindly
 TPE_TRIES = 6  # suggestions looked at for one that is new
 
 
