@@ -13,6 +13,8 @@ from evolve.propose.operators import NO_USAGE, Asked, ProposerUnavailable, Usage
 if TYPE_CHECKING:
     from evolve.context import Context
 
+SETTLING = 30.0  # seconds in which a call under way may free what was committed for it
+
 
 class JournalLedger:
     """A `CallLedger` whose every line is a durable transaction."""
@@ -36,9 +38,11 @@ class JournalLedger:
         if dollars > self.left():
             cap = self._context.settings.stop.dollars
             committed = self._context.journal.dollars_committed()
+            reserved = committed - self._context.journal.run().dollars
             raise ProposerUnavailable(
                 f"The language model rests: ${committed:.2f} of ${cap:.2f} is spent and one more call may "
-                f"cost ${dollars:.2f}. `autoresearch set stop.dollars N` raises the cap."
+                f"cost ${dollars:.2f}. `autoresearch set stop.dollars N` raises the cap.",
+                SETTLING if reserved > 1e-9 else None,
             )
         return self._context.journal.reserve_call(
             model=model, asked=asked, request=request, request_sha=request_sha, dollars=dollars

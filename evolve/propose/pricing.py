@@ -98,7 +98,8 @@ def affordable(dollars: float, input_tokens: int, price: Price) -> float:
     if not price.output:
         return math.inf if dollars >= input_bound(input_tokens, price) else 0.0
     room = (dollars - input_bound(input_tokens, price)) * MILLION / price.output
-    return room if math.isinf(room) else max(0.0, math.floor(room))
+    # A millionth of a token less, so that no rounding makes the bound of so many tokens pass the dollars.
+    return room if math.isinf(room) else max(0.0, math.floor(room - 1e-6))
 
 
 def _write(price: Price) -> float:

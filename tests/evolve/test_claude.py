@@ -318,6 +318,12 @@ async def test_edits_that_do_not_fit_twice_make_no_child(bench: Bench) -> None:
             "max_tokens",
         ),
         (Answer(HEADER + "x" * 5_000_000), "came to cost more than", "overdrawn"),
+        (Answer("\x00\u202e\x1b[2J" * 50), "no edit", "end_turn"),
+        (
+            Answer(HEADER + EDIT, stop_reason="model_context_window_exceeded"),
+            "too long",
+            "model_context_window_exceeded",
+        ),
     ],
 )
 async def test_answers_without_a_child_are_paid_recorded_and_not_asked_again(
@@ -500,6 +506,21 @@ async def test_with_too_little_left_for_a_useful_answer_the_model_rests(bench: B
     # Somebody's own short answers are useful to them.
     bench.plan += [Answer(HEADER + EDIT)]
     await bench.proposer(max_tokens=1024).propose(brief())
+
+
+async def test_what_a_call_under_way_may_free_is_waited_for(bench: Bench) -> None:
+    """Two calls at once, the scratchpad's and a child's: the cap is not reached before both have ended."""
+    capped(bench, 0.75)
+    bench.plan += [Answer(HEADER + EDIT, hang=True)]
+    first = asyncio.create_task(bench.proposer().propose(brief()))
+    await asyncio.to_thread(bench.server.hanging.wait, 20)
+    with pytest.raises(ProposerUnavailable, match="The language model rests") as caught:
+        await bench.proposer().propose(brief())
+    assert caught.value.retry_after == 30
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    bench.plan += [Answer(HEADER + EDIT)]
+    await bench.proposer().propose(brief())
 
 
 async def test_an_answer_cut_by_the_cap_says_so(bench: Bench) -> None:
