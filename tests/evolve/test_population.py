@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from evolve.entry import worst_welcome
 from evolve.model import Operator
 from evolve.noise import Posterior
 from evolve.population import (
@@ -137,3 +138,20 @@ def test_at_most_a_quarter_of_the_places_is_kept_for_the_young() -> None:
     elders = [member(i, 1.0 + i / 1000, age=20) for i in range(8)]
     young = [member(20 + i, 1.2 + i / 1000, category="optimizer", parents=(1,)) for i in range(6)]
     assert survivors([*elders, *young], 8, 0) == {0, 1, 2, 3, 4, 5, 20, 21}
+
+
+def test_how_good_a_child_must_be_to_live() -> None:
+    def code(i: int) -> str:
+        return "\n".join(f"line {j} of {i}" for j in range(50))
+
+    full = [member(i, 1.0 + i / 100, age=30, code=code(i)) for i in range(8)]
+    child = member(20, 0.0, parents=(1,), code="something else")
+    bar = worst_welcome(full, child, 8, None)
+    assert bar == pytest.approx(1.07, abs=0.001)  # as good as the worst that lives
+    assert worst_welcome(full, child, 9, None) is None  # there is room
+    young = member(20, 0.0, parents=(1,), category="attention", code="something else")
+    assert worst_welcome(full, young, 8, None) is None  # two of eight places are kept for such
+    near = member(20, 0.0, parents=(1,), code=code(0).replace("line 30 of 0", "x\ny"))
+    crowded = worst_welcome(full, near, 8, None)
+    assert crowded is not None
+    assert crowded < bar - 0.0001
