@@ -12,7 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from evolve import audits, chances, gates, pace
-from evolve.acceptance import Acceptance, Action, Judgement, policy
+from evolve.acceptance import SIMPLER_LINES, Acceptance, Action, Judgement, policy
 from evolve.beliefs import posteriors, samples
 from evolve.census import renew_islands
 from evolve.drift import Drift
@@ -196,6 +196,7 @@ class Judge(Settling):
                 c.id,
                 (believed[main.id].mean - believed[c.id].mean) / context.noise.sigma,
                 journal.trained_since(c.id),
+                simpler=0 < c.lines <= main.lines - SIMPLER_LINES,
             )
             for c in children
         ]

@@ -13,10 +13,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CLEAR = 4.0  # sigmas of believed lead that a few trainings of both sides confirm: no reason to wait
-LASTED = 20  # trainings of others after which a lead that nothing has overtaken is looked into
+# Believed leads in sigmas, chosen by simulation: between finding small gains and having trainings left for new ideas.
+CLEAR = 4.0  # that a few trainings of both sides confirm: no reason to wait
+WORTH = (
+    -0.4
+)  # from which a lead is looked into once it has lasted; what is believed of a child is cautious
+SOON = 0.2  # … and when the run ends, where little is left for repeats
+AS_GOOD = -1.0  # of a child that is simpler than main
+LASTED = 16  # trainings of others after which a lead that nothing has overtaken is looked into
 CLOSING = 10  # trainings left in the run, from which on a lead is looked into whether it has lasted or not
-WORTH = 0.5  # sigmas of believed lead below which a child is not worth a repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class Promising:
     id: int
     lead: float  # believed, over main, in sigmas of one training; positive is better
     waited: int  # trainings of others since its own
+    simpler: bool = False  # fewer lines than main: to be as good is enough
 
 
 def to_confirm(
@@ -35,10 +41,11 @@ def to_confirm(
 
     `left`: trainings that the stop rules leave, infinity without any; `idle`: nothing else is left to train.
     """
-    if not promising:
+    ending = idle or left <= CLOSING
+    least = SOON if ending else WORTH
+    worth = [p for p in promising if p.lead > (AS_GOOD if p.simpler else least)]
+    if not worth:
         return None
-    leader = min(promising, key=lambda p: (-p.lead, p.id))
-    if leader.lead < WORTH:
-        return None
-    due = idle or left <= CLOSING or leader.lead >= CLEAR or leader.waited >= LASTED
+    leader = min(worth, key=lambda p: (-p.lead, p.id))
+    due = ending or leader.lead >= CLEAR or leader.waited >= LASTED
     return leader if due else None

@@ -22,17 +22,17 @@ def no_ops(rule: Acceptance, rng: random.Random, share: float = 0.0) -> Run:
     return Run(rule, rng, share).play([0.0] * 100)
 
 
-@pytest.mark.parametrize(("share", "number"), [(0.0, 200), (0.5, 100), (0.9, 100)])
+@pytest.mark.parametrize(("share", "number"), [(0.0, 200), (0.5, 40), (0.9, 40)])
 def test_a_hundred_children_without_effect_hardly_ever_move_main(share: float, number: int) -> None:
     played = runs(number, lambda rng: no_ops(Confirmed(), rng, share))
     assert sum(bool(run.promoted) for run in played) <= 0.05 * number
-    assert sum(run.extra for run in played) <= 1.1 * number * 100  # about one training a child
+    assert sum(run.extra for run in played) <= 0.7 * number * 100  # about half a training a child
     assert all(chance <= MOST for run in played for chance in run.chances.values())
 
 
 def test_second_chances_are_given_and_are_few() -> None:
     played = runs(30, lambda rng: no_ops(Confirmed(), rng))
-    assert 3 < sum(sum(run.chances.values()) for run in played) < 60
+    assert 1 < sum(sum(run.chances.values()) for run in played) < 60
 
 
 def test_the_ancestors_rule_keeps_about_four_gains_that_are_none_in_every_run() -> None:
@@ -43,15 +43,15 @@ def test_the_ancestors_rule_keeps_about_four_gains_that_are_none_in_every_run() 
 
 @pytest.mark.parametrize("share", SHARES)
 def test_a_true_gain_of_two_sigma_is_found_among_children_without_effect(share: float) -> None:
-    gains = [0.0] * 9 + [2.0] + [0.0] * 20
-    played = runs(150, lambda rng: Run(Confirmed(), rng, share).play(gains))
-    assert sum(10 in run.promoted for run in played) >= 0.9 * 150
+    gains = [0.0] * 9 + [2.0] + [0.0] * 70
+    played = runs(60, lambda rng: Run(Confirmed(), rng, share).play(gains))
+    assert sum(10 in run.promoted for run in played) >= 0.9 * 60
 
 
-def test_a_rehearsal_with_five_repeats_finds_three_sigma() -> None:
-    gains = [0.0] * 9 + [3.0]
-    played = runs(100, lambda rng: Run(Confirmed(max_repeats=5), rng).play(gains))
-    assert sum(10 in run.promoted for run in played) >= 80
+def test_a_rehearsal_with_five_repeats_finds_four_sigma() -> None:
+    gains = [0.0] * 9 + [4.0]
+    played = runs(60, lambda rng: Run(Confirmed(max_repeats=5), rng).play(gains))
+    assert sum(10 in run.promoted for run in played) >= 0.8 * 60
 
 
 @pytest.mark.parametrize("scale", [0.01, 100.0])
