@@ -53,10 +53,13 @@ def test_every_kind_of_fault_has_come(night: Night) -> None:
 
 
 def test_the_slot_is_never_idle(night: Night) -> None:
-    """A second between two trainings at most, on a box that does nothing else; this one may be crowded."""
-    slower = [2 * max(1.0, crowd) for crowd in night.slot.crowd]
+    """A second between two trainings at most, on a box that does nothing else; this one may be crowded.
+
+    Trainings are so short that nearly every one waits for its child to be made: the gap is the time of that.
+    """
+    slower = [max(1.0, crowd) for crowd in night.slot.crowd]
     gaps = [gap / factor for gap, factor in zip(night.slot.gaps, slower, strict=True)]
-    assert max(gaps) < 1.0, sorted(night.slot.gaps)[-5:]
+    assert max(gaps) < 2.0, sorted(night.slot.gaps)[-5:]
     assert statistics.median(gaps) < 0.2
 
 
