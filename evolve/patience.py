@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Believed leads in sigmas, chosen by simulation: between finding small gains and having trainings left for new ideas.
-CLEAR = 4.0  # that a few trainings of both sides confirm: no reason to wait
+CLEAR = 3.0  # that a few trainings of both sides confirm: no reason to wait
 WORTH = (
     -0.4
 )  # from which a lead is looked into once it has lasted; what is believed of a child is cautious
