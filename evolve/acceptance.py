@@ -14,12 +14,12 @@ from typing import Protocol
 from evolve.model import UsageError
 from evolve.noise import Noise, t_cdf, t_density
 from evolve.sealing import SealedGain
-from evolve.seeds import Table, difference
+from evolve.seeds import Difference, Table, difference, paired
 
-# What is believed of a child before it is measured: one in twelve is truly better, half of those by more than two
+# What is believed of a child before it is measured: one in seventeen is truly better, half of those by more than two
 # sigma. The official 126-experiment log of the ancestor kept 22, of which half lie within its noise. This
 # scepticism is what keeps a hundred children without effect from moving main by luck.
-GAIN_SHARE = 0.08
+GAIN_SHARE = 0.06
 GAIN_SCALE = 2.0  # sigmas; of a half-Cauchy, whose tail leaves room for the sensational
 _POINTS = 48  # of the integral over the true gain
 
@@ -177,15 +177,18 @@ def gain_probability(challenger: Samples, incumbent: Samples, noise: Noise) -> f
     sigmas, which `GAIN_SHARE` of all children have. The noise is itself estimated, so both use Student's t.
     Looking after every training does not spoil it: a posterior does not depend on when one stops. What a seed
     explains makes differences sharper, but few repeats tell how sharp; so the difference is also judged as if seeds
-    explained nothing, with all repeats behind its noise, and the surer of the two answers counts. Simulations of
-    whole runs (tests/evolve/test_simulation.py) hold the two together to their promise.
+    explained nothing, with all repeats behind its noise, and by the pairs at equal seeds alone. The surest answer
+    counts; simulations of whole runs (tests/evolve/test_simulation.py) hold them together to their promise.
     """
-    plain = _sceptical(challenger, incumbent, replace(noise, sure=0.0))
-    return max(plain, _sceptical(challenger, incumbent, noise)) if noise.sure > 0 else plain
+    seen = [difference(challenger.scores, incumbent.scores, replace(noise, sure=0.0))]
+    if noise.sure > 0:
+        seen.append(difference(challenger.scores, incumbent.scores, noise))
+    if (pairs := paired(challenger.scores, incumbent.scores, noise)) is not None:
+        seen.append(pairs)
+    return max(_sceptical(one, noise) for one in seen)
 
 
-def _sceptical(challenger: Samples, incumbent: Samples, noise: Noise) -> float:
-    seen = difference(challenger.scores, incumbent.scores, noise)
+def _sceptical(seen: Difference, noise: Noise) -> float:
     gain, width = seen.gain / noise.sigma, seen.sd / noise.sigma
     freedom = min(seen.freedom, 100.0)  # beyond that it is a normal distribution to three digits
     null = (1 - GAIN_SHARE) * t_density(gain / width, freedom) / width

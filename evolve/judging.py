@@ -163,8 +163,8 @@ class Judge(Settling):
     def _postpone(self, contender: Candidate, judgement: Judgement) -> None:
         """It may be better than main: it lives and breeds on that, and is repeated when `patience` says so."""
         words = (
-            f"May be better than main, P = {judgement.probability:.2f} after one training; it is measured again "
-            "when its lead is clear or has lasted."
+            f"P(better) = {judgement.probability:.2f} after one training, and not out of the question: it lives on "
+            "what is believed of it, and is measured again when its lead is clear or has lasted."
         )
         self._carry_out(contender, replace(judgement, action=Action.REJECT, reason=words))
 

@@ -20,7 +20,7 @@ WORTH = (
 )  # from which a lead is looked into once it has lasted; what is believed of a child is cautious
 SOON = 0.2  # … and when the run ends, where little is left for repeats
 AS_GOOD = -1.0  # of a child that is simpler than main
-LASTED = 16  # trainings of others after which a lead that nothing has overtaken is looked into
+LASTED = 12  # trainings of others after which a lead that nothing has overtaken is looked into
 CLOSING = 10  # trainings left in the run, from which on a lead is looked into whether it has lasted or not
 
 

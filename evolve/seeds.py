@@ -17,6 +17,7 @@ from statistics import fmean
 from evolve.noise import MOST, PRIOR_WEIGHT, UNKNOWN_SHARE, Noise, pooled
 
 Table = Mapping[int, float]  # seed to score of one candidate
+PAIRS = 3  # trainings at equal seeds, from which they are looked at by themselves
 _FEW = 3  # differences between seeds that must repeat before the run's own shares are used
 _GRID = 12  # shares that are weighed against each other
 _RIDGE = 1e-9  # keeps seeds that no candidate connects solvable
@@ -103,6 +104,22 @@ def difference(ours: Table, theirs: Table, noise: Noise) -> Difference:
     spread = a * v_ours**2 + b * v_theirs**2
     spread += p * (w_ours**2 + w_theirs**2 + 2 * noise.sure * w_ours * w_theirs)
     return Difference(gain, noise.sigma * math.sqrt(spread), noise.freedom_of_differences)
+
+
+def paired(ours: Table, theirs: Table, noise: Noise) -> Difference | None:
+    """The same from the pairs at equal seeds alone, whose own scatter says how sure they are: the paired t-test.
+
+    It needs to know nothing of what seeds explain. The run's noise counts as `PRIOR_WEIGHT` of a pair more, as if
+    seeds explained half of it, so that pairs that agree by chance are not believed. None below `PAIRS` of them.
+    """
+    gains = [theirs[seed] - ours[seed] for seed in ours if seed in theirs]
+    if len(gains) < PAIRS:
+        return None
+    centre = fmean(gains)
+    prior = 2 * noise.sigma**2 * (1 - UNKNOWN_SHARE)
+    freedom = len(gains) - 1 + PRIOR_WEIGHT
+    variance = (sum((g - centre) ** 2 for g in gains) + PRIOR_WEIGHT * prior) / freedom
+    return Difference(centre, math.sqrt(variance / len(gains)), freedom)
 
 
 # ---- private ---------------------------------------------------------------------------------------------

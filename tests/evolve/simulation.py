@@ -17,7 +17,7 @@ from evolve.beliefs import posteriors
 from evolve.chances import Rejected, second_chance
 from evolve.model import Candidate, CandidateState, Operator
 from evolve.noise import Noise
-from evolve.patience import Promising, to_confirm
+from evolve.patience import LASTED, Promising, to_confirm
 from evolve.seeds import measured
 
 MAIN_LINES = 500
@@ -80,7 +80,9 @@ class Run:
         return True
 
     def _confirm(self, *, idle: bool = False) -> None:
-        """Repeat what leads, as long as it is worth it."""
+        """Repeat what leads, as long as it is worth it; a lead that was not clear at first has to last."""
+        if not idle and all(self.trained - self.last[n] < LASTED for n in self.waiting):
+            return
         while (leader := to_confirm(self._promising(self.waiting), idle=idle)) is not None:
             self.waiting.remove(leader.id)
             self._contend(leader.id)
