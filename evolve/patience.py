@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Believed leads in sigmas, chosen by simulation: between finding small gains and having trainings left for new ideas.
-CLEAR = 3.0  # that a few trainings of both sides confirm: no reason to wait
+CLEAR = 6.0  # that a few trainings of both sides confirm: no reason to wait
 WORTH = (
     -0.4
 )  # from which a lead is looked into once it has lasted; what is believed of a child is cautious
 SOON = 0.2  # … and when the run ends, where little is left for repeats
 AS_GOOD = -1.0  # of a child that is simpler than main
-LASTED = 12  # trainings of others after which a lead that nothing has overtaken is looked into
-CLOSING = 10  # trainings left in the run, from which on a lead is looked into whether it has lasted or not
+LASTED = 16  # trainings of others after which a lead that nothing has overtaken is looked into
+CLOSING = 14  # trainings left in the run, from which on a lead is looked into whether it has lasted or not
 
 
 @dataclass(frozen=True, slots=True)
