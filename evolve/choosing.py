@@ -178,12 +178,15 @@ def _parents(
     able = [m for m in on_one_island(living, rng, operator) if not m.banned]
     if not able:
         return ()
-    if rng.random() < EXPLOIT:
-        able = front(able, MAYBE_BEST)
-    for _ in range(PAIRS if operator is Operator.CROSSOVER else 1):
-        parents = choose_parents(able, rng, operator)
-        if operator is not Operator.CROSSOVER or _unrelated(family, parents):
-            return parents
+    chosen = front(able, MAYBE_BEST) if rng.random() < EXPLOIT else able
+    if operator is not Operator.CROSSOVER:
+        return choose_parents(chosen, rng, operator)
+    # The front is often one line: then whoever lives may give what that line lacks.
+    for pool in (chosen, able):
+        for _ in range(PAIRS):
+            parents = choose_parents(pool, rng, operator)
+            if _unrelated(family, parents):
+                return parents
     return ()
 
 
