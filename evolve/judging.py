@@ -112,7 +112,8 @@ class Judge(Settling):
         standing = {
             c.id: chances.Rejected(c.id, samples(c, tables), believed[c.id], c.chances)
             for c in everybody
-            if c.id in believed and (c.id == main.id or _turned_away(c))
+            if c.id in believed
+            and (c.id == main.id or (_turned_away(c) and not _waits_for_patience(c)))
         }
         if main.id not in standing:
             return False
@@ -173,8 +174,7 @@ class Judge(Settling):
         context, journal = self._context, self._context.journal
         if context.incumbent() is None or context.settings.acceptance.policy == "greedy":
             return False
-        living = [c for c in journal.living() if c.verdict is Verdict.KEPT and _turned_away(c)]
-        leader = self._worth_repeating([c for c in living if len(c.scores) == 1])
+        leader = self._worth_repeating([c for c in journal.living() if _waits_for_patience(c)])
         if leader is None:
             return False
         journal.reopen(
@@ -246,6 +246,11 @@ class Judge(Settling):
         if judgement.action is Action.PROMOTE:
             return gates.last(context, contender, incumbent, judgement)
         return judgement
+
+
+def _waits_for_patience(candidate: Candidate) -> bool:
+    """Living and trained once: whether it is repeated is for `patience` to say, and no second chance of it."""
+    return candidate.alive and len(candidate.scores) == 1 and _turned_away(candidate)
 
 
 def _turned_away(candidate: Candidate) -> bool:

@@ -13,7 +13,6 @@ from evolve.model import Candidate, Verdict
 from harness.spec import Outcome
 
 LATEST = 10  # attempts that `Trend.latest` tells of
-SUCCESSES = (Verdict.PROMOTED, Verdict.KEPT)
 LETTERS = {
     Verdict.PROMOTED: "P",
     Verdict.KEPT: "k",
