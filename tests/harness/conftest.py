@@ -13,6 +13,7 @@ import pytest
 from bench import synthetic
 from harness import experiment
 from harness.ending import Verdict
+from harness.places import CACHE_VARIABLE
 from harness.spec import AuditPlan, Budget, ExperimentSpec, Limits, Progress, Result
 
 VOCABULARY, LENGTH, TRAIN_ROWS, VAL_ROWS, SEALED_ROWS = 64, 16, 2000, 50, 25
@@ -78,3 +79,10 @@ def run(tiny_spec: ExperimentSpec, tmp_path: Path) -> Run:
         return experiment.run(spec, tmp_path / "experiment", tell, cancelled)
 
     return run_it
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache in which no other test of the session has left its kernels."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache := tmp_path / "cache"))
+    return cache

@@ -205,6 +205,7 @@ for _ in make_dataloader(None, 1, MAX_SEQ_LEN, 'train'):
     sandbox.probe().level != "bubblewrap",
     reason=sandbox.probe().advice,
 )
+@pytest.mark.usefixtures("own_cache")
 def test_a_candidate_cannot_poison_the_next_and_repeats_start_warm(run: Run) -> None:
     def finds(text: str, cache: str = "read") -> str:
         result = run(

@@ -150,6 +150,7 @@ print('finds', sorted(p.name for p in folder.iterdir()), flush=True)
 """
 
 
+@pytest.mark.usefixtures("own_cache")
 def test_what_it_compiles_is_there_when_the_training_starts(
     smoke: Smoke, tiny_spec: ExperimentSpec, tmp_path: Path
 ) -> None:
