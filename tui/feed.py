@@ -10,17 +10,27 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from evolve.beliefs import Belief
 from evolve.model import Candidate, Command, CommandState, Event, EvolveError, Experiment
 from evolve.view import Snapshot
 from tui.state import EVENTS_KEPT, Details, Reading
 
+T = TypeVar("T")
+
 HEARTBEAT_LOOK = 2.0  # seconds between full looks while the journal does not change
 EVENTS_PAGE = 1000
 LIST_SHARE = 10  # a list of all candidates that took t seconds is not read again for 10 t
 FAULTS = (EvolveError, sqlite3.Error, OSError)  # what reading and writing a journal can meet
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why something could not be read."""
+
+    sentence: str
 
 
 class Source(Protocol):
@@ -159,6 +169,13 @@ class Feed:
             return f"That could not be sent: {_sentence(error)}"
         self._waiting.append(number)
         return number
+
+    def fetch(self, work: Callable[[Source], T], about: str) -> T | Fault:
+        """Ask the source something that only one view needs, or say why that could not be."""
+        try:
+            return work(self._opened())
+        except FAULTS as error:
+            return Fault(f"{about} cannot be shown: {_sentence(error)}")
 
     def details(self, number: int) -> Details | str:
         """Everything about a candidate, or a sentence that says why not."""

@@ -61,6 +61,8 @@ KEYS: tuple[Key, ...] = (
         frozenset({DETAILS}), "neighbour(-1)", rank=6),
     Key("next", ("right_square_bracket",), "]", "next", "Candidate after this one", "Move",
         frozenset({DETAILS}), "neighbour(1)", rank=6),
+    Key("previous_view", ("backspace",), "backspace", "previous view", "Back to the view before this one",
+        "View", MAIN, "app.previous_view"),
     Key("filter", ("slash",), "/", "filter", "Show only what matches: words, !word, bpb<0.98, gen>3",
         "Find", frozenset({POPULATION, LOG}), "filter", rank=5),
     Key("sort", ("s",), "s", "sort", "Sort by score, by age, or the living first", "Find",

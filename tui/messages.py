@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
+
+if TYPE_CHECKING:
+    from tui.feed import Source
 
 
 @dataclass
@@ -38,3 +42,38 @@ class Say(Message):
     """Please say this in the notice line."""
 
     text: str
+
+
+@dataclass
+class Fetch(Message):
+    """Please ask the journal: `work` runs in the reading thread, `done` gets its answer in the app's.
+
+    `about` begins the sentence that is said when it cannot be answered: "The source of #12".
+    """
+
+    work: Callable[[Source], Any]
+    done: Callable[[Any], None]
+    about: str
+
+
+@dataclass
+class Compare(Message):
+    """Please show what differs between two candidates in the Diff view; without `left`, the right one's first parent."""
+
+    right: int
+    left: int | None = None
+
+
+@dataclass
+class Reveal(Message):
+    """Please show this candidate in another view, with the cursor on it."""
+
+    candidate: int
+    view: str
+
+
+@dataclass
+class Mark(Message):
+    """Please mark this candidate, or take its mark away."""
+
+    candidate: int

@@ -1,7 +1,7 @@
-"""The full-screen app itself: shows a run, and passes on what a person asks for.
+"""The full-screen app itself: its views, what lies on top of them, leaving, and the keys that work everywhere.
 
-It owns the view state and the rhythm (one look at the journal every half second, one frame a look). It writes
-nothing but command rows; the engine goes on without it, and any number of apps may watch the same run.
+What it knows of the run, and how it asks for something, is `tui.asking`. Views that are not the first one are loaded
+when they are first wanted.
 """
 
 from __future__ import annotations
@@ -9,47 +9,40 @@ from __future__ import annotations
 import asyncio
 import os
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
-from textual.app import App, SuspendNotSupported
+from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
+from tui.asking import AskingApp
 from tui.feed import Feed
 from tui.keys import LIVE, LOG, POPULATION
-from tui.messages import Ask, Copy, Open, Say
-from tui.screens.live import LiveScreen
+from tui.messages import Copy, Open, Reveal
 from tui.screens.pages import DetailsScreen, HelpScreen, PageScreen
-from tui.screens.view import HEIGHTS, WIDTHS, Resumed, ViewScreen
-from tui.state import (
-    Asked,
-    ViewState,
-    advice,
-    engine_alive,
-    engine_word,
-    wished_size,
-    with_asked,
-    with_notice,
-    with_reading,
-)
+from tui.screens.view import HEIGHTS, WIDTHS, ViewScreen
+from tui.state import ViewState, engine_alive, engine_word, wished_size
 from tui.terminal import copy, on_signals
 from tui.widgets.ink import Ink
-from tui.widgets.tables import time_of_day
 
 if TYPE_CHECKING:
     from textual.screen import Screen
 
-T = TypeVar("T")
+# Where each view is; its module is imported when the view is first shown.
+SCREENS = {
+    LIVE: "tui.screens.live:LiveScreen",
+    POPULATION: "tui.screens.population:PopulationScreen",
+    LOG: "tui.screens.log:LogScreen",
+}
 
-TICK = 0.5  # seconds between looks at the journal
 
-
-class AutoresearchApp(App[int], inherit_bindings=False):
-    """The app. `feed` reads, the screens show, this class connects them."""
+class AutoresearchApp(AskingApp, inherit_bindings=False):
+    """The app."""
 
     TITLE = "autoresearch"
     CSS_PATH = "screens/view.tcss"
@@ -60,101 +53,25 @@ class AutoresearchApp(App[int], inherit_bindings=False):
 
     def __init__(self, feed: Feed, state: ViewState, crash_log: Path | None = None) -> None:
         """`state` is painted first; `crash_log` receives the traceback of a fault of this app."""
-        super().__init__(ansi_color=None)
-        self._feed = feed
-        self.state = state
-        self._wake = asyncio.Event()
+        super().__init__(feed, state)
         self._crash_log = crash_log
-        self.add_mode(LIVE, lambda: LiveScreen(self.state))
-        self.add_mode(POPULATION, self._population)
-        self.add_mode(LOG, self._story)
+        self._before = LIVE  # the view before this one
+        for view in SCREENS:
+            self.add_mode(view, partial(self._screen_of, view))
 
-    # Views that are not the first one are loaded when they are first wanted.
-
-    def _population(self) -> Screen[None]:
-        from tui.screens.population import PopulationScreen
-
-        return PopulationScreen(self.state)
-
-    def _story(self) -> Screen[None]:
-        from tui.screens.log import LogScreen
-
-        return LogScreen(self.state)
+    def _screen_of(self, view: str) -> Screen[None]:
+        module, _, name = SCREENS[view].partition(":")
+        screen: Screen[None] = getattr(import_module(module), name)(self.state)
+        return screen
 
     async def on_mount(self) -> None:
         """Take over the signals, open the first view, and begin to look."""
         if not self.is_headless:
             on_signals(asyncio.get_running_loop(), partial(self.exit, None))
         await self.switch_mode(LIVE)
-        self.run_worker(self._follow(), name="follow", exclusive=True)
+        self.run_worker(self.follow(), name="follow", exclusive=True)
 
-    # ---- looking ---------------------------------------------------------------------------------------
-
-    async def _follow(self) -> None:
-        while True:
-            look = partial(
-                self._feed.look,
-                candidates=self.current_mode == POPULATION,
-                events=self.current_mode == LOG,
-            )
-            reading = await self._in_feed(look)
-            state = with_reading(self.state, reading)
-            if state is not self.state:
-                self.take(state)
-            # Not wait_for: before Python 3.12 it can swallow the cancellation that ends this loop.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TICK):
-                    await self._wake.wait()
-            self._wake.clear()
-
-    async def _in_feed(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._feed.thread, work)
-
-    def take(self, state: ViewState) -> None:
-        """This is the state now: show it in the view in front."""
-        self.state = state
-        screen = self.screen
-        if isinstance(screen, ViewScreen):
-            screen.show(state)
-
-    @on(Resumed)
-    def _resumed(self) -> None:
-        self.take(self.state)
-        self._wake.set()
-
-    @on(Say)
-    def _say(self, message: Say) -> None:
-        self.say(message.text)
-
-    def say(self, text: str, ink: Ink = Ink.PLAIN) -> None:
-        """Say something in the notice line."""
-        self.take(with_notice(self.state, text, ink))
-
-    # ---- asking the engine -----------------------------------------------------------------------------
-
-    @on(Ask)
-    def _ask(self, message: Ask) -> None:
-        self.ask(message.verb, message.words, message.args)
-
-    def ask(self, verb: str, words: str, args: dict[str, Any] | None = None) -> None:
-        """Send a command; it is pending until the engine answers. Without an engine nothing is sent."""
-        snapshot = self.state.snapshot
-        if self.state.read_only:
-            self.say("This app only watches (read-only).", Ink.WARN)
-        elif snapshot is None or not engine_alive(snapshot.engine):
-            hint = advice(self.state, time_of_day)
-            self.say(hint.text if hint is not None else "No engine answers yet.", Ink.WARN)
-        else:
-            self.run_worker(self._send(verb, words, args or {}), group="send")
-
-    async def _send(self, verb: str, words: str, args: dict[str, Any]) -> None:
-        sent = await self._in_feed(partial(self._feed.send, verb, args))
-        if isinstance(sent, str):
-            self.say(sent, Ink.BAD)
-            return
-        asked = Asked(sent, words, str(args.get("key", "")), str(args.get("value", "")))
-        self.take(with_asked(self.state, asked))
-        self._wake.set()
+    # ---- keys that work everywhere -----------------------------------------------------------------------
 
     def action_pause_or_resume(self) -> None:
         """Pause a running engine, resume a paused one."""
@@ -197,7 +114,17 @@ class AutoresearchApp(App[int], inherit_bindings=False):
         while isinstance(self.screen, PageScreen):
             await self.pop_screen()
         if name != self.current_mode:
+            self._before = self.current_mode
             await self.switch_mode(name)
+
+    async def action_previous_view(self) -> None:
+        """Back to the view before this one."""
+        await self.action_view(self._before)
+
+    @on(Reveal)
+    async def _reveal(self, message: Reveal) -> None:
+        self.state = replace(self.state, wanted=(message.view, message.candidate))
+        await self.action_view(message.view)
 
     def action_keys(self) -> None:
         """Explain the keys of the view in front."""

@@ -71,6 +71,11 @@ class ViewState:
     candidates: tuple[Candidate, ...] = ()
     beliefs: Mapping[int, Belief] = field(default_factory=dict)  # of these candidates
     events: tuple[Event, ...] = ()
+    marks: tuple[int, ...] = ()  # candidates that the person marked, oldest mark first
+    pair: tuple[int | None, int] | None = (
+        None  # what the Diff view compares; left None = first parent
+    )
+    wanted: tuple[str, int] | None = None  # the view and the candidate that its cursor should go to
 
 
 # ---- what is going on ----------------------------------------------------------------------------------
@@ -221,6 +226,13 @@ def with_answer(state: ViewState, command: Command) -> ViewState:
 def with_notice(state: ViewState, text: str, ink: Ink = Ink.PLAIN) -> ViewState:
     """Say something to the person."""
     return replace(state, notice=Notice(plain(text), ink))
+
+
+def with_mark(state: ViewState, number: int) -> ViewState:
+    """Mark a candidate, or take its mark away."""
+    if number in state.marks:
+        return replace(state, marks=tuple(n for n in state.marks if n != number))
+    return replace(state, marks=(*state.marks, number))
 
 
 # ---- facts about candidates -----------------------------------------------------------------------------
