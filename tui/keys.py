@@ -1,19 +1,22 @@
 """Every key of the app, written down once: bindings, key line, help and the table in the docs come from here.
 
 A key that is not in this registry does nothing, and nothing in it is without effect. `python -m tui.keys`
-prints the table for the docs. Only letters, digits, arrows and ctrl+letter: they work in tmux and over SSH.
+prints the table of docs/keys.md and `--write FILE` writes it there. Only letters, digits, arrows and ctrl+letter:
+they work in tmux and over SSH.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 LIVE, POPULATION, LOG = "live", "population", "log"
 DETAILS, HELP = "details", "help"  # pages on top of a view
 VIEWS = (LIVE, POPULATION, LOG)
 MAIN = frozenset({LIVE, POPULATION, LOG, DETAILS})
 EVERYWHERE = MAIN | {HELP}
+CANDIDATES = frozenset({LIVE, POPULATION, DETAILS})  # a candidate is selected there
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +72,26 @@ KEYS: tuple[Key, ...] = (
         frozenset({POPULATION}), "sort", rank=7),
     Key("copy", ("y",), "y", "copy", "Copy the selected line", "Find",
         MAIN, "copy", rank=10),
+    Key("mark", ("space",), "space", "mark", "Mark the candidate, or take its mark away", "Act",
+        CANDIDATES, "mark", rank=8),
     Key("pause", ("p",), "p", "pause", "Pause after the training in the slot, or resume", "Act",
         MAIN, "app.pause_or_resume", acting=True, rank=2),
     Key("larger", ("plus", "equals_sign"), "+", "larger", "Population one larger", "Act",
         MAIN, "app.resize_population(1)", acting=True),
     Key("smaller", ("minus",), "-", "smaller", "Population one smaller", "Act", MAIN,
         "app.resize_population(-1)", acting=True),
-    Key("drop", ("x",), "x", "drop", "Drop the selected candidate from the queue", "Act",
-        frozenset({LIVE, POPULATION, DETAILS}), "drop", acting=True, rank=6),
+    Key("pin", ("P",), "P", "pin", "Pin it: it stays in the population; again takes that back", "Act",
+        CANDIDATES, "pin", acting=True, rank=9),
+    Key("ban", ("B",), "B", "ban", "Ban it: it never becomes a parent (asks); again takes that back", "Act",
+        CANDIDATES, "ban", acting=True),
+    Key("drop", ("x",), "x", "drop", "Drop the selected candidate from the queue (asks)", "Act",
+        CANDIDATES, "drop", acting=True, rank=6),
+    Key("kill", ("X",), "X", "kill", "End the training that runs now (asks)", "Act", MAIN, "kill",
+        acting=True),
+    Key("sooner", ("K",), "K", "sooner", "One place forward in the queue", "Act", frozenset({LIVE}),
+        "queue(-1)", acting=True),
+    Key("later", ("J",), "J", "later", "One place back in the queue", "Act", frozenset({LIVE}),
+        "queue(1)", acting=True),
     Key("repair", ("ctrl+l",), "ctrl+l", "repaint", "Repair the terminal and paint everything again",
         "Leave", EVERYWHERE, "app.repair"),
     Key("detach", ("q", "ctrl+c"), "q ctrl+c", "detach", "Leave; the search goes on", "Leave",

@@ -249,7 +249,8 @@ class Recording:
         """One of them."""
         if not 1 <= number <= self._number:
             raise UsageError(f"There is no candidate #{number}.")
-        return candidate(number)
+        queue = {waiting.id: waiting for waiting in snapshot().queue}
+        return queue.get(number) or candidate(number)
 
     def experiments(self, candidate: int) -> list[Experiment]:
         """Two trainings."""

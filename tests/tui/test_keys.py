@@ -49,7 +49,7 @@ def test_ids_are_unique_and_groups_are_known():
 
 
 def test_who_only_watches_has_no_acting_keys():
-    acting = {"pause", "larger", "smaller", "drop", "stop"}
+    acting = {"pause", "larger", "smaller", "pin", "ban", "drop", "kill", "sooner", "later", "stop"}
     assert {key.id for key in KEYS if key.acting} == acting
     for view in SCREENS:
         assert not {key.id for key in keys_of(view, read_only=True)} & acting

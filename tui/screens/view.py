@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.screen import Screen
 
 from tui.keys import keys_of
-from tui.messages import Ask, Copy, Open, Say
-from tui.state import ViewState, waiting
+from tui.messages import Open
+from tui.screens.acting import ActingScreen
+from tui.state import ViewState
 from tui.widgets.canvas import Pane
 from tui.widgets.panels import KeyLine, facts_line, notice_line, status_line, tiny_line
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from evolve.model import Candidate
     from tui.widgets.rowlist import RowList
 
 # Classes of the screen by its size in columns and rows; the stylesheets say what goes first.
@@ -48,7 +47,7 @@ class Resumed(Message):
     """A view came to the front and wants the state of now."""
 
 
-class ViewScreen(Screen[None], inherit_bindings=False):
+class ViewScreen(ActingScreen, inherit_bindings=False):
     """The frame of a view: status, facts, body, notice, keys; or a single line when the terminal is tiny."""
 
     VIEW: ClassVar[str] = ""
@@ -94,50 +93,6 @@ class ViewScreen(Screen[None], inherit_bindings=False):
         self._shown = state
         for pane in self.query(Pane):
             pane.show(state)
-
-    def selected(self) -> Candidate | None:
-        """The candidate that the keys act on."""
-        return None
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Acting keys do nothing for somebody who only watches."""
-        return not (self._shown.read_only and action == "drop")
-
-    def action_copy(self) -> None:
-        """Copy a line about the candidate: number, score, commit, title."""
-        candidate = self.selected()
-        if candidate is None:
-            self.post_message(Say("There is nothing to copy here."))
-            return
-        score = "-" if candidate.mean is None else f"{candidate.mean:.6f}"
-        line = f"{candidate.label}\t{score}\t{candidate.commit}\t{candidate.title}"
-        self.post_message(Copy(line, candidate.label))
-
-    def action_drop(self) -> None:
-        """Drop the candidate from the queue, after asking."""
-        candidate = self.selected()
-        if candidate is None:
-            self.post_message(Say("Nothing is selected."))
-        elif not waiting(candidate):
-            self.post_message(
-                Say(
-                    f"{candidate.label} does not wait in the queue; only a waiting one can be dropped."
-                )
-            )
-        else:
-            self._confirm_drop(candidate)
-
-    def _confirm_drop(self, candidate: Candidate) -> None:
-        from tui.screens.confirm import Confirm
-
-        label = candidate.label
-
-        def decided(yes: bool | None) -> None:
-            if yes:
-                self.post_message(Ask("drop", f"drop {label}", {"candidate": candidate.id}))
-
-        question = f"Drop {label} from the queue? It will not be trained: {candidate.title}"
-        self.app.push_screen(Confirm(self._shown, question), decided)
 
 
 class ListScreen(ViewScreen):
