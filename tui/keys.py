@@ -8,6 +8,7 @@ they work in tmux and over SSH.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,5 +137,27 @@ def markdown() -> str:
     return "\n".join(lines)
 
 
+def page() -> str:
+    """docs/keys.md as a whole."""
+    return (
+        "# Keys of the app\n\n"
+        "Written by `python -m tui.keys --write docs/keys.md` from the registry that the app itself is bound by. "
+        "`?` shows the\nkeys of the view in front. Keys that act are absent in a read-only app.\n\n"
+        f"{markdown()}\n"
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the table, or write the page with `--write FILE`."""
+    if argv[:1] == ["--write"] and len(argv) == 2:
+        Path(argv[1]).write_text(page(), encoding="utf-8")
+    elif argv:
+        sys.stderr.write("usage: python -m tui.keys [--write FILE]\n")
+        return 2
+    else:
+        sys.stdout.write(markdown() + "\n")
+    return 0
+
+
 if __name__ == "__main__":
-    sys.stdout.write(markdown() + "\n")
+    sys.exit(main(sys.argv[1:]))

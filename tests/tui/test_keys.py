@@ -60,11 +60,14 @@ def test_leaving_and_repairing_are_possible_everywhere():
         assert {"detach", "repair"} <= {key.id for key in keys_of(view)}
 
 
-def test_the_table_for_the_docs_names_every_key():
+def test_the_table_for_the_docs_names_every_key_and_is_of_now(tmp_path):
     table = markdown()
     for key in KEYS:
         assert key.help in table
-    done = subprocess.run(
-        [sys.executable, "-m", "tui.keys"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    line = [sys.executable, "-m", "tui.keys"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == table + "\n"
+    subprocess.run([*line, "--write", str(tmp_path / "keys.md")], cwd=ROOT, check=True)
+    of_now = (tmp_path / "keys.md").read_text(encoding="utf-8")
+    written = (ROOT / "docs" / "keys.md").read_text(encoding="utf-8")
+    assert written == of_now, "run: python -m tui.keys --write docs/keys.md"
