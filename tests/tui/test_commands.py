@@ -323,6 +323,11 @@ def test_following_the_logs_ends_with_the_engine_and_misses_nothing(folder: Path
         (["stop"], "stop", {"now": False}),
         (["stop", "--now"], "stop", {"now": True}),
         (["set", "population.size", "12"], "set", {"key": "population.size", "value": "12"}),
+        (["set", "prompts.tune", ""], "set", {"key": "prompts.tune", "value": ""}),
+        (["pin", "#2"], "pin", {"candidate": 2}),
+        (["move", "4", "first"], "move", {"candidate": 4, "to": "first"}),
+        (["move", "4", "-1"], "move", {"candidate": 4, "by": -1}),
+        (["kill"], "kill", {}),
     ],
 )
 def test_a_request_reaches_the_engine_and_its_answer_comes_back(
@@ -349,6 +354,13 @@ def test_a_refusal_is_wrong_usage(folder: Path) -> None:
         ended = autoresearch(folder, "pause")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "autoresearch: Not pause.\n"
+
+
+def test_a_candidate_that_is_none_is_asked_of_nobody(folder: Path) -> None:
+    with engine(folder, agree) as asked:
+        ended = autoresearch(folder, "pin", "twelve")
+    assert (ended.returncode, ended.stdout, asked) == (2, "", [])
+    assert ended.stderr.startswith("autoresearch: “twelve” is no candidate")
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "stop"])

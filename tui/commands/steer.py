@@ -1,4 +1,4 @@
-"""`pause`, `resume`, `stop`, `set` and `inject`: requests to the engine, which validates, applies and answers.
+"""`pause`, `set`, `pin`, `boost` …: requests to the engine, one command for each order in `tui.orders`.
 
 A request is a row in the journal; what is printed is the engine's own answer. Nothing here changes a run.
 """
@@ -7,117 +7,95 @@ from __future__ import annotations
 
 import argparse
 import getpass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.commands.parsing import add_command, workspace
+from tui.arguments import REST, Argument, Kind
+from tui.commands.parsing import PROGRAM, add_command, workspace
+from tui.orders import ORDERS, Order, wish
 
 if TYPE_CHECKING:
     from tui.commands.parsing import Parser
+    from tui.orders import Wish
 
 ANSWER = 10.0  # seconds to wait for the engine's answer; it looks four times a second
-LARGEST = 1 << 20  # bytes of an injected script
-LARGEST_TEMPLATE = (
-    1 << 17
-)  # bytes of a prompt's template; the settings say how many characters it may have
-PROMPTS = "prompts."
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add the family."""
-    add_command(
-        commands,
-        "pause",
-        lambda args: ask(workspace(args), "pause", {}),
-        summary="let the training in the slot end, then wait",
-        description="Pause the search after the training that runs now. The engine stays; nothing is lost.",
-        example="autoresearch pause",
-    )
-    add_command(
-        commands,
-        "resume",
-        lambda args: ask(workspace(args), "resume", {}),
-        summary="go on after a pause",
-        description="Go on after `autoresearch pause`. A run whose engine has ended goes on with\n"
-        "`autoresearch run`.",
-        example="autoresearch resume",
-    )
-    stop = add_command(
-        commands,
-        "stop",
-        lambda args: ask(workspace(args), "stop", {"now": args.now}),
-        summary="end the engine; `run` goes on later",
-        description="End the engine after the training that runs now, or at once with --now (that training\n"
-        "is then repeated). `autoresearch run` goes on from there.",
-        example="autoresearch stop --now",
-    )
-    stop.add_argument("--now", action="store_true", help="do not wait for the end of the training")
-    change = add_command(
-        commands,
-        "set",
-        _set,
-        summary="change a setting while the search runs",
-        description="Change a setting of a live section (population, operators, bandit, prompts, scratchpad, llm,\n"
-        "stop) from the next proposal on. Budget, data and scoring are frozen in a run: scores would not\n"
-        'compare. A template of a prompt may come from a file: `set prompts.mutate @FILE`; "" puts the\n'
-        "built-in one back.",
-        example="autoresearch set population.size 12",
-    )
-    change.add_argument("key", metavar="KEY", help="section and name, such as population.size")
-    change.add_argument(
-        "value", metavar="VALUE", help="the new value; @FILE for a prompt's template"
-    )
-    inject = add_command(
-        commands,
-        "inject",
-        _inject,
-        summary="let the engine train a script of yours",
-        description="Put your own variant of train.py into the queue. It is vetted, committed, trained and\n"
-        "judged like any other candidate.",
-        example='autoresearch inject my_train.py --title "wider MLP"',
-    )
-    inject.add_argument("file", metavar="FILE", help="a complete train.py")
-    inject.add_argument(
-        "--title", metavar="TEXT", default="", help="one line that says what is new"
-    )
+    """Add the family: every order that acts."""
+    for order in ORDERS:
+        if not order.acting:
+            continue
+        parser = add_command(
+            commands,
+            order.name,
+            partial(_run, order),
+            summary=order.summary,
+            description=order.help,
+            example=f"{PROGRAM} {order.example}",
+        )
+        for argument in order.arguments:
+            _add_argument(parser, argument)
 
 
-def _set(args: argparse.Namespace) -> int:
+def _add_argument(parser: Parser, argument: Argument) -> None:
+    """One argument as argparse knows it; its text is read by the order."""
+    option = f"--{argument.name}"
+    if argument.kind is Kind.FLAG:
+        parser.add_argument(option, action="store_true", help=argument.help)
+    elif argument.option:
+        parser.add_argument(option, metavar=str(argument.kind).upper(), help=argument.help)
+    elif argument.kind is Kind.TEXT:
+        many = "*" if argument.optional else "+"
+        parser.add_argument(argument.name, metavar=argument.metavar, nargs=many, help=argument.help)
+    else:
+        one = "?" if argument.optional else None
+        parser.add_argument(argument.name, metavar=argument.metavar, nargs=one, help=argument.help)
+
+
+def _run(order: Order, args: argparse.Namespace) -> int:
+    from tui.commands.texts import enclosed
+
+    asked = enclosed(wish(order, _given(order, args)), Path())
+    folder = workspace(args)
+    if order.name == "set":
+        return _set(folder, asked, args.value)
+    return ask(folder, asked.verb, asked.args)
+
+
+def _given(order: Order, args: argparse.Namespace) -> dict[str, str]:
+    """What was written for each argument, as the order reads it."""
+    written = {argument.name: getattr(args, argument.name) for argument in order.arguments}
+    for argument in order.arguments:
+        if isinstance(written[argument.name], list):
+            written[argument.name] = " ".join(written[argument.name])
+    absent = (None, False, "")
+    kept = {a.name for a in order.arguments if a.kind in REST and not a.optional}
+    return {k: str(v) for k, v in written.items() if k in kept or v not in absent}
+
+
+def _set(folder: Path, asked: Wish, written: str) -> int:
+    """Ask the engine, or where none works write the setting down for the next one."""
     from tui.commands.live import ALIVE, run_in
+    from tui.commands.texts import PROMPTS
 
-    folder, value = workspace(args), _value(args.key, args.value)
     with run_in(folder) as (_, snapshot):
         alive = snapshot.engine.state in ALIVE
     if alive:
-        return ask(folder, "set", {"key": args.key, "value": value})
+        return ask(folder, asked.verb, asked.args)
     from evolve import settings as config
     from harness.device import detect
 
+    key, value = asked.args["key"], asked.args["value"]
     current = config.load(folder, gpu=bool(detect().gpus), overrides={})
-    changed = config.change(current, args.key, value)
-    config.save_live(folder, {args.key: value})
-    shown = config.flatten(changed)[args.key]
-    if args.key.startswith(PROMPTS):  # pages long
-        shown = f"the text of {args.value}" if args.value.startswith("@") else "your template"
-    print(f"{args.key} = {shown}; no engine runs now, it counts when the run goes on.")
+    changed = config.change(current, key, value)
+    config.save_live(folder, {key: value})
+    shown = config.flatten(changed)[key]
+    if key.startswith(PROMPTS):  # pages long
+        shown = f"the text of {written}" if written.startswith("@") else "your template"
+    print(f"{key} = {shown}; no engine runs now, it counts when the run goes on.")
     return 0
-
-
-def _value(key: str, value: str) -> str:
-    """The value itself; of a template also `@FILE`, whose text it then is."""
-    if not (key.startswith(PROMPTS) and value.startswith("@")):
-        return value
-    from tui.commands.texts import read_text
-
-    return read_text(Path(value[1:]), LARGEST_TEMPLATE, "a template")
-
-
-def _inject(args: argparse.Namespace) -> int:
-    from tui.commands.texts import read_text
-
-    path = Path(args.file)
-    source = read_text(path, LARGEST, "a complete train.py")
-    return ask(workspace(args), "inject", {"source": source, "title": args.title or path.stem})
 
 
 def ask(folder: Path, verb: str, args: dict[str, Any]) -> int:

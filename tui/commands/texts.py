@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tui.orders import Wish
+
+SCRIPT = 1 << 20  # bytes of an injected script
+TEMPLATE = 1 << 17  # bytes of a prompt's template; the settings say how many characters it may have
+PROMPTS = "prompts."  # what the keys of templates begin with
+
+
+def enclosed(wish: Wish, folder: Path) -> Wish:
+    """The wish with the text of the files that it names, looked for in `folder`. Raises UsageError."""
+    args = wish.args
+    if wish.name == "inject":
+        path = folder / Path(args["source"]).expanduser()
+        source = read_text(path, SCRIPT, "a complete train.py")
+        return replace(wish, args={"title": path.stem, **args, "source": source})
+    if wish.name == "set" and args["key"].startswith(PROMPTS) and args["value"].startswith("@"):
+        path = folder / Path(args["value"][1:]).expanduser()
+        return replace(wish, args={**args, "value": read_text(path, TEMPLATE, "a template")})
+    return wish
 
 
 def read_text(path: Path, most: int, what: str) -> str:

@@ -1,0 +1,306 @@
+"""Everything that a person can ask for in words, written down once: for the shell's command line and the app's `:` line.
+
+`parse` turns a line into a `Wish`, `complete` says how a line may go on. Which wishes a run grants is the engine's to
+say (`evolve.steering`); orders that do not act only move something in the app. Pure and light: `autoresearch --help`
+starts through here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tui.arguments import REST, Argument, Kind, nearest, read, wrong
+
+MOST = 50  # completions that are offered at once
+_WIDTH = 60  # columns of a wish in words
+_WHO = Argument("candidate", Kind.CANDIDATE, "its number, such as 12")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One thing that can be asked for."""
+
+    name: str
+    verb: str  # of the engine's command, or what the app does
+    arguments: tuple[Argument, ...]
+    summary: str  # a phrase for lists
+    help: str  # sentences
+    example: str  # without `autoresearch`
+    acting: bool = True  # it is the engine that answers
+
+    @property
+    def usage(self) -> str:
+        """`move CANDIDATE PLACE`."""
+        return " ".join([self.name, *(argument.usage for argument in self.arguments)])
+
+
+ORDERS: tuple[Order, ...] = (
+    Order(
+        "pause", "pause", (), "let the training in the slot end, then wait",
+        "Pause the search after the training that runs now. The engine stays; nothing is lost.",
+        "pause",
+    ),
+    Order(
+        "resume", "resume", (), "go on after a pause",
+        "Go on after `pause`, or take a `stop` back that waits for the training. A run whose engine has\n"
+        "ended goes on with `autoresearch run`.",
+        "resume",
+    ),
+    Order(
+        "stop", "stop",
+        (Argument("now", Kind.FLAG, "do not wait for the end of the training", optional=True),),
+        "end the engine; `run` goes on later",
+        "End the engine after the training that runs now, or at once with --now (that training\n"
+        "is then repeated). `autoresearch run` goes on from there.",
+        "stop --now",
+    ),
+    Order(
+        "set", "set",
+        (
+            Argument("key", Kind.KEY, "section and name, such as population.size"),
+            Argument("value", Kind.VALUE, "the new value; @FILE for a prompt's template"),
+        ),
+        "change a setting while the search runs",
+        "Change a setting of a live section from the next proposal on: population, vetting, approval, pruning,\n"
+        "operators, bandit, prompts, scratchpad, llm or stop. Budget, data and scoring are frozen in a run:\n"
+        "scores would not compare. A template of a prompt may come from a file: `set prompts.mutate @FILE`;\n"
+        '"" puts the built-in one back.',
+        "set population.size 12",
+    ),
+    Order(
+        "inject", "inject",
+        (
+            Argument("source", Kind.FILE, "a complete train.py"),
+            Argument("title", Kind.TEXT, "one line that says what is new", optional=True, option=True),
+        ),
+        "let the engine train a script of yours",
+        "Put your own variant of train.py into the queue. It is vetted, committed, trained and\n"
+        "judged like any other candidate.",
+        'inject my_train.py --title "wider MLP"',
+    ),
+    Order(
+        "drop", "drop", (_WHO,), "take a child out of the queue",
+        "Take a child out of the queue before it trains. It stays in git and in the results, without a score.",
+        "drop 12",
+    ),
+    Order(
+        "pin", "pin", (_WHO,), "let a candidate live whatever comes",
+        "Keep a candidate in the population whatever comes; a child that waits keeps its place in the queue.",
+        "pin 12",
+    ),
+    Order("unpin", "unpin", (_WHO,), "take a pin back", "Take a pin back; the candidate lives as long as it deserves to.", "unpin 12"),
+    Order(
+        "ban", "ban", (_WHO,), "let a candidate have no more children",
+        "Take a candidate out of the population; it has no more children. What main holds stays.",
+        "ban 12",
+    ),
+    Order(
+        "move", "move",
+        (_WHO, Argument("place", Kind.PLACE, "first, last, up, down, a number, or how far: +2, -1")),
+        "change a child's place in the queue",
+        "Let a child that waits train earlier or later.",
+        "move 12 first",
+    ),
+    Order(
+        "kill", "kill", (), "end the training in the slot",
+        "End the training that runs now. It has no score and says nothing about its candidate.",
+        "kill",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked for, ready to be sent."""
+
+    name: str  # of the order
+    verb: str
+    words: str  # `pin #12`, one short line for people
+    args: dict[str, Any]
+    acting: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a line may be completed with."""
+
+    candidates: Mapping[int, str] = field(
+        default_factory=dict
+    )  # number to title, the likely ones first
+    settings: Mapping[str, str] = field(default_factory=dict)  # live settings in force, as TOML
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One way for a line to go on."""
+
+    line: str  # the whole line when it is taken
+    word: str  # what it puts at the end
+    about: str  # a phrase: what the order does, the candidate's title, the setting's value
+
+
+def names(*, acting: bool = True) -> list[str]:
+    """The names of all orders; without `acting`, of those that only move something in the app."""
+    return [order.name for order in ORDERS if acting or not order.acting]
+
+
+def order(name: str) -> Order:
+    """The order of this name. Raises UsageError with the nearest one."""
+    for one in ORDERS:
+        if one.name == name:
+            return one
+    raise wrong(f"There is no command “{name}”{nearest(name, names())}")
+
+
+def parse(line: str | Sequence[str]) -> Wish:
+    """What a line, or the words of one, asks for. Raises UsageError with a sentence.
+
+    Text and values of settings go to the end of the line; `"two words"` are one word.
+    """
+    words = _words(line)
+    if not words:
+        raise wrong("Say what is to be done, such as: pause.")
+    chosen = order(words[0].text)
+    return wish(chosen, dict(_given(chosen, words[1:], line)))
+
+
+def wish(chosen: Order, given: Mapping[str, str]) -> Wish:
+    """The wish for an order and what was written for its arguments, by their names. Raises UsageError."""
+    args: dict[str, Any] = {}
+    shown = [chosen.name]
+    for argument in chosen.arguments:
+        text = given.get(argument.name)
+        if text is None:
+            if not argument.optional:
+                raise wrong(
+                    f"`{chosen.name}` wants {argument.metavar}: {argument.help}. For example: {chosen.example}"
+                )
+            if argument.kind is Kind.FLAG:
+                args[argument.name] = False
+            continue
+        args |= read(argument, text)
+        shown.append(_shown(argument, text))
+    words = " ".join(" ".join(shown).split())
+    words = words if len(words) <= _WIDTH else f"{words[: _WIDTH - 1]}…"
+    return Wish(chosen.name, chosen.verb, words, args, chosen.acting)
+
+
+def complete(line: str, known: Known, *, acting: bool = True) -> tuple[Completion, ...]:
+    """How a line may go on, at most `MOST` ways; none where nothing can be said. `acting` False: read-only."""
+    words = _words(line)
+    fresh = not line or line[-1].isspace()
+    begun = "" if fresh or not words else words[-1].text
+    before = words if fresh else words[:-1]
+    head = line if fresh else line[: words[-1].start]
+    if not before:
+        allowed = [one for one in ORDERS if acting or not one.acting]
+        found: Iterator[tuple[str, str]] = ((one.name, one.summary) for one in allowed)
+    else:
+        chosen = next((one for one in ORDERS if one.name == before[0].text), None)
+        if chosen is None or (chosen.acting and not acting):
+            return ()
+        found = _continuations(chosen, [w.text for w in before[1:]], begun, known)
+    fitting = [(word, about) for word, about in found if word.startswith(begun.removeprefix("#"))]
+    return tuple(Completion(f"{head}{word}", word, about) for word, about in fitting[:MOST])
+
+
+# ---- private ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    text: str
+    start: int  # in the line, or its place among the words
+
+
+def _words(line: str | Sequence[str]) -> list[_Word]:
+    if not isinstance(line, str):
+        return [_Word(word, place) for place, word in enumerate(line)]
+    found = re.finditer(r'"([^"]*)"?|(\S+)', line)
+    return [_Word(m[2] if m[1] is None else m[1], m.start()) for m in found]
+
+
+def _rest(line: str | Sequence[str], word: _Word) -> str:
+    """The line from this word on, as it was written; quotes around all of it are taken off a text."""
+    return line[word.start :] if isinstance(line, str) else " ".join(line[word.start :])
+
+
+def _given(
+    chosen: Order, words: Sequence[_Word], line: str | Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Each argument that was given, by name, with what was written for it."""
+    options = {f"--{a.name}": a for a in chosen.arguments if a.option or a.kind is Kind.FLAG}
+    places = [a for a in chosen.arguments if not (a.option or a.kind is Kind.FLAG)]
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        argument = options.get(word.text)
+        if argument is None and word.text.startswith("--"):
+            raise wrong(
+                f"`{chosen.name}` has no option {word.text}{nearest(word.text, list(options))}"
+            )
+        if argument is not None and argument.kind is Kind.FLAG:
+            yield argument.name, word.text
+            continue
+        if argument is not None:
+            if not left:
+                raise wrong(f"{word.text} wants {argument.help}.")
+            word = left.pop(0)
+        elif places:
+            argument = places.pop(0)
+        else:
+            raise wrong(f"“{word.text}” is one word too many; it is: {chosen.usage}")
+        if argument.kind not in REST:
+            yield argument.name, word.text
+            continue
+        whole = _rest(line, word).strip()
+        quoted = argument.kind is Kind.TEXT and re.fullmatch(r'"[^"]*"', whole)
+        yield argument.name, whole[1:-1] if quoted else whole
+        return
+
+
+def _shown(argument: Argument, text: str) -> str:
+    if argument.kind is Kind.CANDIDATE:
+        return f"#{text.strip().lstrip('#0')}"
+    if argument.kind is Kind.FLAG:
+        return argument.name
+    return text
+
+
+def _continuations(
+    chosen: Order, before: Sequence[str], begun: str, known: Known
+) -> Iterator[tuple[str, str]]:
+    """Words that may come next, each with what it is about."""
+    options = {f"--{a.name}": a for a in chosen.arguments if a.option or a.kind is Kind.FLAG}
+    if before and (asked := options.get(before[-1])) and asked.kind is not Kind.FLAG:
+        return  # its text
+    if begun.startswith("-"):
+        yield from ((name, a.help) for name, a in options.items() if name not in before)
+        return
+    places = [a for a in chosen.arguments if not (a.option or a.kind is Kind.FLAG)]
+    given = [word for word in before if word not in options]
+    if len(given) >= len(places):
+        yield from ((name, a.help) for name, a in options.items() if name not in before)
+        return
+    argument = places[len(given)]
+    if argument.kind is Kind.CANDIDATE:
+        yield from ((str(number), title) for number, title in known.candidates.items())
+    elif argument.kind is Kind.KEY:
+        yield from known.settings.items()
+    elif argument.kind is Kind.VALUE:
+        yield from _values(known.settings.get(given[-1], ""))
+    elif argument.kind is Kind.PLACE:
+        yield from (("first", "trains next"), ("last", "trains last"), ("up", "one earlier"), ("down", "one later"))  # fmt: skip
+    elif argument.kind is Kind.CHOICE:
+        yield from ((choice, argument.help) for choice in argument.choices)
+
+
+def _values(now: str) -> Iterator[tuple[str, str]]:
+    """Values of a setting that is `now`: either of two, or the one to be edited."""
+    if now in ("true", "false"):
+        yield from ((word, "as it is now" if word == now else "") for word in ("true", "false"))
+    elif now:
+        yield now, "as it is now"
