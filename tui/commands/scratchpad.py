@@ -81,43 +81,20 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _edit(folder: Path, before: str) -> int:
-    """Open the editor on a copy; what was changed goes to the engine, and a refused text is kept for another try."""
-    import os
-    import shlex
-    import subprocess
-    import tempfile
-
-    from evolve.model import EvolveError, UsageError
+    """What was changed in the editor goes to the engine; a refused text is kept for another try."""
+    from evolve.model import EvolveError
     from tui.commands.steer import ask
-    from tui.commands.texts import read_text
+    from tui.editing import edited
 
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
-    if not editor:
-        raise UsageError(
-            "Neither VISUAL nor EDITOR names an editor; set one, or use `autoresearch scratchpad --set FILE`."
-        )
-    handle, name = tempfile.mkstemp(prefix="scratchpad-", suffix=".md")
-    os.close(handle)
-    path = Path(name)
-    path.write_text(before, encoding="utf-8")
-    try:
-        code = subprocess.run([*shlex.split(editor), name], check=False).returncode
-    except FileNotFoundError:
-        raise UsageError(f"There is no editor {editor}; set EDITOR to one.") from None
-    if code != 0:
-        raise EvolveError(
-            f"{editor} ended with {code}, so nothing was changed; your text is in {path}."
-        )
-    text = read_text(path, LARGEST, "a scratchpad")
-    if text == before:
-        path.unlink()
+    draft = edited(before, name="scratchpad", suffix=".md", most=LARGEST, what="a scratchpad")
+    if draft is None:
         print("Nothing was changed.")
         return 0
     try:
-        done = ask(folder, "scratchpad", {"text": text})
+        done = ask(folder, "scratchpad", {"text": draft.text})
     except EvolveError as error:
-        raise type(error)(f"{error} Your text is in {path}.") from None
-    path.unlink()
+        raise type(error)(f"{error} Your text is in {draft.path}.") from None
+    draft.discard()
     return done
 
 
