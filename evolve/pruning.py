@@ -1,10 +1,7 @@
 """Which trainings are stopped early because they cannot win any more, and whether that rule can be trusted. Pure.
 
-At fixed fractions of the budget a screened child's loss is held against those of the run's finished trainings at the
-same fraction: a regression of what they scored on what they had shown says what this one will score, and how surely.
-Nothing is assumed about how well an early loss foretells a score; where it does so badly, in this run, the spread is
-wide and nobody is stopped. Freeze-thaw (Swersky et al., arXiv:1406.3896) and Domhan et al. (IJCAI 2015) extrapolate
-the curve itself; with a hundred curves of one script's relatives at hand the comparison is simpler and safer.
+At fixed fractions of the budget a screened child is foretold a score (`forecast`): where even that can hardly be of use,
+it is stopped.
 
 The losses are what candidates print, so they are untrusted: a liar escapes being stopped, and gains nothing else.
 One in twenty of the doomed is let finish, as an audit of the rule; where too many of these turn out well, it is
@@ -19,54 +16,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from hashlib import sha256
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
+from evolve.forecast import Curve, Known, forecast, loss_at
 from evolve.model import Experiment
-from evolve.noise import t_cdf
 from evolve.propose.vetting import normalise
 from harness.spec import Outcome
 
 FRACTIONS = (0.3, 0.45, 0.6, 0.75, 0.9)  # of the budget, at which a training is looked at
-WINDOW = 0.05  # of the budget, over which a loss is averaged
-GAP = 0.1  # of the budget: the widest hole in a curve that is bridged
-ENOUGH = 5  # candidates with a finished curve before anything is foretold
-# Before the run has shown how differently its trainings go on, what is still to come is taken to differ by so much of
-# itself between two scripts; the belief weighs as much as two curves.
-PRIOR_SHARE, PRIOR_RUNS = 0.1, 2.0
-# A loss higher than any that went on to its end is outside of what the regression knows: from there on a nat counts
-# for half of what it is worth in the end, and what is still to come may differ by more.
-BEYOND_RATE, BEYOND_SHARE = 0.5, 0.15
-
 TOLERATED = 0.05  # share of the doomed that may be doomed wrongly
 PRIOR_RIGHT = 19  # before any audit the rule is believed to be wrong once in twenty times, as firmly as 20 audits say
 DOUBT = 0.9  # P(the share is above that) at which the rule is switched off
 FIRST, FIRST_SHARE = 2, 0.25  # a rule that was hardly tested is tested more often …
 EAGER_DOUBT, EAGER_SHARE = 0.5, 0.5  # … and one that was caught at a mistake, at every other turn
 
-Curve = Sequence[tuple[float, float]]  # (fraction of the budget, printed loss in nats), in order
 _LOSS = re.compile(r"loss|cross_entropy|smoothing", re.I)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What one candidate's finished trainings have shown."""
-
-    curves: tuple[Curve, ...]
-    score: float  # mean fitness of them
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What a training will score: a shifted and scaled Student t."""
-
-    score: float
-    spread: float
-    freedom: float
-
-    def chance_below(self, limit: float) -> float:
-        """P(it scores better than `limit`)."""
-        return t_cdf((limit - self.score) / self.spread, self.freedom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,57 +58,7 @@ class Doom:
         )
 
 
-# ---- the forecast --------------------------------------------------------------------------------------
-
-
-def loss_at(curve: Curve, fraction: float) -> float | None:
-    """The loss at `fraction` of the budget, averaged over the `WINDOW` before it; None where nobody knows.
-
-    A script that prints seldom has no point in there: then its neighbours tell, unless they lie far apart.
-    """
-    near = [loss for at, loss in curve if fraction - WINDOW < at <= fraction]
-    if near:
-        return fmean(near)
-    before = max((point for point in curve if point[0] <= fraction), default=None)
-    after = min((point for point in curve if point[0] > fraction), default=None)
-    if before is None or after is None or after[0] - before[0] > GAP:
-        return None
-    share = (fraction - before[0]) / (after[0] - before[0])
-    return before[1] + share * (after[1] - before[1])
-
-
-def forecast(loss: float, fraction: float, known: Sequence[Known]) -> Forecast | None:
-    """What a training with `loss` at `fraction` will score, by the candidates of this run that got to their end.
-
-    None where they are too few, or where a lower loss has not meant a better score.
-    """
-    points = [(shown, k.score) for k in known if (shown := _mean_loss(k, fraction)) is not None]
-    if len(points) < ENOUGH:
-        return None
-    n = len(points)
-    centre, middle = fmean(x for x, _ in points), fmean(y for _, y in points)
-    width = sum((x - centre) ** 2 for x, _ in points)
-    if width <= 0:
-        return None
-    slope = sum((x - centre) * (y - middle) for x, y in points) / width
-    if slope <= 0:
-        return None
-    end = fmean(curve[-1][1] for k in known for curve in k.curves if curve)
-    to_come = max(0.0, centre - end)  # nats
-    squares = sum((y - middle - slope * (x - centre)) ** 2 for x, y in points)
-    squares += PRIOR_RUNS * (PRIOR_SHARE * to_come * slope) ** 2
-    freedom = n - 2 + PRIOR_RUNS
-    seen = min(loss, max(x for x, _ in points))
-    far, beyond = seen - centre, loss - seen
-    spread = math.sqrt(squares / freedom * (1 + 1 / n + far**2 / width))
-    score = middle + slope * far
-    if beyond > 0:
-        worth = (
-            abs(middle) / end if end > 0 else slope
-        )  # of a nat: bits per byte are nats times a constant
-        score += BEYOND_RATE * worth * beyond
-        spread = math.hypot(spread, BEYOND_SHARE * to_come * worth)
-    return Forecast(score, spread, freedom) if spread > 0 else None
+# ---- the rule ------------------------------------------------------------------------------------------
 
 
 def doom(
@@ -178,11 +93,6 @@ def loss_form(source: str) -> str:
     """
     lines = [line.strip() for line in normalise(source).splitlines()]
     return sha256("\n".join(line for line in lines if _LOSS.search(line)).encode()).hexdigest()
-
-
-def _mean_loss(known: Known, fraction: float) -> float | None:
-    losses = [loss for curve in known.curves if (loss := loss_at(curve, fraction)) is not None]
-    return fmean(losses) if losses else None
 
 
 # ---- the audit of the rule -----------------------------------------------------------------------------

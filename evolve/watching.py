@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from evolve import pruning
 from evolve.entry import useful_below
+from evolve.forecast import LATEST, Known
 from evolve.model import Operator, Purpose
 from evolve.places import EXPERIMENTS
 from harness.rundir import read_progress
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from evolve.context import Context
     from evolve.model import Candidate, Experiment
     from evolve.slot import Slot
-
-LATEST = 80  # candidates whose curves are looked at, the newest
 
 
 class Watch:
@@ -35,7 +34,7 @@ class Watch:
         self._offset = 0  # of what was read of its progress
         self._curve: list[tuple[float, float]] = []
         self._looked = 0.0  # the fraction of the last look
-        self._known: tuple[pruning.Known, ...] | None = None
+        self._known: tuple[Known, ...] | None = None
         self._limit: float | None = None
         self._wish = ""  # the sentence with which it is to be stopped, until the slot has heard it
 
@@ -140,7 +139,7 @@ def switched_off_key(run: str) -> str:
     return f"pruning is off in {run}"
 
 
-def known(context: Context, candidate: Candidate) -> tuple[pruning.Known, ...]:
+def known(context: Context, candidate: Candidate) -> tuple[Known, ...]:
     """What the finished trainings of this run have shown, of candidates that print the same kind of loss."""
     journal, lineage = context.journal, context.lineage
     form = pruning.loss_form(lineage.source(candidate.commit))
@@ -157,5 +156,5 @@ def known(context: Context, candidate: Candidate) -> tuple[pruning.Known, ...]:
         if trained:
             curves = tuple(tuple((p.fraction, p.loss) for p in e.curve) for e in trained)
             scores = [e.fitness for e in trained if e.fitness is not None]
-            found.append(pruning.Known(curves, sum(scores) / len(scores)))
+            found.append(Known(curves, sum(scores) / len(scores)))
     return tuple(found)

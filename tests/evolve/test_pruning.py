@@ -8,19 +8,16 @@ from collections.abc import Callable
 
 import pytest
 
+from evolve.forecast import ENOUGH, Known, forecast, loss_at
 from evolve.model import Experiment, Purpose
 from evolve.pruning import (
-    ENOUGH,
     FIRST_SHARE,
     FRACTIONS,
     Audit,
     Doom,
-    Known,
     audit,
     doom,
-    forecast,
     is_spared,
-    loss_at,
     loss_form,
     pruning_report,
 )
