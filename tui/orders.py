@@ -142,28 +142,28 @@ class Completion:
     about: str  # a phrase: what the order does, the candidate's title, the setting's value
 
 
-def names(*, acting: bool = True) -> list[str]:
+def names(orders: Sequence[Order] = ORDERS, *, acting: bool = True) -> list[str]:
     """The names of all orders; without `acting`, of those that only move something in the app."""
-    return [order.name for order in ORDERS if acting or not order.acting]
+    return [order.name for order in orders if acting or not order.acting]
 
 
-def order(name: str) -> Order:
+def order(name: str, orders: Sequence[Order] = ORDERS) -> Order:
     """The order of this name. Raises UsageError with the nearest one."""
-    for one in ORDERS:
+    for one in orders:
         if one.name == name:
             return one
-    raise wrong(f"There is no command “{name}”{nearest(name, names())}")
+    raise wrong(f"There is no command “{name}”{nearest(name, names(orders))}")
 
 
-def parse(line: str | Sequence[str]) -> Wish:
+def parse(line: str | Sequence[str], orders: Sequence[Order] = ORDERS) -> Wish:
     """What a line, or the words of one, asks for. Raises UsageError with a sentence.
 
-    Text and values of settings go to the end of the line; `"two words"` are one word.
+    The app knows more `orders` than those that a run is asked for. Text and values of settings go to the end of the line; `"two words"` are one word.
     """
     words = _words(line)
     if not words:
         raise wrong("Say what is to be done, such as: pause.")
-    chosen = order(words[0].text)
+    chosen = order(words[0].text, orders)
     return wish(chosen, dict(_given(chosen, words[1:], line)))
 
 
@@ -188,7 +188,9 @@ def wish(chosen: Order, given: Mapping[str, str]) -> Wish:
     return Wish(chosen.name, chosen.verb, words, args, chosen.acting)
 
 
-def complete(line: str, known: Known, *, acting: bool = True) -> tuple[Completion, ...]:
+def complete(
+    line: str, known: Known, *, acting: bool = True, orders: Sequence[Order] = ORDERS
+) -> tuple[Completion, ...]:
     """How a line may go on, at most `MOST` ways; none where nothing can be said. `acting` False: read-only."""
     words = _words(line)
     fresh = not line or line[-1].isspace()
@@ -196,10 +198,10 @@ def complete(line: str, known: Known, *, acting: bool = True) -> tuple[Completio
     before = words if fresh else words[:-1]
     head = line if fresh else line[: words[-1].start]
     if not before:
-        allowed = [one for one in ORDERS if acting or not one.acting]
+        allowed = [one for one in orders if acting or not one.acting]
         found: Iterator[tuple[str, str]] = ((one.name, one.summary) for one in allowed)
     else:
-        chosen = next((one for one in ORDERS if one.name == before[0].text), None)
+        chosen = next((one for one in orders if one.name == before[0].text), None)
         if chosen is None or (chosen.acting and not acting):
             return ()
         found = _continuations(chosen, [w.text for w in before[1:]], begun, known)
