@@ -72,6 +72,13 @@ class CallBook:
         )
         return tuple(rows.call(row) for row in found)
 
+    def calls_of(self, candidate: int) -> tuple[LlmCall, ...]:
+        """The calls that a candidate came of, oldest first."""
+        found = self._all(
+            f"{rows.CALL} WHERE run = ? AND candidate = ? ORDER BY id", (self.run_id(), candidate)
+        )
+        return tuple(rows.call(row) for row in found)
+
     def call_text(self, call: int) -> tuple[str, str]:
         """Request and response of one call, as they were sent and received."""
         row = self._one("SELECT request, response FROM llm_call WHERE id = ?", (call,))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evolve import lock
+from evolve import lock, provenance, roster
 from evolve.beliefs import Belief
 from evolve.database import faults, open_reader, open_sender, version
 from evolve.model import (
@@ -27,6 +27,7 @@ from evolve.model import (
     Note,
     NothingToDo,
     Run,
+    Smoke,
     Template,
     UsageError,
 )
@@ -34,6 +35,7 @@ from evolve.outlook import Look, Watch
 from evolve.pace import META
 from evolve.places import EXPERIMENTS, JOURNAL, LOCK, STATE
 from evolve.reader import Reader, Tally
+from evolve.roster import Roster
 from evolve.rows import as_json
 from evolve.stop import StopRules, describe
 from evolve.text import one_line
@@ -106,11 +108,51 @@ class Client:
         with self._reading() as journal:
             return () if journal is None else journal.experiments(candidate, curve=curve)
 
-    def beliefs(self) -> dict[int, Belief]:
-        """What is believed of every candidate that has a score, by number."""
+    def smokes(self, candidate: int) -> tuple[Smoke, ...]:
+        """The smoke runs of a candidate, oldest first."""
+        with self._reading() as journal:
+            return () if journal is None else journal.smokes(candidate)
+
+    def source(self, number: int) -> str:
+        """The text of a candidate's train.py. Raises EvolveError when git no longer has it."""
+        with self._reading() as journal:
+            if journal is None:
+                raise UsageError(f"There is no candidate #{number}.")
+            run, candidate = journal.run(), journal.candidate(number)
+        return provenance.script(self.state.parent, run, candidate)
+
+    def calls_of(self, number: int) -> tuple[provenance.Asking, ...]:
+        """The calls to language models that a candidate came of, oldest first, with what was said."""
+        with self._reading() as journal:
+            return () if journal is None else provenance.askings(journal, number)
+
+    def log_of(self, number: int, most: int = provenance.LOG_SHOWN) -> provenance.LogText | None:
+        """The last `most` bytes that a candidate printed in its last training; None when there is nothing."""
+        with self._reading() as journal:
+            return None if journal is None else provenance.log(journal, self.state, number, most)
+
+    def worktree(self, number: int) -> Path | None:
+        """The folder in which a living candidate is checked out; None for all others."""
+        return provenance.worktree(self.state, self.candidate(number))
+
+    def candidates_of(self, numbers: Sequence[int]) -> tuple[Candidate, ...]:
+        """Those of the numbers that exist, in the order of their numbers; a few hundred at most."""
+        with self._reading() as journal:
+            return () if journal is None else journal.candidates_of(numbers)
+
+    def roster(self, known: Roster, limit: int = roster.FIRST_PAGE) -> Roster:
+        """`known` brought up to date by at most `limit` rows; the same object when there is nothing new."""
+        with self._reading() as journal:
+            if journal is None:
+                return known
+            with journal.instant():
+                return roster.read(journal, known, limit)
+
+    def beliefs(self, only: Collection[int] | None = None) -> dict[int, Belief]:
+        """What is believed of every candidate that has a score, by number, or of those in `only`."""
         with self._reading() as journal:
             run = None if journal is None else journal.current_run()
-            return {} if journal is None or run is None else self._watch.beliefs(journal, run)
+            return {} if journal is None or run is None else self._watch.beliefs(journal, run, only)
 
     def trends(self, by: str) -> tuple[Trend, ...]:
         """What each kind of child has come to, by one of `evolve.trends.KEYS`."""

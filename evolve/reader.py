@@ -6,7 +6,8 @@ query each, so they stay cheap with 100,000 of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from evolve import rows
-from evolve.callbook import CallBook
+from evolve.changes import ChangeBook
 from evolve.database import faults, open_reader
 from evolve.drift import Speed
 from evolve.model import (
@@ -64,7 +65,7 @@ class CallCost:
     candidate: int | None  # that came of it
 
 
-class Reader(CallBook):
+class Reader(ChangeBook):
     """A connection for questions."""
 
     @classmethod
@@ -200,6 +201,34 @@ class Reader(CallBook):
         most = -1 if limit is None else limit
         return self._candidates("AND id > ? ORDER BY id LIMIT ?", after, most)
 
+    def candidates_of(self, numbers: Sequence[int]) -> tuple[Candidate, ...]:
+        """Those of the numbers that exist, in the order of their numbers; a few hundred at most."""
+        return self._candidates(
+            f"AND id IN ({', '.join('?' * len(numbers))}) ORDER BY id", *numbers
+        )
+
+    def roster_page(self, after: int, limit: int) -> list[sqlite3.Row]:
+        """The `rows.ROSTER` of at most `limit` candidates with a number above `after`, by number."""
+        return self._all(
+            f"SELECT {rows.ROSTER} FROM candidate WHERE run = ? AND id > ? ORDER BY id LIMIT ?",
+            (self.run_id(), after, limit),
+        )
+
+    def touched_since(self, stamp: int) -> list[sqlite3.Row]:
+        """Stamp and `rows.ROSTER` of every candidate that was written after `stamp`, by number."""
+        return self._all(
+            f"SELECT touched, {rows.ROSTER} FROM candidate WHERE run = ? AND touched > ? ORDER BY id",
+            (self.run_id(), stamp),
+        )
+
+    def newest_touch(self) -> int:
+        """The stamp of the last write of a candidate of the run, 0 before the first."""
+        return int(
+            self._one(
+                "SELECT coalesce(max(touched), 0) FROM candidate WHERE run = ?", (self.run_id(),)
+            )[0]
+        )
+
     def candidates_in(self, state: CandidateState) -> tuple[Candidate, ...]:
         """Those in one state, in the order in which they would train."""
         return self._candidates("AND state = ? ORDER BY priority, id", str(state))
@@ -333,6 +362,14 @@ class Reader(CallBook):
     def directory(self, experiment: int) -> str:
         """The name of an experiment's folder under `.autoresearch/experiments`."""
         return str(self._one("SELECT directory FROM experiment WHERE id = ?", (experiment,))[0])
+
+    def last_directory(self, candidate: int) -> str | None:
+        """The name of the folder of a candidate's last training, None before the first."""
+        found = self._all(
+            "SELECT directory FROM experiment WHERE run = ? AND candidate = ? ORDER BY id DESC LIMIT 1",
+            (self.run_id(), candidate),
+        )
+        return str(found[0][0]) if found else None
 
     def curve(self, experiment: int) -> tuple[CurvePoint, ...]:
         """An experiment's training curve."""

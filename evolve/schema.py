@@ -238,6 +238,9 @@ _VERSION_3 = (
     "ALTER TABLE candidate ADD COLUMN island INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE candidate ADD COLUMN chances INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE candidate ADD COLUMN recommendation TEXT NOT NULL DEFAULT ''",
+    # which quantity a script prints as its loss; '' = not known:
+    "ALTER TABLE candidate ADD COLUMN loss_form TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX candidate_loss_form ON candidate (run, loss_form, id)",
     "UPDATE experiment SET fitness = val_bpb",
     "UPDATE candidate SET fitness = scores",
     "ALTER TABLE llm_call ADD COLUMN request_sha TEXT NOT NULL DEFAULT ''",
@@ -245,7 +248,8 @@ _VERSION_3 = (
     "ALTER TABLE llm_call ADD COLUMN brief TEXT NOT NULL DEFAULT ''",  # JSON: whose child the answer is
     "ALTER TABLE llm_call ADD COLUMN outcome TEXT NOT NULL DEFAULT ''",  # why an answer led to no candidate
     "CREATE INDEX llm_call_refused ON llm_call (request_sha, model) WHERE status = 'refused'",
-    # figures by model, without reading the texts:
+    # whose calls they were, and figures by model, without reading the texts:
+    "CREATE INDEX llm_call_candidate ON llm_call (run, candidate, id) WHERE candidate IS NOT NULL",
     """CREATE INDEX llm_call_figures ON llm_call (run, model, status, input_tokens, cache_read_tokens,
         cache_write_tokens, output_tokens, dollars, seconds)""",
     f"""CREATE TABLE smoke (
@@ -282,6 +286,19 @@ _VERSION_3 = (
         text TEXT NOT NULL,
         PRIMARY KEY (version, operator)
     ) STRICT, WITHOUT ROWID""",
+    # which rows a client has not seen yet: each write of a candidate gives it the next stamp
+    "ALTER TABLE candidate ADD COLUMN touched INTEGER NOT NULL DEFAULT 0",
+    "UPDATE candidate SET touched = id",
+    "CREATE INDEX candidate_touched ON candidate (run, touched)",
+    *(
+        f"""CREATE TRIGGER candidate_{name} AFTER {event} BEGIN
+            UPDATE candidate SET touched = 1 + (SELECT max(touched) FROM candidate WHERE run = NEW.run)
+            WHERE run = NEW.run AND id = NEW.id; END"""
+        for name, event in (
+            ("begins", "INSERT ON candidate"),
+            ("changes", "UPDATE ON candidate WHEN NEW.touched = OLD.touched"),
+        )
+    ),
     # a rejected contender may become one again, and a smoke run may end a candidate before any training:
     "DROP TRIGGER candidate_move",
     _move_trigger(),
@@ -299,7 +316,7 @@ _NEW_IN_2 = {
 _NEW_IN_3 = {
     "experiment": "val_bpb AS fitness, 0 AS epochs, '' AS pruning, "
     "NULL AS host_memory_mb, NULL AS device_memory_mb",
-    "candidate": "scores AS fitness, 0 AS island, 0 AS chances, '' AS recommendation",
+    "candidate": "scores AS fitness, 0 AS island, 0 AS chances, '' AS recommendation, '' AS loss_form, 0 AS touched",
     "llm_call": "'' AS request_sha, '' AS category, '' AS brief, '' AS outcome",
 }
 # Tables that came with version 3 are empty before it.

@@ -26,7 +26,7 @@ class Worktrees:
     def add(self, number: int, commit: str) -> Path:
         """The candidate's worktree at `commit`, made when it is missing or shows another commit."""
         path = self._folder / str(int(number))
-        if _head(path) == commit:
+        if shown_commit(path) == commit:
             return path
         self.drop(number, None)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -39,11 +39,11 @@ class Worktrees:
         """Remove a candidate's worktree. With changes of a person in it, or at another commit than `commit`
         (None: any), it is moved aside to `NUMBER-edited-N`."""
         path = self._folder / str(int(number))
-        if _head(path) is None:
+        if shown_commit(path) is None:
             shutil.rmtree(
                 path, ignore_errors=True
             )  # half-made by a killed git, or no worktree at all
-        elif _edited(path) or commit not in (None, _head(path)):
+        elif _edited(path) or commit not in (None, shown_commit(path)):
             self._move_aside(path)
         else:
             self._git.run("worktree", "remove", "--force", str(path))
@@ -63,7 +63,7 @@ class Worktrees:
         self._git.run("worktree", "move", str(path), str(aside))
 
 
-def _head(path: Path) -> str | None:
+def shown_commit(path: Path) -> str | None:
     """The commit that a worktree shows, or None when it is none; read from its files, which costs no process."""
     try:
         pointer = (path / ".git").read_text(encoding="utf-8").removeprefix("gitdir:").strip()

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
+from evolve.concealing import conceal
 from evolve.propose.operators import ProposerUnavailable
 from evolve.sections import Llm, Price
 from evolve.text import one_line
 
 BACKOFF_LIMIT = 600.0  # seconds until a server that failed is asked again, at most
 RETRY_LIMIT = 3600.0  # of what a server asks for
-SECRET = 8  # characters from which a credential is one: local servers take any word for a key
-TELLING = 12  # first characters that give a credential away, wherever a text breaks off
 
 # What a server says in `error.type`, for faults that come inside a stream under status 200.
 _KINDS = {
@@ -92,12 +90,7 @@ class LlmConfig:
 
     def scrub(self, text: str) -> str:
         """`text` without the credentials, whoever put them in; half of one, where a text breaks off, goes too."""
-        for secret in (self.api_key, self.auth_token, urlsplit(self.base_url).password):
-            if secret and len(secret) >= SECRET:
-                text = text.replace(secret, "…")
-            if secret and len(secret) > TELLING and (start := secret[:TELLING]) in text:
-                text = re.sub(re.escape(start) + r"[\w.~+/=-]*", "…", text)
-        return text
+        return conceal(text, (self.api_key, self.auth_token, urlsplit(self.base_url).password))
 
 
 def effective_status(status: int, kind: str | None) -> int:
