@@ -53,7 +53,7 @@ class CandidateState(StrEnum):
     TRAINING = "training"  # an experiment of it is running
     CONTENDER = "contender"  # screened and good enough to be repeated
     JUDGED = "judged"  # it has its verdict
-    DROPPED = "dropped"  # never trained: removed by a person, or stale
+    DROPPED = "dropped"  # never scored: removed by a person, its training killed, or stale
 
 
 CANDIDATE_MOVES: dict[CandidateState, frozenset[CandidateState]] = {
@@ -81,7 +81,7 @@ class Verdict(StrEnum):
     KEPT = "kept"  # in the population, not (yet) confirmed better than main
     REJECTED = "rejected"  # measured, and not good or distinct enough to live
     FAILED = "failed"  # no score: crash, oom, nan, timeout, invalid
-    DROPPED = "dropped"  # never trained
+    DROPPED = "dropped"  # never trained to its end
 
 
 class Purpose(StrEnum):
@@ -123,6 +123,8 @@ class Experiment:
     pruning: dict[str, Any] | None = None  # what the pruning rule said of it; None = nothing
     host_memory_mb: float | None = None  # measured, at its largest
     device_memory_mb: float | None = None  # of the GPU until it was scored, measured; None on a CPU
+    wished: bool = False  # a person asked for it: a judged candidate is measured again
+    killed: str = ""  # a person ended it: "drop" its candidate, or train it "again"; empty = nobody did
     traceback: str = ""
     log_tail: str = ""
     curve: tuple[CurvePoint, ...] = ()  # empty unless asked for
@@ -175,10 +177,14 @@ class Candidate:
     island: int = 0  # of the population, when there are several
     chances: int = 0  # second chances that it was given
     recommendation: str = ""  # of the scratchpad, that its prompt carried
+    loss_form: str = ""  # which quantity it prints as its loss, as a key; empty = not known
     outcome: Outcome | None = None  # of its latest finished experiment
     children: int = 0
     pinned: bool = False
     banned: bool = False
+    boosted: int = 0  # proposals to come that are to have it as a parent
+    wanted: int = 0  # trainings that a person asked for beside those that the search needs
+    approved: bool = False  # a person let it train, see `approval`
     voided: str = ""  # why the blind audit voided its score; empty = it did not
     sealed_gain: float | None = None  # over main on the sealed rows when it was judged, bpb
     sealed_gap: float | None = (
@@ -228,10 +234,23 @@ class Command:
     id: int
     time: float
     who: str
-    verb: str  # pause, resume, stop, set, inject, drop, pin, unpin, ban, move, kill
+    verb: str  # one of those of `steering` and `acts`
     args: dict[str, Any]
     state: CommandState = CommandState.PENDING
     answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """One change of a live setting, whoever made it."""
+
+    id: int
+    time: float  # unix seconds
+    who: str  # a person, or the file that was edited
+    key: str  # dotted
+    old: str  # as TOML
+    new: str  # as TOML
+    applied_from: int  # the first candidate that it may have shaped
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,16 @@ from harness.spec import AuditReport, CurvePoint, Outcome, Result
 CANDIDATE = """SELECT id, operator, proposer, parents, title, hypothesis, category, commit_oid, source_sha, code_hash,
     lines, created, state, alive, verdict, verdict_reason, provisional, generation, prompt_version, model,
     priority, changes, scores, outcome, children, pinned, banned, voided, sealed_gain, sealed_gap,
-    fitness, island, recommendation, chances FROM candidate"""
+    fitness, island, recommendation, chances, loss_form, boosted, wanted, approved
+    FROM candidate"""
+# of `roster.Row`, in its order
+ROSTER = """id, parents, operator, state, verdict, outcome,
+    alive + 2 * pinned + 4 * banned + 8 * (voided != '') AS flags, scores, fitness, children, generation, created,
+    category, CASE model WHEN '' THEN proposer ELSE model END AS maker"""
 _EXPERIMENT = """SELECT id, candidate, purpose, seed, started, finished, outcome, reason, val_bpb, train_seconds,
     total_seconds, train_tokens, tokens_per_second, peak_memory_mb, mfu_percent, steps, params_m, sandbox,
-    sealed_bpb, audit, discounted, fitness, epochs, pruning, host_memory_mb, device_memory_mb"""
+    sealed_bpb, audit, discounted, fitness, epochs, pruning, host_memory_mb, device_memory_mb,
+    wished, killed"""
 EXPERIMENT = f"{_EXPERIMENT}, traceback, log_tail FROM experiment"
 EXPERIMENT_BRIEF = f"{_EXPERIMENT}, '' AS traceback, '' AS log_tail FROM experiment"
 SMOKE = """SELECT id, candidate, directory, started, finished, outcome, reason, seconds, peak_memory_mb, traceback
@@ -38,6 +44,7 @@ EVENT = "SELECT id, time, kind, text, candidate, data FROM event"
 COMMAND = "SELECT id, time, who, verb, args, state, answer FROM command"
 CALL = """SELECT id, time, model, operator, status, input_tokens, output_tokens, cache_read_tokens,
     cache_write_tokens, dollars, seconds, candidate, error, category FROM llm_call"""
+CHANGE = "SELECT id, time, who, key, old, new, applied_from FROM setting_change"
 NOTE = "SELECT id, time, source, who, settled, text FROM scratchpad"
 TEMPLATE = "SELECT version, operator, time, text FROM prompt"
 RUN = """SELECT id, name, created, state, reason, branch, base_commit, settings, fingerprint, incumbent, sigma,
@@ -68,7 +75,7 @@ def candidate(row: sqlite3.Row) -> Candidate:
     for name in ("parents", "changes", "scores", "fitness"):
         text = row[name]
         given[name] = () if text == "[]" else tuple(json.loads(text))
-    for name in ("alive", "provisional", "pinned", "banned"):
+    for name in ("alive", "provisional", "pinned", "banned", "approved"):
         given[name] = row[name] == 1
     return Candidate(**given)
 
@@ -80,6 +87,7 @@ def experiment(row: sqlite3.Row, curve: tuple[CurvePoint, ...] = ()) -> Experime
     given["outcome"] = None if row["outcome"] is None else Outcome(row["outcome"])
     given["audit"] = AuditReport(**json.loads(row["audit"])) if row["audit"] else None
     given["pruning"] = json.loads(row["pruning"]) if row["pruning"] else None
+    given["wished"] = row["wished"] == 1
     return Experiment(**given, curve=curve)
 
 

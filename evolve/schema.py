@@ -241,6 +241,13 @@ _VERSION_3 = (
     # which quantity a script prints as its loss; '' = not known:
     "ALTER TABLE candidate ADD COLUMN loss_form TEXT NOT NULL DEFAULT ''",
     "CREATE INDEX candidate_loss_form ON candidate (run, loss_form, id)",
+    # what people ask for while the search runs
+    "ALTER TABLE experiment ADD COLUMN wished INTEGER NOT NULL DEFAULT 0",
+    f"ALTER TABLE experiment ADD COLUMN killed TEXT NOT NULL DEFAULT '' {_one_of('killed', ('', 'drop', 'again'))}",
+    "ALTER TABLE candidate ADD COLUMN boosted INTEGER NOT NULL DEFAULT 0 CHECK (boosted >= 0)",
+    "ALTER TABLE candidate ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0 CHECK (wanted >= 0)",
+    "ALTER TABLE candidate ADD COLUMN approved INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX candidate_wanted ON candidate (run, id) WHERE wanted",
     "UPDATE experiment SET fitness = val_bpb",
     "UPDATE candidate SET fitness = scores",
     "ALTER TABLE llm_call ADD COLUMN request_sha TEXT NOT NULL DEFAULT ''",
@@ -315,8 +322,9 @@ _NEW_IN_2 = {
 }
 _NEW_IN_3 = {
     "experiment": "val_bpb AS fitness, 0 AS epochs, '' AS pruning, "
-    "NULL AS host_memory_mb, NULL AS device_memory_mb",
-    "candidate": "scores AS fitness, 0 AS island, 0 AS chances, '' AS recommendation, '' AS loss_form, 0 AS touched",
+    "NULL AS host_memory_mb, NULL AS device_memory_mb, 0 AS wished, '' AS killed",
+    "candidate": "scores AS fitness, 0 AS island, 0 AS chances, '' AS recommendation, '' AS loss_form, 0 AS touched, "
+    "0 AS boosted, 0 AS wanted, 0 AS approved",
     "llm_call": "'' AS request_sha, '' AS category, '' AS brief, '' AS outcome",
 }
 # Tables that came with version 3 are empty before it.
