@@ -114,9 +114,15 @@ class Watch:
             pruned=self._pruned,
         )
 
-    def beliefs(self, journal: Reader, run: Run) -> dict[int, Belief]:
-        """What is believed of every scored candidate."""
-        return self._current(journal, run).beliefs()
+    def beliefs(
+        self, journal: Reader, run: Run, only: Collection[int] | None = None
+    ) -> dict[int, Belief]:
+        """What is believed of every scored candidate, or of those in `only`."""
+        return self._current(journal, run).beliefs(only)
+
+    def trends(self, journal: Reader, run: Run, by: str) -> tuple[Trend, ...]:
+        """By one of `trends.KEYS`."""
+        return self._current(journal, run).trends(by)
 
     def _current(self, journal: Reader, run: Run) -> Look:
         """The look of now: the last one, unless a training or a verdict has come since."""

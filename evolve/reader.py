@@ -33,6 +33,8 @@ from evolve.model import (
     UsageError,
     Verdict,
 )
+from evolve.slotbook import SlotBook
+from evolve.stop import Pace
 from evolve.toml_text import flat, is_live
 from harness.spec import CurvePoint
 
@@ -65,7 +67,7 @@ class CallCost:
     candidate: int | None  # that came of it
 
 
-class Reader(ChangeBook):
+class Reader(ChangeBook, SlotBook):
     """A connection for questions."""
 
     @classmethod
@@ -288,6 +290,23 @@ class Reader(ChangeBook):
             (self.run_id(),),
         )
         return float(row[0])
+
+    def pace(self, trainings: int = 40) -> Pace:
+        """How fast the run has come along during its last finished trainings, gaps and pauses among them included."""
+        row = self._one(
+            """SELECT count(*) AS trainings, sum(purpose = 'screen') AS children, min(started) AS since,
+            max(finished) - min(started) AS seconds FROM (SELECT purpose, started, finished FROM experiment
+                WHERE run = ? AND finished IS NOT NULL ORDER BY id DESC LIMIT ?)""",
+            (self.run_id(), trainings),
+        )
+        if not row["trainings"] or row["seconds"] <= 0:
+            return Pace()
+        spent = self._one(
+            "SELECT total(dollars) FROM llm_call WHERE run = ? AND time >= ? AND status != 'reserved'",
+            (self.run_id(), row["since"]),
+        )[0]
+        hours = row["seconds"] / 3600
+        return Pace(row["children"] / hours, row["trainings"] / hours, spent / hours)
 
     def sealed_by_seed(self, candidate: int) -> dict[int, float]:
         """Seed to the score on the sealed rows, of those trainings that were scored there and count."""

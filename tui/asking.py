@@ -15,26 +15,34 @@ from typing import Any, TypeVar
 from textual import on
 from textual.app import App
 
-from tui.feed import Fault, Feed
-from tui.keys import LOG, POPULATION
-from tui.messages import Ask, Fetch, Mark, Say
+from tui.driver import TerminalDriver
+from tui.feed import Fault, Feed, Source
+from tui.keys import LINEAGE, LOG, POPULATION
+from tui.messages import Ask, Fetch, Mark, Say, Shown
 from tui.screens.view import Resumed, ViewScreen
 from tui.state import (
     Asked,
     ViewState,
     advice,
     engine_alive,
+    moment_of,
+    unbelieved,
+    unread,
     with_asked,
+    with_beliefs,
+    with_cards,
     with_mark,
     with_notice,
     with_reading,
 )
+from tui.stylesheet import KeptStylesheet
 from tui.widgets.ink import Ink
 from tui.widgets.tables import time_of_day
 
 T = TypeVar("T")
 
 TICK = 0.5  # seconds between looks at the journal
+ROSTERS = (POPULATION, LINEAGE)  # views that show every candidate
 
 
 class AskingApp(App[int], inherit_bindings=False):
@@ -42,10 +50,12 @@ class AskingApp(App[int], inherit_bindings=False):
 
     def __init__(self, feed: Feed, state: ViewState) -> None:
         """`state` is painted first."""
-        super().__init__(ansi_color=None)
+        super().__init__(driver_class=TerminalDriver, ansi_color=None)
+        self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
         self._feed = feed
         self.state = state
         self._wake = asyncio.Event()
+        self._unpainted = False  # the newest state is not on the screen yet
 
     # ---- looking ---------------------------------------------------------------------------------------
 
@@ -54,13 +64,17 @@ class AskingApp(App[int], inherit_bindings=False):
         while True:
             look = partial(
                 self._feed.look,
-                candidates=self.current_mode == POPULATION,
+                roster=self.current_mode in ROSTERS,
                 events=self.current_mode == LOG,
             )
             reading = await self._in_feed(look)
             state = with_reading(self.state, reading)
-            if state is not self.state:
+            self._unpainted |= state is not self.state
+            self.state = state
+            if self._unpainted and not self._terminal_is_behind():
                 self.take(state)
+            if reading.roster is not None and not reading.roster.complete:
+                continue  # the rest of a long list
             # Not wait_for: before Python 3.12 it can swallow the cancellation that ends this loop.
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK):
@@ -70,9 +84,13 @@ class AskingApp(App[int], inherit_bindings=False):
     async def _in_feed(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._feed.thread, work)
 
+    def _terminal_is_behind(self) -> bool:
+        """True while a slow terminal still has frames to swallow; more of them would only come later still."""
+        return isinstance(self._driver, TerminalDriver) and self._driver.behind
+
     def take(self, state: ViewState) -> None:
         """This is the state now: show it in the view in front."""
-        self.state = state
+        self.state, self._unpainted = state, False
         screen = self.screen
         if isinstance(screen, ViewScreen):
             screen.show(state)
@@ -81,6 +99,30 @@ class AskingApp(App[int], inherit_bindings=False):
     def _resumed(self) -> None:
         self.take(self.state)
         self._wake.set()
+
+    @on(Shown)
+    def _shown(self, message: Shown) -> None:
+        self.run_worker(self._read(message.numbers), group="read", exclusive=True)
+
+    async def _read(self, shown: tuple[int, ...]) -> None:
+        """The texts first, because what is believed of a candidate takes longer to say."""
+        if numbers := unread(self.state, shown):
+            cards = await self._ask_source(lambda source: source.candidates_of(numbers), "The list")
+            if cards is not None:
+                self.take(with_cards(self.state, cards))
+        if doubted := unbelieved(self.state, shown):
+            moment = moment_of(self.state)
+            found = await self._ask_source(lambda source: source.beliefs(doubted), "Corrected scores")
+            if found is not None:
+                self.take(with_beliefs(self.state, moment, doubted, found))
+
+    async def _ask_source(self, work: Callable[[Source], T], about: str) -> T | None:
+        """What the source answers, or None after saying why there is no answer."""
+        found = await self._in_feed(partial(self._feed.fetch, work, about))
+        if isinstance(found, Fault):
+            self.say(found.sentence, Ink.WARN)
+            return None
+        return found
 
     @on(Mark)
     def _mark(self, message: Mark) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from evolve.beliefs import Belief
 from evolve.model import Candidate, Command, CommandState, Event, EvolveError, Experiment
+from evolve.roster import FIRST_PAGE, Roster
 from evolve.view import Snapshot
 from tui.state import EVENTS_KEPT, Details, Reading
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 HEARTBEAT_LOOK = 2.0  # seconds between full looks while the journal does not change
 EVENTS_PAGE = 1000
-LIST_SHARE = 10  # a list of all candidates that took t seconds is not read again for 10 t
+PAGE = 25_000  # rows of a roster in one look, once its first rows are on the screen
 FAULTS = (EvolveError, sqlite3.Error, OSError)  # what reading and writing a journal can meet
 
 
@@ -48,12 +49,20 @@ class Source(Protocol):
         """Events with an id above `after`, oldest first."""
         ...
 
-    def candidates(self) -> Sequence[Candidate]:
-        """Every candidate of the run."""
+    def roster(self, known: Roster, limit: int = FIRST_PAGE) -> Roster:
+        """`known` brought up to date by at most `limit` rows; the same object when there is nothing new."""
         ...
 
-    def beliefs(self) -> Mapping[int, Belief]:
-        """What is believed of every candidate that has a score."""
+    def candidates(self, after: int = 0, limit: int | None = None) -> Sequence[Candidate]:
+        """Those with a number above `after`, at most `limit`: for a filter, which reads their texts."""
+        ...
+
+    def candidates_of(self, numbers: Sequence[int]) -> Sequence[Candidate]:
+        """Those of the numbers that exist: the rows on the screen."""
+        ...
+
+    def beliefs(self, only: Collection[int] | None = None) -> Mapping[int, Belief]:
+        """What is believed of every candidate that has a score, or of those in `only`."""
         ...
 
     def candidate(self, number: int) -> Candidate:
@@ -87,8 +96,8 @@ class Feed:
         self._running = False
         self._newest = 0  # id of the newest event of the run
         self._last_event = 0  # id of the last one handed over
-        self._listed: int | None = None  # data version of the last full list of candidates
-        self._list_again = 0.0  # not before this moment
+        self._roster = Roster()
+        self._listed: int | None = None  # data version at which the roster was complete
         self._waiting: list[int] = []
 
     @property
@@ -100,15 +109,18 @@ class Feed:
         """Let the thread go; a look in progress is not waited for."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def look(self, *, candidates: bool = False, events: bool = False) -> Reading:
-        """Look at the journal once. `candidates` and `events` ask for what only some views show."""
+    def look(self, *, roster: bool = False, events: bool = False) -> Reading:
+        """Look at the journal once. `roster` and `events` ask for what only some views show.
+
+        A long roster comes in several looks: until it is `complete` the next look brings more of it.
+        """
         try:
-            return self._look(candidates=candidates, events=events)
+            return self._look(roster=roster, events=events)
         except FAULTS as error:
             self._version = None
             return Reading(error=f"The journal cannot be read: {_sentence(error)} Trying again.")
 
-    def _look(self, *, candidates: bool, events: bool) -> Reading:
+    def _look(self, *, roster: bool, events: bool) -> Reading:
         source = self._opened()
         version = source.data_version()
         now = time.monotonic()
@@ -120,26 +132,20 @@ class Feed:
             self._running = snapshot.running is not None
             self._version, self._looked = version, now
             self._newest = snapshot.recent[-1].id if snapshot.recent else 0
-        wanted = candidates and self._listed != version and now >= self._list_again
-        every, beliefs = self._list(source, version) if wanted else (None, None)
+        listed = self._list(source, version) if roster and self._listed != version else None
         fresh = self._events(source) if events else ()
-        return Reading(
-            snapshot=snapshot, candidates=every, beliefs=beliefs, events=fresh, answers=answers
-        )
+        return Reading(snapshot=snapshot, roster=listed, events=fresh, answers=answers)
 
     def _opened(self) -> Source:
         if self._source is None:
             self._source = self._open()
         return self._source
 
-    def _list(
-        self, source: Source, version: int
-    ) -> tuple[tuple[Candidate, ...], Mapping[int, Belief]]:
-        began = time.monotonic()
-        every, beliefs = tuple(source.candidates()), source.beliefs()
-        ended = time.monotonic()
-        self._listed, self._list_again = version, ended + LIST_SHARE * (ended - began)
-        return every, beliefs
+    def _list(self, source: Source, version: int) -> Roster | None:
+        known = self._roster
+        self._roster = source.roster(known, PAGE if len(known) else FIRST_PAGE)
+        self._listed = version if self._roster.complete or not len(self._roster) else None
+        return None if self._roster is known else self._roster
 
     def _events(self, source: Source) -> tuple[Event, ...]:
         if self._newest <= self._last_event:
@@ -181,7 +187,7 @@ class Feed:
         """Everything about a candidate, or a sentence that says why not."""
         try:
             source = self._opened()
-            experiments, beliefs = tuple(source.experiments(number)), source.beliefs()
+            experiments, beliefs = tuple(source.experiments(number)), source.beliefs((number,))
             return Details(source.candidate(number), experiments, beliefs.get(number))
         except FAULTS as error:
             return f"#{number} cannot be shown: {_sentence(error)}"

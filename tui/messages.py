@@ -10,6 +10,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from tui.feed import Source
+    from tui.orders import Wish
 
 
 @dataclass
@@ -73,7 +74,21 @@ class Reveal(Message):
 
 
 @dataclass
+class Shown(Message):
+    """These candidates are on the screen or about to be: please read their texts and what is believed of them."""
+
+    numbers: tuple[int, ...]
+
+
+@dataclass
 class Mark(Message):
     """Please mark this candidate, or take its mark away."""
 
     candidate: int
+
+
+@dataclass
+class Given(Message):
+    """Please carry out this order, which a person wrote on the `:` line."""
+
+    wish: Wish

@@ -6,16 +6,18 @@ the result. Nothing in this module reads a file, a clock or the terminal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from evolve.beliefs import Belief
 from evolve.model import Candidate, CandidateState, Command, CommandState, Event, Experiment
+from evolve.roster import Roster
 from evolve.view import EngineView, Snapshot
 from tui.widgets.ink import UNICODE, Glyphs, Ink, plain
 
 STALE_AFTER = 5.0  # seconds without a heartbeat
 EVENTS_KEPT = 5000
+CARDS_KEPT = 1000  # candidates whose texts are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,7 @@ class Reading:
     """One look at the journal. None means: not asked for, or unchanged."""
 
     snapshot: Snapshot | None = None
-    candidates: tuple[Candidate, ...] | None = None
-    beliefs: Mapping[int, Belief] | None = None  # of all candidates; comes together with them
+    roster: Roster | None = None
     events: tuple[Event, ...] = ()  # those after the last one known
     answers: tuple[Command, ...] = ()  # to commands of this app
     error: str = ""  # why the journal could not be read
@@ -57,6 +58,9 @@ class Notice:
     ink: Ink = Ink.PLAIN
 
 
+Moment = tuple[int, int, int | None]  # run, trainings, incumbent: what beliefs depend on
+
+
 @dataclass(frozen=True, slots=True)
 class ViewState:
     """Everything that is painted from."""
@@ -68,8 +72,10 @@ class ViewState:
     attach: str = "autoresearch"  # the command that opens this app again
     asked: tuple[Asked, ...] = ()
     notice: Notice = field(default_factory=Notice)
-    candidates: tuple[Candidate, ...] = ()
-    beliefs: Mapping[int, Belief] = field(default_factory=dict)  # of these candidates
+    roster: Roster = field(default_factory=Roster)  # every candidate, without texts
+    cards: Mapping[int, Candidate] = field(default_factory=dict)  # those that were on the screen, with texts
+    beliefs: Mapping[int, Belief | None] = field(default_factory=dict)  # of these, as of `believed`
+    believed: Moment | None = None
     events: tuple[Event, ...] = ()
     marks: tuple[int, ...] = ()  # candidates that the person marked, oldest mark first
     pair: tuple[int | None, int] | None = (
@@ -195,8 +201,7 @@ def with_reading(state: ViewState, reading: Reading) -> ViewState:
         state,
         error="",
         snapshot=reading.snapshot or state.snapshot,
-        candidates=state.candidates if reading.candidates is None else reading.candidates,
-        beliefs=state.beliefs if reading.beliefs is None else reading.beliefs,
+        roster=state.roster if reading.roster is None else reading.roster,
         events=events,
     )
     for answer in reading.answers:
@@ -235,7 +240,61 @@ def with_mark(state: ViewState, number: int) -> ViewState:
     return replace(state, marks=(*state.marks, number))
 
 
+def unread(state: ViewState, numbers: Iterable[int]) -> tuple[int, ...]:
+    """Those whose texts are not known, or are older than what the roster tells of them."""
+    cards, roster = state.cards, state.roster
+    return tuple(n for n in numbers if n not in cards or not roster.agrees(cards[n]))
+
+
+def with_cards(state: ViewState, found: Iterable[Candidate]) -> ViewState:
+    """These candidates were read; the ones that were read longest ago are forgotten."""
+    cards = dict(state.cards)
+    for candidate in found:
+        cards.pop(candidate.id, None)
+        cards[candidate.id] = candidate
+    for number in tuple(cards)[: max(0, len(cards) - CARDS_KEPT)]:
+        del cards[number]
+    return replace(state, cards=cards)
+
+
+def moment_of(state: ViewState) -> Moment:
+    """What beliefs of now depend on."""
+    snapshot = state.snapshot
+    if snapshot is None or snapshot.run is None:
+        return 0, 0, None
+    return snapshot.run.id, snapshot.experiments, snapshot.run.incumbent
+
+
+def unbelieved(state: ViewState, numbers: Iterable[int]) -> tuple[int, ...]:
+    """Those of which it is not known what is believed of them now."""
+    known = state.beliefs if state.believed == moment_of(state) else {}
+    return tuple(n for n in numbers if n not in known)
+
+
+def with_beliefs(
+    state: ViewState, moment: Moment, asked: Iterable[int], found: Mapping[int, Belief]
+) -> ViewState:
+    """This was believed of the candidates that were asked about; None is told of those without a score."""
+    before = dict(state.beliefs) if state.believed == moment else {}
+    before |= {number: found.get(number) for number in asked}
+    for number in tuple(before)[: max(0, len(before) - CARDS_KEPT)]:
+        del before[number]
+    return replace(state, beliefs=before, believed=moment)
+
+
 # ---- facts about candidates -----------------------------------------------------------------------------
+
+
+def candidate_of(state: ViewState, number: int) -> Candidate:
+    """A candidate as far as it is known: with its texts where they were read, else without them."""
+    roster, card = state.roster, state.cards.get(number)
+    if number > len(roster):
+        snapshot = state.snapshot
+        near = () if snapshot is None else (*snapshot.population, *snapshot.queue)
+        return card or next(c for c in near if c.id == number)
+    if card is None:
+        return roster.candidate(number)
+    return card
 
 
 def belief(state: ViewState, candidate: Candidate) -> Belief | None:

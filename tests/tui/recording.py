@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from evolve.model import (
 )
 from evolve.noise import Noise
 from evolve.outlook import Outlook
+from evolve.roster import FIRST_PAGE, Roster, row_of
 from evolve.trends import Trend
 from evolve.view import EngineView, RunningView, Snapshot
 from harness.spec import Outcome, Progress
@@ -237,13 +239,26 @@ class Recording:
         last = self.snapshot().recent[-1].id
         return [event(n) for n in range(after + 1, min(last, after + limit) + 1)]
 
-    def candidates(self) -> list[Candidate]:
-        """All of them; the first twelve live."""
-        return [candidate(n, alive=n < 13) for n in range(1, self._number + 1)]
+    def candidates(self, after: int = 0, limit: int | None = None) -> list[Candidate]:
+        """All of them, or some; the first twelve live."""
+        last = self._number if limit is None else min(self._number, after + limit)
+        return [candidate(n, alive=n < 13) for n in range(after + 1, last + 1)]
 
-    def beliefs(self) -> dict[int, Belief]:
-        """About all of them."""
-        return {n: belief(n) for n in range(1, self._number + 1)}
+    def candidates_of(self, numbers: Sequence[int]) -> list[Candidate]:
+        """Some of them."""
+        return [candidate(n, alive=n < 13) for n in sorted(numbers) if n <= self._number]
+
+    def roster(self, known: Roster, limit: int = FIRST_PAGE) -> Roster:
+        """All of them, a page at a time."""
+        if known.complete:
+            return known
+        page = self.candidates(len(known), limit)
+        known = known if known.run else Roster(1)
+        return known.with_rows(map(row_of, page), 0, complete=len(page) < limit)
+
+    def beliefs(self, only: Collection[int] | None = None) -> dict[int, Belief]:
+        """About all of them, or some."""
+        return {n: belief(n) for n in range(1, self._number + 1) if only is None or n in only}
 
     def candidate(self, number: int) -> Candidate:
         """One of them."""

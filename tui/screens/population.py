@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
 
-from tui.filters import SORTS, arrange
 from tui.keys import POPULATION
-from tui.screens.filtering import FilteredScreen
+from tui.ordering import Order, Rows, Sort
+from tui.screens.everybody import EverybodyScreen
 from tui.screens.view import bindings
 from tui.state import ViewState
 from tui.widgets.ink import Line
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
     from evolve.model import Candidate
 
-SORT_WORDS = {"living": "the living first", "score": "by score", "newest": "newest first"}
 
-
-class PopulationScreen(FilteredScreen):
+class PopulationScreen(EverybodyScreen):
     """The second view."""
 
     VIEW = POPULATION
@@ -32,16 +30,17 @@ class PopulationScreen(FilteredScreen):
     def __init__(self, state: ViewState) -> None:
         """`state` is what is shown first."""
         super().__init__(state)
-        self._sort = SORTS[0]
-        self._arranged_from: tuple[object, object, str, str] | None = None
-        self._arranged: tuple[Candidate, ...] = ()
+        self._order = Order(Sort())
+        self._rows = Rows(state, ())
+        self._rows_of: tuple[object, ...] = ()
         spec = ListSpec["Candidate"](
-            rows=self._rows,
+            rows=self._listed,
             identity=lambda candidate: candidate.id,
             paint=candidate_row,
             title=self._title,
             empty=self._empty,
-            header=candidate_header,
+            header=self._header,
+            place=lambda rows, number: self._rows.place(number),
         )
         self._list = RowList(spec, id="candidates")
 
@@ -58,29 +57,63 @@ class PopulationScreen(FilteredScreen):
         """The candidate under the cursor."""
         return self._list.selected
 
-    def action_sort(self) -> None:
-        """The next order."""
-        self._sort = SORTS[(SORTS.index(self._sort) + 1) % len(SORTS)]
+    def order(self) -> tuple[int, ...]:
+        """The candidates in the order of the list."""
+        return tuple(self._rows.numbers)
+
+    # ---- sorting -------------------------------------------------------------------------------------------
+
+    @property
+    def sort(self) -> Sort:
+        """The order of the list."""
+        return self._order.sort
+
+    def sort_by(self, sort: Sort) -> None:
+        """Put the list in another order; the cursor stays on its candidate."""
+        self._order = Order(sort)
         self.show(self.shown)
 
-    def _rows(self, state: ViewState) -> tuple[Candidate, ...]:
-        wanted = (state.candidates, state.beliefs, self._sort, self.filter_text)
-        known = self._arranged_from
-        if (
-            known is None
-            or known[0] is not wanted[0]
-            or known[1] is not wanted[1]
-            or known[2:] != wanted[2:]
+    def action_sort(self) -> None:
+        """The next of the three usual orders."""
+        self.sort_by(self.sort.next())
+
+    def action_sort_column(self, by: int) -> None:
+        """Sort by the column `by` places further on."""
+        self.sort_by(self.sort.beside(by))
+
+    def action_turn(self) -> None:
+        """The same order from the other end."""
+        self.sort_by(self.sort.turned())
+
+    # ---- the list ------------------------------------------------------------------------------------------
+
+    def _listed(self, state: ViewState) -> Rows:
+        snapshot, sort = state.snapshot, self._order.sort
+        front: tuple[int, ...] = ()
+        if snapshot is not None and sort.column.name == "living" and not sort.descending:
+            front = tuple(member.id for member in snapshot.population)
+        self._order.update(state.roster, front)
+        kept = self.matches()
+        known = (self._order.numbers, kept, state.roster, state.cards)
+        if len(known) != len(self._rows_of) or any(
+            new is not old for new, old in zip(known, self._rows_of, strict=True)
         ):
-            self._arranged = arrange(*wanted)
-            self._arranged_from = wanted
-        return self._arranged
+            numbers = self._order.numbers
+            shown = numbers if kept is None else [n for n in numbers if n in kept]
+            self._rows, self._rows_of = Rows(state, shown), known
+        return self._rows
 
     def _title(self, state: ViewState, window: Window, active: bool, columns: int) -> Line:
-        every = len(state.candidates)
+        snapshot = state.snapshot
+        every = snapshot.candidates if snapshot is not None else len(state.roster)
         shown = f"{window.count} of {every}" if self.filter_text else str(every)
-        extra = SORT_WORDS[self._sort] + self.filter_words()
+        extra = self.sort.column.words + self.filter_words() + self.filter_progress()
+        if not state.roster.complete and every > len(state.roster):
+            extra += f", {len(state.roster):,} read"
         return list_title(f"candidates {shown}", extra, window, active, columns, state)
+
+    def _header(self, state: ViewState, columns: int) -> Line:
+        return candidate_header(state, columns, self.sort.column.name, self.sort.descending)
 
     def _empty(self, state: ViewState) -> str:
         return (

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from textual.message import Message
 
 from tui.widgets.canvas import Pane
 from tui.widgets.ink import Ink, Line, fit, same_ink
@@ -66,11 +68,26 @@ class ListSpec(Generic[T]):
     title: Callable[[ViewState, Window, bool, int], Line]  # state, window, active, columns
     empty: Callable[[ViewState], str]
     header: Callable[[ViewState, int], Line] | None = None
+    place: Callable[[Sequence[T], int], int | None] | None = None  # of an identity, where rows know
     follow: bool = False  # a cursor on the last row stays on the last row
 
 
+class Framed(Message):
+    """These are the rows on the screen of a list now, and a screenful before and after them."""
+
+    def __init__(self, shown: RowList[Any]) -> None:
+        """Of which list."""
+        super().__init__()
+        self.list = shown
+
+    @property
+    def control(self) -> RowList[Any]:
+        """The list."""
+        return self.list
+
+
 class RowList(Pane, Generic[T]):
-    """A list with a cursor."""
+    """A list with a cursor. It tells by `Framed` when other rows have come on its screen."""
 
     def __init__(self, spec: ListSpec[T], *, id: str, active: bool = True) -> None:
         """`active` lists show their cursor; the others remember it."""
@@ -79,6 +96,7 @@ class RowList(Pane, Generic[T]):
         self._rows: Sequence[T] = ()
         self._window = Window()
         self._active = active
+        self._framed: tuple[int, int, int] | None = None
 
     @property
     def selected(self) -> T | None:
@@ -113,13 +131,30 @@ class RowList(Pane, Generic[T]):
         after = before.resized(before.height, len(rows))
         if selected is None or (self._spec.follow and before.last):
             return after.to(len(rows) - 1 if self._spec.follow else 0)
-        wanted = self._spec.identity(selected)
-        place = next((i for i, row in enumerate(rows) if self._spec.identity(row) == wanted), None)
+        place = self._place_in(rows, self._spec.identity(selected))
         if place is None or place == before.cursor:
             return after
         # Scroll along, so that the item keeps its line on the screen.
         shifted = replace(after, cursor=place, top=max(0, before.top + place - before.cursor))
         return shifted.to(place)
+
+    def _place_in(self, rows: Sequence[T], wanted: int) -> int | None:
+        if self._spec.place is not None:
+            return self._spec.place(rows, wanted)
+        return next((i for i, row in enumerate(rows) if self._spec.identity(row) == wanted), None)
+
+    def go_to(self, identity: int) -> bool:
+        """Move the cursor to an item; False when it is not in the list."""
+        place = self._place_in(self._rows, identity)
+        if place is None:
+            return False
+        self.move(place - self._window.cursor)
+        return True
+
+    def near(self) -> Sequence[T]:
+        """The rows on the screen, and a screenful before and after them."""
+        window = self._window
+        return self._rows[max(0, window.top - window.height) : window.top + 2 * window.height]
 
     def move(self, by: int) -> None:
         """Move the cursor by rows."""
@@ -143,8 +178,12 @@ class RowList(Pane, Generic[T]):
         if not self._rows:
             return [*lines, ((f"  {spec.empty(state)}", Ink.DIM),)]
         window = self._window
-        for index in range(window.top, min(window.top + window.height, window.count)):
-            line = fit(spec.paint(state, self._rows[index], columns), columns)
+        if (frame := (window.top, window.height, window.count)) != self._framed:
+            self._framed = frame
+            self.post_message(Framed(self))
+        visible = self._rows[window.top : window.top + window.height]
+        for index, item in enumerate(visible, window.top):
+            line = fit(spec.paint(state, item, columns), columns)
             at_cursor = self._active and index == window.cursor
             lines.append(same_ink(line, Ink.CURSOR) if at_cursor else line)
         return lines

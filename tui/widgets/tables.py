@@ -131,7 +131,9 @@ def top_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
     return tuple(spans)
 
 
-def candidate_header(state: ViewState, columns: int) -> Line:
+def candidate_header(
+    state: ViewState, columns: int, sort: str = "", descending: bool = False
+) -> Line:
     """The column heads of the population view."""
     text = f"   {pad('id', 6)}{pad('val_bpb', 8)}{pad('corrected', 17)}"
     if columns >= 72:

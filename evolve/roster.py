@@ -1,0 +1,274 @@
+"""Every candidate of a run in a few columns: what a list or a tree of 100,000 of them is sorted and drawn by.
+
+A candidate takes about 60 bytes here and some 2,000 as a `Candidate`, so texts stay in the journal until a row is on the
+screen. A roster is a value: bringing it up to date gives a new one, with the rows that were touched since the last look.
+It reads nothing itself but through a `Reader`, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from array import array
+from collections.abc import Iterable, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evolve.model import Candidate, CandidateState, Operator, Verdict
+from harness.spec import Outcome
+
+if TYPE_CHECKING:
+    from evolve.reader import Reader
+
+OPERATORS = tuple(Operator)
+STATES = tuple(CandidateState)
+VERDICTS: tuple[Verdict | None, ...] = (None, *Verdict)
+OUTCOMES: tuple[Outcome | None, ...] = (None, *Outcome)
+_ALIVE, _PINNED, _BANNED, _VOIDED = 1, 2, 4, 8
+_REMEMBERED = 50  # looks of which a roster still knows what they changed
+FIRST_PAGE = 4_000  # rows of the first look, so that it is a short one
+_NOT_SCORED = math.nan
+
+_OPERATOR = {str(word): place for place, word in enumerate(OPERATORS)}
+_STATE = {str(word): place for place, word in enumerate(STATES)}
+_VERDICT = {None if word is None else str(word): place for place, word in enumerate(VERDICTS)}
+_OUTCOME = {None if word is None else str(word): place for place, word in enumerate(OUTCOMES)}
+
+
+class Row(NamedTuple):
+    """A candidate as `rows.ROSTER` gives it; the lists are JSON."""
+
+    id: int
+    parents: str
+    operator: str
+    state: str
+    verdict: str | None
+    outcome: str | None
+    flags: int
+    scores: str
+    fitness: str
+    children: int
+    generation: int
+    created: float
+    category: str
+    maker: str
+
+
+class Roster:
+    """The candidates 1 to `len(roster)` of one run; never changed once it is handed out.
+
+    The columns are arrays by `number - 1`. `version` counts the looks that brought something.
+    """
+
+    def __init__(self, run: int = 0) -> None:
+        """Nobody yet. `run` tells one run's candidates from another's."""
+        self.run = run
+        self.stamp = 0  # of the newest change that is in it
+        self.complete = False  # False while older rows are still to be read
+        self.version = 0
+        self._news: tuple[tuple[int, ...], ...] = ()  # numbers changed by the last looks
+        self.parent = array("i")  # the first parent, 0 = none
+        self.other = array("i")  # the second parent of a crossover, 0 = none
+        self.operator = array("b")  # place in `OPERATORS`
+        self.state = array("b")  # place in `STATES`
+        self.verdict = array("b")  # place in `VERDICTS`
+        self.outcome = array("b")  # place in `OUTCOMES`
+        self.flags = array("b")
+        self.mean = array("d")  # of its val_bpb, nan = not scored
+        self.fitness = array("d")  # mean of what selection goes by, nan = not scored
+        self.runs = array("h")  # scored trainings
+        self.children = array("i")
+        self.generation = array("i")
+        self.created = array("d")  # unix seconds
+        self.category = array("h")  # place in `names`
+        self.maker = array("h")  # place in `names`: the model, or the proposer
+        self.names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    def since(self, version: int) -> tuple[int, ...] | None:
+        """The numbers that changed after `version`, ascending; None = too long ago, or of another run: take all."""
+        behind = self.version - version
+        if behind < 0 or behind > len(self._news):
+            return None
+        fresh = self._news[len(self._news) - behind :]
+        return fresh[0] if len(fresh) == 1 else tuple(sorted({n for batch in fresh for n in batch}))
+
+    def with_rows(
+        self, rows: Iterable[Row | tuple[Any, ...]], stamp: int, *, complete: bool
+    ) -> Roster:
+        """A newer roster with these rows, in ascending order of their numbers, in place of what it knew of them."""
+        new = copy(self)
+        for name, column in vars(self).items():
+            if isinstance(column, array):
+                setattr(new, name, column[:])
+        names = {name: place for place, name in enumerate(self.names)}
+        news = tuple(new._take(row, names) for row in rows)
+        new.names = tuple(names)
+        new.stamp, new.complete = stamp, complete
+        new.version = self.version + 1
+        new._news = (*self._news[1 - _REMEMBERED :], news)
+        return new
+
+    def _take(self, row: Row | tuple[Any, ...], names: dict[str, int]) -> int:
+        number, parents, operator, state, verdict, outcome, flags, scores, fitness, *rest = row
+        children, generation, created, category, maker = rest
+        mean, runs = _mean(scores)
+        # By its bytes the same text as the scores: then so is its mean.
+        counted = mean if fitness == scores else _mean(fitness)[0]
+        first, second = _parents(parents)
+        facts = (
+            *(first, second, _OPERATOR[operator], _STATE[state], _VERDICT[verdict]),
+            *(_OUTCOME[outcome], flags, mean, counted, runs, children, generation, created),
+            *(names.setdefault(category, len(names)), names.setdefault(maker, len(names))),
+        )
+        place = number - 1
+        if place == len(self.parent):
+            for column, fact in zip(self._columns(), facts, strict=True):
+                column.append(fact)
+        else:  # a journal numbers from 1 without gaps
+            for column, fact in zip(self._columns(), facts, strict=True):
+                column[place] = fact
+        return int(number)
+
+    def _columns(self) -> tuple[array[Any], ...]:
+        return (
+            *(self.parent, self.other, self.operator, self.state, self.verdict, self.outcome),
+            *(self.flags, self.mean, self.fitness, self.runs, self.children, self.generation),
+            *(self.created, self.category, self.maker),
+        )
+
+    # ---- one candidate ----------------------------------------------------------------------------------
+
+    def parents(self, number: int) -> tuple[int, ...]:
+        """Its parents' numbers, first one first."""
+        pair = (self.parent[number - 1], self.other[number - 1])
+        return tuple(parent for parent in pair if parent)
+
+    def alive(self, number: int) -> bool:
+        """Is it a member of the population?"""
+        return bool(self.flags[number - 1] & _ALIVE)
+
+    def failed(self, number: int) -> bool:
+        """Did it end without a score that counts?"""
+        return VERDICTS[self.verdict[number - 1]] is Verdict.FAILED
+
+    def active(self, number: int) -> bool:
+        """Does it wait, train, or wait for a repeat?"""
+        return STATES[self.state[number - 1]] in _ACTIVE
+
+    def agrees(self, candidate: Candidate) -> bool:
+        """Does the roster tell nothing of this candidate that it did not know? True of those beyond its end."""
+        if candidate.id > len(self):
+            return True
+        mine = self.candidate(candidate.id)
+        return (
+            all(getattr(mine, name) == getattr(candidate, name) for name in _TELLING)
+            and len(mine.scores) == len(candidate.scores)
+            and bool(mine.voided) == bool(candidate.voided)
+        )
+
+    def candidate(self, number: int) -> Candidate:
+        """The candidate without its texts, for a row whose text has not been read yet.
+
+        Its scores are as many as it has, each equal to their mean; title, hypothesis, reasons and hashes are empty.
+        """
+        at = number - 1
+        flags, runs = self.flags[at], self.runs[at]
+        return Candidate(
+            id=number,
+            operator=OPERATORS[self.operator[at]],
+            proposer=self.names[self.maker[at]],
+            parents=self.parents(number),
+            title="",
+            hypothesis="",
+            category=self.names[self.category[at]],
+            commit="",
+            source_sha="",
+            code_hash="",
+            lines=0,
+            created=self.created[at],
+            state=STATES[self.state[at]],
+            alive=bool(flags & _ALIVE),
+            verdict=VERDICTS[self.verdict[at]],
+            provisional=runs < 2,
+            generation=self.generation[at],
+            scores=(self.mean[at],) * runs,
+            fitness=(self.fitness[at],) * runs,
+            outcome=OUTCOMES[self.outcome[at]],
+            children=self.children[at],
+            pinned=bool(flags & _PINNED),
+            banned=bool(flags & _BANNED),
+            voided="voided" if flags & _VOIDED else "",
+        )
+
+
+_TELLING = ("state", "alive", "verdict", "outcome", "children", "pinned", "banned")
+_ACTIVE = frozenset({CandidateState.READY, CandidateState.TRAINING, CandidateState.CONTENDER})
+
+
+def read(journal: Reader, known: Roster, limit: int = FIRST_PAGE) -> Roster:
+    """Bring `known` up to date by at most `limit` rows; the very same roster comes back when nothing is new.
+
+    A first read goes by numbers, so that parents come before their children. It remembers the stamp of the moment it
+    began, and what was touched meanwhile comes after it by stamps, which the journal's triggers give out.
+    """
+    run = journal.run_id()
+    if known.run != run:
+        known = Roster(run)
+    if known.complete:
+        rows = journal.touched_since(known.stamp)
+        if not rows:
+            return known
+        return known.with_rows(
+            (row[1:] for row in rows), max(row[0] for row in rows), complete=True
+        )
+    stamp = known.stamp if len(known) else journal.newest_touch()
+    page = journal.roster_page(len(known), limit)
+    if not page and not len(known):
+        return known
+    return known.with_rows(page, stamp, complete=len(page) < limit)
+
+
+def row_of(candidate: Candidate) -> Row:
+    """The row of a candidate that is in memory."""
+    flags = (_ALIVE, _PINNED, _BANNED, _VOIDED)
+    marks = (candidate.alive, candidate.pinned, candidate.banned, bool(candidate.voided))
+    return Row(
+        id=candidate.id,
+        parents=json.dumps(candidate.parents),
+        operator=str(candidate.operator),
+        state=str(candidate.state),
+        verdict=None if candidate.verdict is None else str(candidate.verdict),
+        outcome=None if candidate.outcome is None else str(candidate.outcome),
+        flags=sum(flag for flag, mark in zip(flags, marks, strict=True) if mark),
+        scores=json.dumps(candidate.scores),
+        fitness=json.dumps(candidate.fitness),
+        children=candidate.children,
+        generation=candidate.generation,
+        created=candidate.created,
+        category=candidate.category,
+        maker=candidate.model or candidate.proposer,
+    )
+
+
+# ---- private ---------------------------------------------------------------------------------------------
+
+
+def _mean(scores: str) -> tuple[float, int]:
+    """Mean and count of a JSON list of numbers; most hold one, which needs no parser."""
+    if scores == "[]":
+        return _NOT_SCORED, 0
+    if "," not in scores:
+        return float(scores[1:-1]), 1
+    values = json.loads(scores)
+    return sum(values) / len(values), len(values)
+
+
+def _parents(text: str) -> tuple[int, int]:
+    """The first two of a JSON list of numbers, 0 = none."""
+    if text == "[]":
+        return 0, 0
+    first, _, second = text[1:-1].partition(",")
+    return int(first), int(second.partition(",")[0] or 0)
