@@ -6,6 +6,7 @@ at the journal before it imports the rest, and never imports Textual at its top.
 
 from __future__ import annotations
 
+import gc
 import getpass
 import os
 import shlex
@@ -24,7 +25,6 @@ from tui.terminal import (
     TerminalGuard,
     prepare,
     refusal,
-    tolerate_stray_bytes,
     wants_ascii,
 )
 from tui.widgets.ink import ASCII, UNICODE
@@ -52,11 +52,13 @@ def run_app(
     if (reason := refusal(os.environ, (sys.stdin, sys.stdout, sys.stderr))) is not None:
         raise EvolveError(reason)
     prepare(os.environ)
+    # Nothing that is loaded at the start is ever garbage; looking through it took a sixth of the time to the
+    # first frame. The app switches it on again once it has painted.
+    gc.disable()
     feed = Feed(source or _journal_of(workspace), _who())
     first = feed.thread.submit(feed.look)
     from tui.shell import AutoresearchApp
 
-    tolerate_stray_bytes()
     state = ViewState(
         read_only=read_only,
         glyphs=ASCII if ascii_only or wants_ascii(os.environ) else UNICODE,

@@ -1,14 +1,12 @@
 """The terminal around the app: what to set before Textual starts, signals, clipboard, and putting it all back.
 
-Nothing here draws. The one change to Textual itself (a tolerant input decoder) is made only for the versions
-in which the fault is known, and a test sends the bytes that used to end the app.
+Nothing here draws, and nothing here imports Textual.
 """
 
 from __future__ import annotations
 
 import base64
-import codecs
-import functools
+import gc
 import os
 import signal
 import subprocess
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from types import FrameType
 
 # Mouse modes, bracketed paste, focus reports, in-band resize, kitty keys; line wrap, cursor, main screen.
 RESET = (
@@ -27,7 +26,6 @@ RESET = (
 )
 CLIPBOARD_LIMIT = 74_000  # bytes; terminals drop longer OSC 52 strings
 LAST_RESORT = 4  # seconds; after SIGHUP the terminal may be gone, and writing to it may never end
-TEXTUAL_WITH_STRICT_DECODER = ("8.2",)  # versions whose input thread dies of one invalid byte
 
 
 def refusal(environ: Mapping[str, str], streams: Iterable[TextIO]) -> str | None:
@@ -65,34 +63,27 @@ def wants_ascii(environ: Mapping[str, str]) -> bool:
     return "TMUX" in environ or environ.get("TERM") == "linux"
 
 
-def tolerate_stray_bytes() -> bool:
-    """Let the input thread survive bytes that are not UTF-8 (tmux re-attach, legacy mouse reports).
-
-    Returns True when this version of Textual needed it.
-    """
-    import textual
-    from textual.drivers import linux_driver
-
-    if not textual.__version__.startswith(TEXTUAL_WITH_STRICT_DECODER):
-        return False
-
-    def tolerant(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
-        return functools.partial(codecs.getincrementaldecoder(encoding), errors="replace")
-
-    vars(linux_driver)["getincrementaldecoder"] = tolerant
-    return True
-
-
 def on_signals(loop: AbstractEventLoop, leave: Callable[[int], None]) -> None:
-    """Call `leave(exit_code)` on SIGTERM, SIGHUP and SIGINT, so that the terminal is put back first."""
+    """Call `leave(exit_code)` in the loop on SIGTERM, SIGHUP and SIGINT, so that the terminal is put back first.
 
-    def caught(number: signal.Signals) -> None:
-        if number is not signal.SIGINT:
+    These are handlers of Python's own and not of the loop's: a loop that waits for a terminal which does not
+    read would never get to its handlers, and the app could not be ended.
+    """
+
+    def caught(number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGINT:
             signal.alarm(LAST_RESORT)
-        leave(128 + number)
+        with suppress(RuntimeError):  # the loop has ended already, and the app with it
+            loop.call_soon_threadsafe(leave, 128 + number)
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        loop.add_signal_handler(number, caught, number)
+        signal.signal(number, caught)
+
+
+def spare_what_is_loaded() -> None:
+    """Look for garbage from now on, but never again in what the start has loaded: it stays until the end."""
+    gc.freeze()
+    gc.enable()
 
 
 class TerminalGuard:
