@@ -27,7 +27,7 @@ from tui.messages import Copy, Open, Reveal
 from tui.screens.pages import DetailsScreen, HelpScreen, PageScreen
 from tui.screens.view import HEIGHTS, WIDTHS, ViewScreen
 from tui.state import ViewState, engine_alive, engine_word, wished_size
-from tui.terminal import copy, on_signals
+from tui.terminal import copy, on_signals, spare_what_is_loaded
 from tui.widgets.ink import Ink
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class AutoresearchApp(AskingApp, inherit_bindings=False):
             on_signals(asyncio.get_running_loop(), partial(self.exit, None))
         await self.switch_mode(LIVE)
         self.run_worker(self.follow(), name="follow", exclusive=True)
+        if not self.is_headless:
+            self.call_after_refresh(spare_what_is_loaded)
 
     # ---- keys that work everywhere -----------------------------------------------------------------------
 
