@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LIVE, POPULATION, LOG = "live", "population", "log"
+LIVE, POPULATION, LINEAGE = "live", "population", "lineage"
+DIFF, TUNE, LOG = "diff", "tune", "log"
 DETAILS, HELP = "details", "help"  # pages on top of a view
 VIEWS = (LIVE, POPULATION, LOG)
 MAIN = frozenset({LIVE, POPULATION, LOG, DETAILS})
@@ -71,6 +72,8 @@ KEYS: tuple[Key, ...] = (
         "Find", frozenset({POPULATION, LOG}), "filter", rank=5),
     Key("sort", ("s",), "s", "sort", "Sort by score, by age, or the living first", "Find",
         frozenset({POPULATION}), "sort", rank=7),
+    Key("command", ("colon",), ":", "command", "Say it in words: `pin 12`, `set population.size 12`; tab completes", "Find",
+        MAIN, "app.command_line", rank=7),
     Key("copy", ("y",), "y", "copy", "Copy the selected line", "Find",
         MAIN, "copy", rank=10),
     Key("mark", ("space",), "space", "mark", "Mark the candidate, or take its mark away", "Act",
@@ -103,12 +106,30 @@ KEYS: tuple[Key, ...] = (
         "app.keys", rank=1),
 )  # fmt: skip
 
+# In a replay these take the place of the keys that act. A key that a view needs for itself stays the view's.
+REPLAY: tuple[Key, ...] = (
+    Key("play", ("p",), "p", "stop or go on", "Let the recording stand still, or go on", "Move", MAIN,
+        "app.play", rank=2),
+    Key("faster", ("plus", "equals_sign"), "+", "faster", "Twice as fast", "Move", MAIN,
+        "app.speed(2)", rank=3),
+    Key("slower", ("minus",), "-", "slower", "Half as fast", "Move", MAIN, "app.speed(0.5)", rank=3),
+    Key("before", ("left", "comma"), "← ,", "back", "To the training before, at most five minutes back",
+        "Move", MAIN, "app.jump(-1)", rank=4),
+    Key("after", ("right", "full_stop"), "→ .", "on", "To the next training, at most five minutes on",
+        "Move", MAIN, "app.jump(1)", rank=4),
+    Key("beginning", ("0",), "0", "from the start", "Play from the start", "Move", MAIN, "app.restart",
+        rank=5),
+)  # fmt: skip
+
 GROUPS = ("View", "Move", "Find", "Act", "Leave")
 
 
-def keys_of(view: str, *, read_only: bool = False) -> tuple[Key, ...]:
-    """The keys that do something in a view."""
-    return tuple(key for key in KEYS if view in key.views and not (read_only and key.acting))
+def keys_of(view: str, *, read_only: bool = False, replay: bool = False) -> tuple[Key, ...]:
+    """The keys that do something in a view; a replay has its own in place of those that act."""
+    shown = tuple(
+        key for key in KEYS if view in key.views and not ((read_only or replay) and key.acting)
+    )
+    return shown if not replay else (*shown, *(key for key in REPLAY if view in key.views))
 
 
 def key(id: str) -> Key:
@@ -118,7 +139,9 @@ def key(id: str) -> Key:
 
 def ascii_shown(shown: str) -> str:
     """The name of a key for terminals without arrows in their character set."""
-    return shown.replace("↑", "up").replace("↓", "down")
+    for arrow, name in (("↑", "up"), ("↓", "down"), ("←", "left"), ("→", "right")):
+        shown = shown.replace(arrow, name)
+    return shown
 
 
 def markdown() -> str:
@@ -137,13 +160,25 @@ def markdown() -> str:
     return "\n".join(lines)
 
 
+def replay_table() -> str:
+    """The keys of a replay, for the docs."""
+    lines = ["| Key | What it does |", "|---|---|"]
+    for entry in REPLAY:
+        shown = " ".join(f"`{name}`" for name in entry.shown.split())
+        lines.append(f"| {shown} | {entry.help} |")
+    return "\n".join(lines)
+
+
 def page() -> str:
     """docs/keys.md as a whole."""
     return (
         "# Keys of the app\n\n"
         "Written by `python -m tui.keys --write docs/keys.md` from the registry that the app itself is bound by. "
         "`?` shows the\nkeys of the view in front. Keys that act are absent in a read-only app.\n\n"
-        f"{markdown()}\n"
+        f"{markdown()}\n\n"
+        "## In a replay\n\n"
+        "A recording cannot be acted on; these keys play it.\n\n"
+        f"{replay_table()}\n"
     )
 
 

@@ -49,12 +49,14 @@ class Say(Message):
 class Fetch(Message):
     """Please ask the journal: `work` runs in the reading thread, `done` gets its answer in the app's.
 
-    `about` begins the sentence that is said when it cannot be answered: "The source of #12".
+    `about` begins the sentence that is said when it cannot be answered: "The source of #12". With `failed` that
+    sentence goes there instead of into the notice line.
     """
 
     work: Callable[[Source], Any]
     done: Callable[[Any], None]
     about: str
+    failed: Callable[[str], None] | None = None
 
 
 @dataclass

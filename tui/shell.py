@@ -20,7 +20,7 @@ from textual import on
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
-from tui.asking import AskingApp
+from tui.carrying import CarryingApp
 from tui.feed import Feed
 from tui.keys import LIVE, LOG, POPULATION
 from tui.messages import Copy, Open, Reveal
@@ -41,7 +41,7 @@ SCREENS = {
 }
 
 
-class AutoresearchApp(AskingApp, inherit_bindings=False):
+class AutoresearchApp(CarryingApp, inherit_bindings=False):
     """The app."""
 
     TITLE = "autoresearch"

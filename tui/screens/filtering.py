@@ -25,6 +25,11 @@ class FilteredScreen(ListScreen):
         """For the title: `, filter: muon !oom`, or nothing."""
         return f", filter: {self.filter_text}" if self.filter_text else ""
 
+    def filter_by(self, text: str) -> None:
+        """Show only what matches `text`; nothing shows all."""
+        self.filter_text = plain(text).strip()
+        self.show(self.shown)
+
     async def action_filter(self) -> None:
         """Open the input; a second `/` types a slash into it. It stays mounted, hidden when not in use."""
         known = self.query("#filter").results(Input)
@@ -45,8 +50,7 @@ class FilteredScreen(ListScreen):
 
     @on(Input.Changed, "#filter")
     def _typed(self, event: Input.Changed) -> None:
-        self.filter_text = plain(event.value).strip()
-        self.show(self.shown)
+        self.filter_by(event.value)
 
     @on(Input.Submitted, "#filter")
     def _kept(self) -> None:

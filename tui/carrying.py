@@ -1,0 +1,100 @@
+"""Carries out what a person writes on the `:` line: orders that act go to the engine, the others move the app.
+
+A room of the app between its line to the run (`tui.asking`) and its views (`tui.shell`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual import on
+
+from evolve.model import EvolveError
+from tui.asking import AskingApp
+from tui.commands.texts import enclosed
+from tui.feed import Feed
+from tui.here import History
+from tui.keys import LINEAGE, POPULATION
+from tui.messages import Given, Mark, Open, Reveal
+from tui.screens.view import ViewScreen
+from tui.state import ViewState
+from tui.widgets.ink import Ink
+
+if TYPE_CHECKING:
+    from tui.orders import Wish
+
+Doing = Callable[[dict[str, Any]], Awaitable[object]]
+
+
+class CarryingApp(AskingApp, inherit_bindings=False):
+    """An app with a `:` line."""
+
+    def __init__(self, feed: Feed, state: ViewState) -> None:
+        """`state` is painted first."""
+        super().__init__(feed, state)
+        self._history = History()
+        self._here: dict[str, Doing] = {
+            "goto": self._go_to,
+            "open": self._open_page,
+            "mark": self._mark_it,
+            "view": self._view,
+            "filter": self._filter,
+            "help": lambda _: self.run_action("app.keys"),
+            "quit": lambda _: self.run_action("app.detach"),
+        }
+
+    async def action_command_line(self) -> None:
+        """Open the `:` line over the view in front."""
+        from tui.screens.command import CommandLine
+
+        screen = self.screen
+        if not isinstance(screen, ViewScreen):
+            return
+        line = next(iter(screen.query(CommandLine)), None)
+        if line is None:
+            line = CommandLine(self._history)
+            await screen.mount(line)
+        line.open(self.state)
+
+    @on(Given)
+    async def _carry_out(self, message: Given) -> None:
+        wish = message.wish
+        if wish.acting:
+            self.run_worker(self._enclose(wish), group="send")
+        else:
+            await self._here[wish.verb](wish.args)
+
+    async def _enclose(self, wish: Wish) -> None:
+        """Read the files that an order names, which may be on a slow disk, and send it."""
+        try:
+            whole = await self._in_feed(partial(enclosed, wish, Path()))
+        except (EvolveError, OSError) as error:
+            self.say(str(error), Ink.BAD)
+            return
+        self.ask(whole.verb, whole.words, whole.args)
+
+    # ---- orders of the app itself --------------------------------------------------------------------------
+
+    async def _go_to(self, args: dict[str, Any]) -> None:
+        view = self.current_mode if self.current_mode == LINEAGE else POPULATION
+        self.screen.post_message(Reveal(args["candidate"], view))
+
+    async def _open_page(self, args: dict[str, Any]) -> None:
+        self.screen.post_message(Open(args["candidate"]))
+
+    async def _mark_it(self, args: dict[str, Any]) -> None:
+        self.screen.post_message(Mark(args["candidate"]))
+
+    async def _view(self, args: dict[str, Any]) -> None:
+        await self.run_action(f"app.view({args['view']!r})")
+
+    async def _filter(self, args: dict[str, Any]) -> None:
+        from tui.screens.filtering import FilteredScreen
+
+        if not isinstance(self.screen, FilteredScreen):
+            await self.run_action(f"app.view({POPULATION!r})")
+        if isinstance(self.screen, FilteredScreen):
+            self.screen.filter_by(args.get("text", ""))
