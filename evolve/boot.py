@@ -31,6 +31,7 @@ from evolve.places import JOURNAL, LOCK, STATE, state_folder
 from evolve.propose.operators import LanguageModel, Proposal
 from evolve.propose.placeholders import versions_in_force
 from evolve.propose.vetting import code_hash
+from evolve.pruning import loss_form
 from evolve.settings import Settings
 from evolve.standing import refresh_noise
 from evolve.stopping import in_words, reason_to_stop
@@ -363,7 +364,10 @@ def _seed(context: Context) -> None:
         category="other",
     )
     number = context.journal.next_candidate_id()
-    context.journal.add_candidate(number, proposal, commit=commit, code_hash=code_hash(source))
+    digest, form = code_hash(source), loss_form(source)
+    context.journal.add_candidate(
+        number, proposal, commit=commit, code_hash=digest, loss_form=form
+    )
 
 
 def _repair(context: Context) -> None:

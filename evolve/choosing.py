@@ -51,9 +51,9 @@ class Choice:
         return Operator(self.arm.operator)
 
     def __str__(self) -> str:
-        family = " × ".join(f"#{parent}" for parent in self.parents)
-        towards = f", {self.category}" if self.category else ""
-        return f"{self.arm.proposer}: {self.arm.operator} of {family}{towards}"
+        family = " and ".join(f"#{parent}" for parent in self.parents)
+        towards = f" ({self.category})" if self.category else ""
+        return f"{self.arm.proposer} writes a {self.arm.operator} of {family}{towards}"
 
 
 def arms_of(able: Mapping[str, Collection[Operator]]) -> tuple[Arm, ...]:

@@ -10,9 +10,8 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evolve import lock, provenance, roster
 from evolve.beliefs import Belief
@@ -22,32 +21,28 @@ from evolve.model import (
     Command,
     CommandState,
     Event,
-    EvolveError,
     Experiment,
     Note,
     NothingToDo,
-    Run,
     Smoke,
     Template,
     UsageError,
 )
-from evolve.outlook import Look, Watch
-from evolve.pace import META
-from evolve.places import EXPERIMENTS, JOURNAL, LOCK, STATE
-from evolve.reader import Reader, Tally
+from evolve.outlook import Watch
+from evolve.places import JOURNAL, LOCK, STATE
+from evolve.reader import Reader
 from evolve.roster import Roster
 from evolve.rows import as_json
-from evolve.stop import StopRules, describe
-from evolve.text import one_line
+from evolve.snapshots import Snapshots
+from evolve.toml_text import texts
 from evolve.trends import Trend
-from evolve.view import EngineView, RunningView, Snapshot
-from harness.rundir import read_progress
-from harness.spec import Progress
+from evolve.view import Snapshot
 
-Curve = tuple[tuple[float, float], ...]
-_RECENT = 50  # events in a snapshot
+if TYPE_CHECKING:
+    from evolve.promptbook import Prompt
+    from evolve.tunable import Tuning
+
 _LOOK = 0.05  # seconds between looks for an answer
-_NOTHING = Tally(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0)
 
 
 class Client:
@@ -59,9 +54,8 @@ class Client:
         self._read_only = read_only
         self._journal: Reader | None = None
         self._busy = threading.RLock()
-        self._progress = _ProgressTail()
         self._watch = Watch()
-        self._reference: tuple[tuple[int, int], Curve] = ((0, 0), ())  # by incumbent and its scores
+        self._snapshots = Snapshots(self.state, self._watch)
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -69,6 +63,10 @@ class Client:
             if self._journal is not None:
                 self._journal.close()
                 self._journal = None
+
+    def now(self) -> float:
+        """The moment that is looked at, unix seconds; a replay has a clock of its own."""
+        return time.time()
 
     # ---- questions -----------------------------------------------------------------------------------------
 
@@ -81,10 +79,12 @@ class Client:
         """Everything on the first screen at one instant; without `curve` no curves are read."""
         with self._reading() as journal:
             if journal is None:
-                return self._empty()
+                return self._snapshots.empty()
             with journal.instant():
                 run = journal.current_run()
-                return self._empty() if run is None else self._snapshot(journal, run, curve=curve)
+                if run is None:
+                    return self._snapshots.empty()
+                return self._snapshots.take(journal, run, curves=curve)
 
     def events(self, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
         """What happened after event `after`, oldest first."""
@@ -161,7 +161,7 @@ class Client:
             if journal is None or run is None:
                 return ()
             with journal.instant():
-                return Look(journal, run.incumbent).trends(by)
+                return self._watch.trends(journal, run, by)
 
     def scratchpads(self, limit: int = 1000) -> tuple[Note, ...]:
         """The last versions of the scratchpad, newest first."""
@@ -172,6 +172,35 @@ class Client:
         """Every template of a prompt that was ever in force here, oldest first."""
         with self._reading() as journal:
             return () if journal is None else journal.templates()
+
+    def tuning(self) -> Tuning | None:
+        """What a person can tune, with who changed what; None before there is a run. Imports the settings."""
+        from evolve import tunable
+
+        with self._reading() as journal:
+            run = None if journal is None else journal.current_run()
+            if journal is None or run is None:
+                return None
+            holder = lock.holder(self.state / LOCK)
+            started = holder.started if holder is not None and holder.alive else None
+            with journal.instant():
+                return tunable.look(journal, run, self.state.parent, started)
+
+    def checked(self, key: str, value: str) -> str:
+        """`value` as the engine would take it for a setting, as TOML. Raises UsageError in the engine's own words."""
+        from evolve import tunable
+
+        with self._reading() as journal:
+            return tunable.checked({} if journal is None else journal.settings_in_force(), key, value)
+
+    def prompts(self) -> tuple[Prompt, ...]:
+        """Every template of a prompt that is or was in force, with what its children have come to."""
+        from evolve import promptbook
+
+        with self._reading() as journal:
+            own = {} if journal is None else texts(journal.live_settings(), "prompts.")
+        found = promptbook.versions(own, self.templates(), self.trends("prompt"))
+        return promptbook.prompts(own, found)
 
     # ---- requests ------------------------------------------------------------------------------------------
 
@@ -221,156 +250,3 @@ class Client:
             db.close()
             return None
         return Reader(db, path)
-
-    def _empty(self) -> Snapshot:
-        return Snapshot(
-            time=time.time(),
-            run=None,
-            engine=self._engine(None, None),
-            running=None,
-            queue=(),
-            population=(),
-            incumbent=None,
-            recent=(),
-            settings=(),
-            pending=(),
-            gap_seconds=None,
-            stop_rules="",
-            sandbox="",
-            rehearsal=False,
-            **_counts(_NOTHING),
-        )
-
-    def _snapshot(self, journal: Reader, run: Run, *, curve: bool) -> Snapshot:
-        incumbent = None if run.incumbent is None else journal.candidate(run.incumbent)
-        experiment = journal.running_experiment()
-        before = journal.experiment_before(experiment.id) if experiment else None
-        ended = before.finished if before else None
-        in_force = journal.live_settings()
-        living = journal.living()
-        shown = {c.id for c in living} | {
-            run.incumbent or 0,
-            experiment.candidate if experiment else 0,
-        }
-        outlook = self._watch.outlook(journal, run, shown)
-        return Snapshot(
-            time=time.time(),
-            run=run,
-            engine=self._engine(journal, run),
-            running=None
-            if experiment is None
-            else self._running(journal, experiment, incumbent, curve=curve),
-            queue=journal.queue(),
-            population=tuple(sorted(living, key=partial(_rank, outlook.beliefs))),
-            incumbent=incumbent,
-            recent=journal.recent_events(_RECENT),
-            settings=tuple(in_force.items()),
-            pending=tuple(_in_words(c) for c in journal.pending_commands()),
-            gap_seconds=experiment.started - ended if experiment and ended else None,
-            stop_rules=describe(_stop_rules(in_force)),
-            sandbox=journal.meta("sandbox"),
-            rehearsal=run.settings.get("profile") == "cpu",
-            drift=journal.meta(META.format(run.name)),
-            outlook=outlook,
-            **_counts(journal.tally()),
-        )
-
-    def _engine(self, journal: Reader | None, run: Run | None) -> EngineView:
-        holder = lock.holder(self.state / LOCK)
-        if holder is None or not holder.alive:
-            working = run is not None and run.state in ("running", "paused")
-            beat = holder.heartbeat_age if holder else None
-            return EngineView("dead" if working else "none", None, beat if working else None, "")
-        state = "paused" if run is not None and run.state == "paused" else "running"
-        if journal is not None and journal.stop_granted(holder.started):
-            state = "stopping"
-        return EngineView(state, holder.pid, holder.heartbeat_age, holder.doing)
-
-    def _running(
-        self, journal: Reader, experiment: Experiment, incumbent: Candidate | None, *, curve: bool
-    ) -> RunningView:
-        folder = self.state / EXPERIMENTS / journal.directory(experiment.id)
-        now, so_far = self._progress.read(experiment.id, folder)
-        return RunningView(
-            experiment=experiment,
-            candidate=journal.candidate(experiment.candidate),
-            progress=now,
-            curve=so_far if curve else (),
-            reference=self._curve_of(journal, incumbent) if curve and incumbent else (),
-        )
-
-    def _curve_of(self, journal: Reader, incumbent: Candidate) -> Curve:
-        """The curve of the incumbent's last scored training; read once, because it does not change."""
-        key = (incumbent.id, len(incumbent.scores))
-        if self._reference[0] != key:
-            scored = [e for e in journal.experiments(incumbent.id) if e.val_bpb is not None]
-            points = journal.curve(scored[-1].id) if scored else ()
-            self._reference = (key, tuple((p.fraction, p.loss) for p in points))
-        return self._reference[1]
-
-
-class _ProgressTail:
-    """Follows progress.jsonl, so that each look reads only what is new."""
-
-    def __init__(self) -> None:
-        self._experiment = 0
-        self._offset = 0
-        self._last: Progress | None = None
-        self._curve: list[tuple[float, float]] = []
-
-    def read(self, experiment: int, folder: Path) -> tuple[Progress | None, Curve]:
-        """The newest progress, and (fraction, loss in nats) so far."""
-        if experiment != self._experiment:
-            self._experiment, self._offset, self._last, self._curve = experiment, 0, None, []
-        try:
-            fresh, self._offset = read_progress(folder, self._offset)
-        except (OSError, ValueError, TypeError) as error:
-            raise EvolveError(
-                f"The progress in {folder} cannot be read ({error}); the run goes on, look at its log."
-            ) from error
-        for progress in fresh:
-            self._last = progress
-            if progress.loss is not None:
-                self._curve.append((progress.fraction, progress.loss))
-        return self._last, tuple(self._curve)
-
-
-def _counts(tally: Tally) -> dict[str, Any]:
-    return {
-        "candidates": tally.candidates,
-        "experiments": tally.experiments,
-        "failures": tally.failures,
-        "voided": tally.voided,
-        "promotions": tally.promotions,
-        "crossovers": tally.crossovers,
-        "llm_calls": tally.llm_calls,
-        "dollars": tally.dollars,
-    }
-
-
-def _rank(beliefs: Mapping[int, Belief], candidate: Candidate) -> tuple[float, int]:
-    belief = beliefs.get(candidate.id)
-    return (float("inf") if belief is None else belief.mean, candidate.id)
-
-
-def _in_words(command: Command) -> str:
-    """`set population.size 12 (ann)`."""
-    short = (k for k in command.args if k not in ("source", "text"))
-    values = [one_line(str(command.args[k]), 60) for k in short]
-    return " ".join([command.verb, *values, f"({command.who})"])
-
-
-def _stop_rules(in_force: Mapping[str, str]) -> StopRules:
-    """The rules from settings as text; a run always has them."""
-
-    def number(name: str) -> float:
-        return float(in_force.get(f"stop.{name}", "0"))
-
-    return StopRules(
-        candidates=int(number("candidates")),
-        hours=number("hours"),
-        dollars=number("dollars"),
-        target_bpb=number("target_bpb"),
-        plateau=int(number("plateau")),
-        experiments=int(number("experiments")),
-    )

@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evolve import smoking
+from evolve import approval, smoking
 from evolve.boot import Boot, boot
 from evolve.census import keep_logs, trim
 from evolve.judging import Assignment, Judge
@@ -152,9 +152,12 @@ class Engine:
                 context.finish(reason)
                 return
             if assignment is not None:
+                context.slot_waits = ""
                 if await self._comes_through(assignment):
                     await self._experiment(assignment)
-            elif not reason_to_stop(context) and (context.paused or not await self._supply()):
+            elif not reason_to_stop(context) and (
+                context.paused or approval.held(context) or not await self._supply()
+            ):
                 await self._rest()
 
     async def _supply(self) -> bool:
@@ -244,19 +247,21 @@ class Engine:
     # ---- beside it ---------------------------------------------------------------------------------------
 
     async def _steer(self) -> None:
-        while not self._context.stopping:
+        # To the very end: who asked for a stop may want it at once after all, or take it back.
+        while True:
             self._steering.poll()
             self._tell()
             await asyncio.sleep(POLL)
 
     async def _look(self) -> None:
-        while not self._context.stopping:
+        while True:
             self._watch.look()
             await asyncio.sleep(LOOK)
 
     async def _heartbeat(self) -> None:
         while True:
-            self._lock.beat(self._context.proposer_doing)
+            doing = (self._context.slot_waits, self._nursery.doing())
+            self._lock.beat("; ".join(words for words in doing if words))
             await asyncio.sleep(BEAT)
 
     def _catch_signals(self) -> None:

@@ -31,6 +31,7 @@ from evolve.reader import Reader, Tally
 from evolve.rows import as_json
 from evolve.text import check_run_name, one_line
 from evolve.toml_text import is_live
+from evolve.wishes import Wishes
 from evolve.writer import IllegalMove
 from harness.spec import CurvePoint, Outcome, Result
 
@@ -40,7 +41,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _ENDED = ("stopped", "finished", "failed")
 
 
-class Journal(Precautions, Notes):
+class Journal(Precautions, Wishes, Notes):
     """The steps of a run. Answers every question of `Reader`, books calls as `Spending`, judges as `Verdicts`."""
 
     @classmethod
@@ -144,9 +145,19 @@ class Journal(Precautions, Notes):
     # ---- candidates ----------------------------------------------------------------------------------------
 
     def add_candidate(
-        self, number: int, proposal: Proposal, *, commit: str, code_hash: str, island: int = 0
+        self,
+        number: int,
+        proposal: Proposal,
+        *,
+        commit: str,
+        code_hash: str,
+        island: int = 0,
+        loss_form: str = "",
     ) -> int:
-        """Queue a vetted, committed child under the number that `next_candidate_id` gave; returns it."""
+        """Queue a vetted, committed child under the number that `next_candidate_id` gave; returns it.
+
+        `loss_form`: see `pruning.loss_form`; only losses of one form are compared.
+        """
         with self._transaction():
             run = self.run_id()
             if number != self.next_candidate_id():
@@ -162,8 +173,8 @@ class Journal(Precautions, Notes):
             self._db.execute(
                 """INSERT INTO candidate (run, id, operator, proposer, title, hypothesis, category, commit_oid,
                 source_sha, code_hash, lines, created, state, generation, prompt_version, model, priority,
-                changes, parents, recommendation, island)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?, ?)""",
+                changes, parents, recommendation, island, loss_form)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     *(run, number, str(proposal.operator), proposal.proposer),
                     *(one_line(proposal.title), proposal.hypothesis, proposal.category, commit),
@@ -176,7 +187,7 @@ class Journal(Precautions, Notes):
                     1 + max((p.generation for p in parents), default=-1),
                     *(proposal.prompt_version, proposal.model, last + 1),
                     *(as_json(proposal.changes), as_json(proposal.parents)),
-                    *(proposal.recommendation, island),
+                    *(proposal.recommendation, island, loss_form),
                 ),
             )
             self._link(run, number, proposal)
@@ -186,61 +197,43 @@ class Journal(Precautions, Notes):
             self._event("queued", f"#{number} {one_line(proposal.title)} ({words}).", number)
         return number
 
-    def mark(self, number: int, *, pinned: bool | None = None, banned: bool | None = None) -> None:
-        """Pin a candidate (it always lives) or ban it (it has no more children); None leaves a mark alone."""
-        with self._transaction():
-            for column, value in (("pinned", pinned), ("banned", banned)):
-                if value is not None:
-                    self._update(number, **{column: int(value)})
-                    self._event(
-                        "population",
-                        f"#{number} is {'' if value else 'no longer '}{column}.",
-                        number,
-                    )
-
-    def order_queue(self, numbers: Sequence[int]) -> None:
-        """Let the ready candidates train in this order; the answer to the person's request tells of it."""
-        with self._transaction():
-            for place, number in enumerate(numbers):
-                self._update(number, priority=place)
-
     def set_alive(self, number: int, alive: bool) -> None:
         """Let a candidate enter or leave the population."""
         with self._transaction():
             if self.candidate(number).alive != alive:
-                self._update(number, alive=int(alive))
+                ends = " Its boost ends." if self.candidate(number).boosted and not alive else ""
+                self._update(number, alive=int(alive), **({} if alive else {"boosted": 0}))
                 verb = "joins" if alive else "leaves"
-                self._event("population", f"#{number} {verb} the population.", number)
-
-    def drop_candidate(self, number: int, reason: str) -> None:
-        """Take a candidate out of the queue; raises UsageError when it is not in it."""
-        with self._transaction():
-            state = self.candidate(number).state
-            if state is not CandidateState.READY:
-                raise UsageError(
-                    f"#{number} is {state}, not ready; only a candidate that waits in the queue can be dropped."
-                )
-            self._move(number, CandidateState.DROPPED)
-            self._update(number, verdict=str(Verdict.DROPPED), verdict_reason=reason, alive=0)
-            self._event("verdict", f"#{number} dropped: {reason}", number)
+                self._event("population", f"#{number} {verb} the population.{ends}", number)
 
     # ---- experiments ---------------------------------------------------------------------------------------
 
     def start_experiment(self, candidate: int, purpose: Purpose, seed: int) -> Experiment:
-        """A training begins: the candidate takes the slot."""
+        """A training begins: the candidate takes the slot. One that was judged trains because a person wished so."""
         with self._transaction():
+            before = self.candidate(candidate)
+            wished = before.wanted > 0 and before.state is CandidateState.JUDGED
             self._move(candidate, CandidateState.TRAINING)
             number = 1 + int(self._one("SELECT coalesce(max(id), 0) FROM experiment")[0])
             self._db.execute(
-                """INSERT INTO experiment (id, run, candidate, purpose, seed, directory, started)
-                VALUES (?, ?, ?, ?, ?, ?, ?)""",
-                (number, self.run_id(), candidate, str(purpose), seed, str(number), time.time()),
+                """INSERT INTO experiment (id, run, candidate, purpose, seed, directory, started, wished)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    *(number, self.run_id(), candidate, str(purpose), seed, str(number)),
+                    *(time.time(), int(wished)),
+                ),
             )
+            asked = ", as somebody wished" if wished else ""
             self._event(
                 "started",
-                f"#{candidate} trains ({purpose}, seed {seed}).",
+                f"#{candidate} trains ({purpose}, seed {seed}{asked}).",
                 candidate,
-                {"experiment": number, "purpose": str(purpose), "seed": seed},
+                {
+                    "experiment": number,
+                    "purpose": str(purpose),
+                    "seed": seed,
+                    "wished": wished,
+                },
             )
         running = self.running_experiment()
         assert running is not None  # noqa: S101 - it was written a moment ago
@@ -290,7 +283,7 @@ class Journal(Precautions, Notes):
         running = self.running_experiment()
         if running is None or running.id != experiment:
             raise IllegalMove(f"experiment {experiment} is not running")
-        if running.purpose is Purpose.CONFIRM:
+        if running.purpose is Purpose.CONFIRM and not running.wished:
             back = CandidateState.CONTENDER
         elif self.candidate(running.candidate).verdict is not None:
             back = CandidateState.JUDGED
@@ -329,7 +322,8 @@ class Journal(Precautions, Notes):
                 "INSERT INTO parent VALUES (?, ?, ?, ?)", (run, number, position, parent)
             )
             self._db.execute(
-                "UPDATE candidate SET children = children + 1 WHERE run = ? AND id = ?",
+                "UPDATE candidate SET children = children + 1, boosted = max(0, boosted - 1) "
+                "WHERE run = ? AND id = ?",
                 (run, parent),
             )
             self._stale.add(parent)
@@ -345,7 +339,7 @@ class Journal(Precautions, Notes):
     def _count(
         self, number: int, result: Result, fitness: float | None, peak: float | None
     ) -> None:
-        """Keep on the candidate what its trainings came to; a void one says nothing about it."""
+        """Keep on the candidate what its trainings came to; a void one says nothing about it, and fulfils no wish."""
         if result.outcome is Outcome.VOID:
             return
         known = self.candidate(number)
@@ -356,6 +350,7 @@ class Journal(Precautions, Notes):
             outcome=str(result.outcome),
             scores=as_json(scores),
             fitness=as_json(counted),
+            wanted=max(0, known.wanted - 1),
         )
         if len(scores) > 1:
             self._update(number, provisional=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import time
 from collections import Counter
@@ -31,13 +32,16 @@ from evolve.propose.operators import (
     ProposerUnavailable,
 )
 from evolve.propose.vetting import code_hash, vet
+from evolve.pruning import loss_form
 from evolve.relatives import relatives
 from evolve.standing import island_of_child, members
+from evolve.text import one_line
 
 if TYPE_CHECKING:
     from evolve.context import Context
 
 ATTEMPTS = 8  # briefs tried for one child before the loop waits for something to change
+REASON = 80  # characters of why a model rests, in what people see all the time
 SPENT = 2  # of them that may fail with one arm
 _SHARES = "shares of {}"  # journal key: those by operator of which people were told last
 
@@ -48,6 +52,14 @@ class _Rest:
 
     until: float  # unix seconds; infinity = until a person acts
     reason: str
+
+    def words(self) -> str:
+        """`until 14:05 (the server is overloaded)`."""
+        if math.isinf(self.until):
+            until = "until something in [llm] is set"
+        else:
+            until = f"until {time.strftime('%H:%M', time.localtime(self.until))}"
+        return f"{until} ({one_line(self.reason, REASON).rstrip('.')})"
 
 
 class Nursery:
@@ -68,11 +80,11 @@ class Nursery:
         self._models, self._rests = dict(models), {}
 
     async def run(self) -> None:
-        """Fill the buffer until the run stops."""
+        """Fill the buffer; a run that is to stop gets no more children, unless that is taken back."""
         context = self._context
         for proposal in leftovers.proposals(context):
             await self._adopt(proposal)
-        while not context.stopping:
+        while True:
             context.children_wanted.clear()
             if self._wanted() and not await self._make():
                 # Nothing new to be had from what is known: a finished training changes that.
@@ -80,7 +92,7 @@ class Nursery:
             elif self._wanted():
                 continue
             else:
-                context.proposer_doing = "buffer full" if not context.paused else "paused"
+                context.proposer_doing = "paused" if context.paused else "the queue is full"
             await context.children_wanted.wait()
 
     async def urgent(self) -> bool:
@@ -91,6 +103,15 @@ class Nursery:
             return self._wanted() and await self._make(urgent=True)
 
     # ---- for whoever wants another text of a language model: `scratchpad.Writers` ------------------------
+
+    def doing(self) -> str:
+        """What it is at, and which language models rest until when and why: a line for people."""
+        now = time.time()
+        resting = [
+            f"{name} rests {rest.words()}" for name, rest in self._rests.items() if now < rest.until
+        ]
+        lacking = () if self._models else ("no language model",)
+        return "; ".join((self._context.proposer_doing, *resting, *lacking))
 
     def has_model(self) -> bool:
         """Is there a language model in this run at all?"""
@@ -267,6 +288,7 @@ def enrol(context: Context, proposal: Proposal, digest: str) -> int:
         commit=commit,
         code_hash=digest,
         island=island_of_child(context, proposal.parents),
+        loss_form=loss_form(proposal.source),
     )
     lineage.publish(candidate, commit)
     context.wake()

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from evolve.model import Candidate, Event, Experiment, Run
+from evolve.forecast import Foretold
+from evolve.model import Candidate, Event, Experiment, Run, Smoke
 from evolve.outlook import Outlook
+from evolve.slotbook import UnderWay
+from evolve.stop import Pace, Standing
 from harness.spec import Progress
+
+if TYPE_CHECKING:
+    from evolve.telemetry import Load
+
+Curve = tuple[
+    tuple[float, float], ...
+]  # (fraction of the budget 0…1, loss in nats per token), in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +27,8 @@ class EngineView:
     state: str  # "running", "paused", "stopping", "none" (never started or ended cleanly), "dead"
     pid: int | None
     heartbeat_age: float | None  # seconds
-    doing: str  # what the proposer and the slot are at, in words
+    doing: str  # what the proposer is at, in words
+    why: str = ""  # of a dead one: the last words of its log; empty = it left none
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +38,43 @@ class RunningView:
     experiment: Experiment
     candidate: Candidate
     progress: Progress | None
-    curve: tuple[tuple[float, float], ...]  # (fraction, loss in nats)
-    reference: tuple[tuple[float, float], ...]  # the incumbent's curve
+    curve: Curve  # (fraction of the budget, loss in nats)
+    reference: Curve  # the incumbent's curve
+    parent: Curve = ()  # of its first parent, where that is another one than the incumbent
+    foretold: Foretold | None = None  # None while it is too early, or nothing can be compared
+    main_speed: float | None = None  # tokens a second of the incumbent's last scored training
+    main_memory_mb: float | None = None  # measured in that training, at its largest
+    load: Load | None = None  # of the machine; None where nobody measures it
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeView:
+    """The smoke run in the slot."""
+
+    smoke: Smoke
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Who paused the run, and when."""
+
+    who: str
+    since: float  # unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """How a recorded run is being played."""
+
+    speed: float  # played seconds a second
+    playing: bool  # False while it stands still
+    begins: float  # unix seconds
+    ends: float
+
+    def over(self, moment: float) -> bool:
+        """Is `moment` (unix seconds) the end of the recording?"""
+        return moment >= self.ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +104,15 @@ class Snapshot:
     rehearsal: bool  # the cpu profile: a rehearsal, not a result
     voided: int = 0  # failures whose score the blind audit voided
     drift: str = ""  # what to know when the machine trains at another speed than at the start; empty = all is well
+    smoking: SmokeView | None = None  # never together with `running`
+    calling: tuple[UnderWay, ...] = ()  # requests to language models that are not answered yet
+    pause: Pause | None = None  # None while the run is not paused, or nobody asked for it
+    failed_by_kind: tuple[
+        tuple[str, int], ...
+    ] = ()  # candidates without a score, the most frequent first
+    pace: Pace = field(default_factory=Pace)  # of late, an hour
+    standings: tuple[Standing, ...] = ()  # of every stop rule that is on
     outlook: Outlook = field(
         default_factory=Outlook
     )  # beliefs are those of incumbent, population and training
+    playback: Playback | None = None  # None = it happens now

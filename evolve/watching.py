@@ -142,11 +142,15 @@ def switched_off_key(run: str) -> str:
 def known(context: Context, candidate: Candidate) -> tuple[Known, ...]:
     """What the finished trainings of this run have shown, of candidates that print the same kind of loss."""
     journal, lineage = context.journal, context.lineage
-    form = pruning.loss_form(lineage.source(candidate.commit))
+
+    def form_of(one: Candidate) -> str:  # an older engine noted none
+        return one.loss_form or pruning.loss_form(lineage.source(one.commit))
+
+    form = form_of(candidate)
     found = []
     scored = [c for c in journal.candidates() if c.fitness and c.id != candidate.id]
     for other in scored[-LATEST:]:
-        if pruning.loss_form(lineage.source(other.commit)) != form:
+        if form_of(other) != form:
             continue
         trained = [
             e

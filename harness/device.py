@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -58,13 +59,13 @@ class Telemetry:
     clock_mhz: int | None
 
 
-def detect() -> Machine:
+def detect(environment: Mapping[str, str] = os.environ) -> Machine:
     """Look at this machine; without a driver there are no GPUs.
 
-    `cuda:N` is `gpus[N]`: the GPUs that CUDA_VISIBLE_DEVICES leaves us, in its order.
+    `cuda:N` is `gpus[N]`: the GPUs that CUDA_VISIBLE_DEVICES of `environment` leaves, in its order.
     """
     return Machine(
-        gpus=_visible(_gpus()),
+        gpus=_visible(_gpus(), environment.get("CUDA_VISIBLE_DEVICES")),
         cpus=len(os.sched_getaffinity(0)),
         cpu=_cpu_name(),
         memory_mb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
@@ -172,9 +173,8 @@ def gpu_of(device: str, machine: Machine) -> Gpu | None:
     return machine.gpus[number]
 
 
-def _visible(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+def _visible(gpus: tuple[Gpu, ...], wanted: str | None) -> tuple[Gpu, ...]:
     """What CUDA_VISIBLE_DEVICES leaves of them: numbers or UUIDs, up to the first that does not exist."""
-    wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
     if wanted is None:
         return gpus
     found: list[Gpu] = []

@@ -378,6 +378,7 @@ def test_json_is_exact_and_valid() -> None:
         "pid": 4242,
         "heartbeat_age": 1.0,
         "doing": "proposing",
+        "why": "",
     }
 
 

@@ -1,0 +1,184 @@
+"""Makes the snapshots that clients show: one look at the journal, the engine's lock and the slot, as one frozen value.
+
+It reads and decides nothing. It imports neither settings nor git nor numpy, because `status` starts through here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from evolve import lock
+from evolve.beliefs import Belief
+from evolve.model import Candidate, Command, Run
+from evolve.outlook import Outlook, Watch
+from evolve.pace import META
+from evolve.places import LOCK
+from evolve.reader import Reader, Tally
+from evolve.seat import Seat
+from evolve.stop import StopState, describe, rules_in, standings
+from evolve.text import one_line
+from evolve.view import EngineView, Pause, RunningView, SmokeView, Snapshot
+
+ENGINE_LOG = "engine.log"
+FAULT = "autoresearch: "  # the command line puts it before every fault
+_RECENT = 50  # events in a snapshot
+_TAIL = 4096  # bytes of the engine's log in which its last words are looked for
+_WORDS = 200  # characters of them
+_NOTHING = Tally(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0)
+
+
+class Snapshots:
+    """Looks at one workspace; keeps what need not be computed again."""
+
+    def __init__(self, state: Path, watch: Watch) -> None:
+        """`state`: the workspace's folder .autoresearch; `watch` keeps what is believed of scores."""
+        self._state = state
+        self._watch = watch
+        self._seat = Seat(state)
+
+    def empty(self) -> Snapshot:
+        """Of a workspace that has never run."""
+        return Snapshot(
+            time=time.time(),
+            run=None,
+            engine=self._engine(None, None, lock.holder(self._state / LOCK)),
+            running=None,
+            queue=(),
+            population=(),
+            incumbent=None,
+            recent=(),
+            settings=(),
+            pending=(),
+            gap_seconds=None,
+            stop_rules="",
+            sandbox="",
+            rehearsal=False,
+            **_counts(_NOTHING),
+        )
+
+    def take(self, journal: Reader, run: Run, *, curves: bool) -> Snapshot:
+        """Everything on the first screen at one instant; without `curves` none are told."""
+        incumbent = None if run.incumbent is None else journal.candidate(run.incumbent)
+        in_force, living, tally = journal.live_settings(), journal.living(), journal.tally()
+        trained = journal.running_experiment()
+        shown = {c.id for c in living} | {run.incumbent or 0, trained.candidate if trained else 0}
+        outlook = self._watch.outlook(journal, run, shown)
+        holder = lock.holder(self._state / LOCK)
+        rules, pace = rules_in(in_force), journal.pace()
+        running, gap = self._running(journal, incumbent, outlook, curves=curves)
+        return Snapshot(
+            time=time.time(),
+            run=run,
+            engine=self._engine(journal, run, holder),
+            running=running,
+            smoking=_smoking(journal) if running is None else None,
+            queue=journal.queue(),
+            population=tuple(sorted(living, key=partial(_rank, outlook.beliefs))),
+            incumbent=incumbent,
+            recent=journal.recent_events(_RECENT),
+            settings=tuple(in_force.items()),
+            pending=tuple(_in_words(c) for c in journal.pending_commands()),
+            calling=journal.calls_under_way(),
+            pause=_pause(journal, run),
+            failed_by_kind=journal.failed_by_kind(),
+            gap_seconds=gap,
+            stop_rules=describe(rules),
+            pace=pace,
+            standings=standings(rules, _standing(tally, incumbent, holder), pace),
+            sandbox=journal.meta("sandbox"),
+            rehearsal=run.settings.get("profile") == "cpu",
+            drift=journal.meta(META.format(run.name)),
+            outlook=outlook,
+            **_counts(tally),
+        )
+
+    def _running(
+        self, journal: Reader, incumbent: Candidate | None, outlook: Outlook, *, curves: bool
+    ) -> tuple[RunningView | None, float | None]:
+        """The training in the slot, and the seconds that the slot had stood idle before it."""
+        experiment = journal.running_experiment()
+        if experiment is None:
+            return None, None
+        before = journal.experiment_before(experiment.id)
+        ended = before.finished if before else None
+        view = self._seat.look(
+            journal, experiment, incumbent, outlook.beliefs, outlook.noise, curves=curves
+        )
+        return view, experiment.started - ended if ended else None
+
+    def _engine(
+        self, journal: Reader | None, run: Run | None, holder: lock.Holder | None
+    ) -> EngineView:
+        if holder is None or not holder.alive:
+            if run is None or run.state not in ("running", "paused"):
+                return EngineView("none", None, None, "")
+            age = holder.heartbeat_age if holder else None
+            return EngineView("dead", None, age, "", why=last_words(self._state / ENGINE_LOG))
+        state = "paused" if run is not None and run.state == "paused" else "running"
+        if journal is not None and journal.stop_granted(holder.started):
+            state = "stopping"
+        return EngineView(state, holder.pid, holder.heartbeat_age, holder.doing)
+
+
+def last_words(log: Path) -> str:
+    """The fault with which an engine in the background ended, as it wrote it itself; empty when it wrote none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:  # it ran in a terminal of its own
+        return ""
+    said = next((line for line in reversed(lines) if line.strip()), "")
+    return one_line(said.removeprefix(FAULT), _WORDS) if said.startswith(FAULT) else ""
+
+
+def _smoking(journal: Reader) -> SmokeView | None:
+    smoke = journal.running_smoke()
+    return None if smoke is None else SmokeView(smoke, journal.candidate(smoke.candidate))
+
+
+def _pause(journal: Reader, run: Run) -> Pause | None:
+    found = journal.last_pause() if run.state == "paused" else None
+    return None if found is None else Pause(*found)
+
+
+def _standing(tally: Tally, incumbent: Candidate | None, holder: lock.Holder | None) -> StopState:
+    """How far the run has come, for the stop rules; hours count from the start of the engine."""
+    alive = holder is not None and holder.alive
+    return StopState(
+        candidates=tally.settled,
+        hours=(time.time() - holder.started) / 3600 if alive and holder else 0.0,
+        dollars=tally.dollars,
+        best_bpb=incumbent.mean if incumbent else None,
+        since_promotion=tally.since_promotion,
+        experiments=tally.experiments,
+    )
+
+
+def _counts(tally: Tally) -> dict[str, Any]:
+    return {
+        "candidates": tally.candidates,
+        "experiments": tally.experiments,
+        "failures": tally.failures,
+        "voided": tally.voided,
+        "promotions": tally.promotions,
+        "crossovers": tally.crossovers,
+        "llm_calls": tally.llm_calls,
+        "dollars": tally.dollars,
+    }
+
+
+def _rank(beliefs: Mapping[int, Belief], candidate: Candidate) -> tuple[float, int]:
+    belief = beliefs.get(candidate.id)
+    return (float("inf") if belief is None else belief.mean, candidate.id)
+
+
+def _in_words(command: Command) -> str:
+    """`set population.size 12 (ann)`."""
+    short = (k for k in command.args if k not in ("source", "text"))
+    values = [one_line(str(command.args[k]), 60) for k in short]
+    return " ".join([command.verb, *values, f"({command.who})"])
