@@ -32,13 +32,20 @@ A_LIST = 'a list of names such as ["claude-sonnet-5-5"]'
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One setting for the documentation."""
+    """One setting for the documentation, and for whoever offers to change it."""
 
     key: str
     type: str  # in words
     default: str  # as TOML
     doc: str
     live: bool  # may change while an engine runs
+    kind: str = "text"  # "whole", "number", "switch", "choice", "text", "list" or "table"
+    choices: tuple[str, ...] = ()  # of a choice
+    least: float | None = None  # the smallest number that may be meant; None = no limit
+    most: float | None = None
+
+
+_KINDS = {int: "whole", float: "number", bool: "switch", str: "text"}
 
 
 def reference() -> tuple[Described, ...]:
@@ -58,6 +65,7 @@ def reference() -> tuple[Described, ...]:
                     default="the built-in table" if isinstance(value, dict) else literal(value),
                     doc=field.description or "",
                     live=is_live(section),
+                    **_handles(field),
                 )
             )
     return tuple(rows)
@@ -84,6 +92,30 @@ def field_of(key: str) -> FieldInfo | None:
     if not name:
         return None if inner(part) else part
     return inner(part).get(name)
+
+
+def _handles(field: FieldInfo) -> dict[str, Any]:
+    """What a hand can turn: the kind of a setting, its choices and its limits."""
+    kind: Any = field.annotation
+    if is_list(field):
+        return {"kind": "list"}
+    if get_origin(kind) is Literal:
+        return {"kind": "choice", "choices": tuple(get_args(kind))}
+    limits = _limits(field)
+    return {
+        "kind": _KINDS.get(kind, "table"),
+        "least": limits.get("ge", limits.get("gt")),
+        "most": limits.get("le", limits.get("lt")),
+    }
+
+
+def sections() -> dict[str, str]:
+    """Section to what it is about, in the order of the documentation."""
+    docs = {}
+    for name, part in Settings.model_fields.items():
+        if inner(part) and name != "origin":
+            docs[name] = " ".join((part.annotation.__doc__ or "").split())
+    return docs
 
 
 # ---- sentences -------------------------------------------------------------------------------------------

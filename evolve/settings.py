@@ -17,7 +17,17 @@ import tomli_w
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from evolve.keys import FROZEN, Described, field_of, frozen, is_list, reference, unfit, unknown
+from evolve.keys import (
+    FROZEN,
+    Described,
+    field_of,
+    frozen,
+    is_list,
+    reference,
+    sections,
+    unfit,
+    unknown,
+)
 from evolve.model import EvolveError, UsageError
 from evolve.places import LIVE_FILE, SETTINGS_FILE, state_folder
 from evolve.profiles import PROFILES
@@ -31,11 +41,14 @@ __all__ = [
     "Described",
     "Settings",
     "change",
+    "defaults",
     "flatten",
     "load",
+    "rebuilt",
     "reference",
     "reload",
     "save_live",
+    "sections",
 ]
 
 Nested = dict[str, Any]
@@ -87,6 +100,21 @@ def change(settings: Settings, key: str, value_text: str) -> Settings:
     kept = {k: v for k, v in settings.origin.overrides.items() if k != key}
     changed["origin"] = {"gpu": settings.origin.gpu, "overrides": kept}
     return _consistent(Settings.model_validate(changed))
+
+
+def rebuilt(in_force: Mapping[str, str]) -> Settings:
+    """The settings of a run from their flat form (dotted key to TOML), as a client finds them in the journal.
+
+    Keys that this version does not know are left out, missing ones have their defaults. Raises UsageError.
+    """
+    known = {key: value for key, value in in_force.items() if field_of(key) is not None}
+    return Settings.model_validate(_merge(Settings().model_dump(), _nested(known)))
+
+
+def defaults(profile: str) -> dict[str, str]:
+    """Dotted key to TOML of what nobody has set: the built-in values, and what the profile makes of them."""
+    merged = _merge(Settings().model_dump(), PROFILES.get(profile, {}), {"profile": profile})
+    return flatten(Settings.model_validate(merged))
 
 
 def flatten(settings: Settings) -> dict[str, str]:

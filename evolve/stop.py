@@ -5,6 +5,7 @@ Pure. A rule of 0 is off. Measuring (hours, dollars, scores) is the caller's par
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -20,6 +21,22 @@ class StopRules:
     experiments: int = 0  # finished trainings, repeats and the baseline's among them
 
 
+def rules_in(settings: Mapping[str, str]) -> StopRules:
+    """The rules from settings in their flat form (dotted key to TOML); what is not there is off."""
+
+    def number(name: str) -> float:
+        return float(settings.get(f"stop.{name}", "0"))
+
+    return StopRules(
+        candidates=int(number("candidates")),
+        hours=number("hours"),
+        dollars=number("dollars"),
+        target_bpb=number("target_bpb"),
+        plateau=int(number("plateau")),
+        experiments=int(number("experiments")),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class StopState:
     """How far a run has come."""
@@ -30,6 +47,52 @@ class StopState:
     best_bpb: float | None  # mean of what main holds; None before it is measured
     since_promotion: int
     experiments: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a run has come along lately, an hour; 0 where nothing tells."""
+
+    candidates: float = 0.0
+    experiments: float = 0.0
+    dollars: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far one rule that is on has been used."""
+
+    rule: str  # a name in StopRules
+    used: float | None  # in the unit of its limit; None = not known yet
+    limit: float
+    hours: float | None  # left at the pace of late; None = nothing tells
+
+    @property
+    def share(self) -> float:
+        """How much of it is used, 0…1."""
+        return min(1.0, max(0.0, (self.used or 0.0) / self.limit))
+
+
+def standings(rules: StopRules, state: StopState, pace: Pace) -> tuple[Standing, ...]:
+    """Every rule that is on with what is used of it, in the order of `StopRules`.
+
+    Neither a plateau nor a target has a pace: nobody knows when main moves next.
+    """
+    used: dict[str, tuple[float | None, float]] = {
+        "candidates": (state.candidates, pace.candidates),
+        "hours": (state.hours, 1.0),
+        "dollars": (state.dollars, pace.dollars),
+        "target_bpb": (state.best_bpb, 0.0),
+        "plateau": (state.since_promotion, 0.0),
+        "experiments": (state.experiments, pace.experiments),
+    }
+    found = []
+    for rule, (so_far, hourly) in used.items():
+        limit = float(getattr(rules, rule))
+        if limit > 0:
+            left = max(0.0, limit - (so_far or 0.0)) / hourly if hourly > 0 else None
+            found.append(Standing(rule, so_far, limit, left))
+    return tuple(found)
 
 
 def check(rules: StopRules, state: StopState) -> str | None:

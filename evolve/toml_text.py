@@ -12,6 +12,7 @@ from typing import Any
 LIVE = (
     "population",
     "vetting",
+    "approval",
     "pruning",
     "operators",
     "bandit",
@@ -44,6 +45,20 @@ def flat(nested: Mapping[str, Any]) -> dict[str, str]:
             else:
                 lines[f"{section}.{key}"] = literal(inner)
     return lines
+
+
+def text_of(value: str) -> str:
+    """The bare text of a TOML string; anything else as it is."""
+    return json.loads(value) if value.startswith('"') else value
+
+
+def texts(flat_settings: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """The text settings under `prefix`, bare and without it: `{"mutate": "..."}` for `prompts.`."""
+    return {
+        key.removeprefix(prefix): text_of(value)
+        for key, value in flat_settings.items()
+        if key.startswith(prefix)
+    }
 
 
 def literal(value: object) -> str:

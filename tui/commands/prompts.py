@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tui.commands.parsing import add_command, workspace
@@ -11,23 +11,10 @@ from tui.commands.parsing import add_command, workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from evolve.model import Template
-    from evolve.trends import Trend
+    from evolve.promptbook import Version
     from tui.commands.parsing import Parser
 
 OPERATORS = ("mutate", "rewrite", "crossover", "tune", "repair", "scratchpad")
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """One version of a template."""
-
-    operator: str
-    version: str
-    in_force: bool
-    text: str
-    since: float | None  # unix seconds of its first use here; None = not used yet
-    trend: Trend | None  # what its children have come to; None without any
 
 
 def add(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -57,7 +44,8 @@ def _run(args: argparse.Namespace) -> int:
 
     folder = workspace(args)
     own = _own(folder)
-    known = [k for k in _known(folder, own) if args.operator in (None, k.operator)]
+    known: Sequence[Version] = _known(folder, own)
+    known = [k for k in known if args.operator in (None, k.operator)]
     if args.version:
         known = _of_version(known, args.version)
     if args.json:
@@ -71,59 +59,30 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _known(folder: Path, own: dict[str, str]) -> list[Known]:
+def _known(folder: Path, own: dict[str, str]) -> tuple[Version, ...]:
     """Every version that is or was in force, by operator, those in force first."""
     from contextlib import closing
 
     from evolve.client import Client
-    from evolve.propose.placeholders import versions_in_force
+    from evolve.promptbook import versions
 
-    now = versions_in_force(own)
     with closing(Client(folder)) as client:
-        kept = {(t.operator, t.version): t for t in client.templates()}
-        trends = {trend.key: trend for trend in client.trends("prompt")}
-    rows = [_row(kept.get((o, v)), o, v, text, trends, in_force=True) for v, o, text in now]
-    current = {(operator, version) for version, operator, _ in now}
-    rows += [
-        _row(old, old.operator, old.version, old.text, trends, in_force=False)
-        for key, old in reversed(kept.items())
-        if key not in current
-    ]
-    order = {name: place for place, name in enumerate(OPERATORS)}
-    return sorted(rows, key=lambda k: order.get(k.operator, len(order)))
-
-
-def _row(
-    kept: Template | None,
-    operator: str,
-    version: str,
-    text: str,
-    trends: dict[str, Trend],
-    *,
-    in_force: bool,
-) -> Known:
-    since = None if kept is None else kept.time
-    return Known(operator, version, in_force, text, since, trends.get(version))
+        return versions(own, client.templates(), client.trends("prompt"))
 
 
 def _own(folder: Path) -> dict[str, str]:
     """A person's templates by operator: those of the live engine, else those that the files hold."""
-    import tomllib
-
     from evolve import settings as config
+    from evolve.toml_text import texts
     from tui.commands.live import ALIVE, current_snapshot
 
     snapshot = current_snapshot(folder)
     if snapshot is not None and snapshot.engine.state in ALIVE:
-        return {
-            key.partition(".")[2]: tomllib.loads(f"text = {value}")["text"]
-            for key, value in snapshot.settings
-            if key.startswith("prompts.")
-        }
+        return texts(dict(snapshot.settings), "prompts.")
     return config.load(folder, gpu=False, overrides={}).prompts.model_dump()
 
 
-def _of_version(known: list[Known], version: str) -> list[Known]:
+def _of_version(known: Sequence[Version], version: str) -> Sequence[Version]:
     from evolve.model import UsageError
 
     found = [k for k in known if k.version.startswith(version.lower())]
@@ -134,7 +93,7 @@ def _of_version(known: list[Known], version: str) -> list[Known]:
     return found[:1]
 
 
-def _print_version(known: Known) -> None:
+def _print_version(known: Version) -> None:
     """The bare text on stdout, what is said about it on stderr."""
     _print_bare(known.text)
     state = "in force" if known.in_force else "no longer in force"
@@ -175,17 +134,12 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _name(known: Known) -> str:
+def _name(known: Version) -> str:
     """`rewrite (structural)`: a rewrite has a version for each of its intents."""
-    from evolve.propose.templates import INTENTS
-
-    if known.operator != "rewrite":
-        return known.operator
-    intent = next((name for name, told in INTENTS.items() if told in known.text), "")
-    return f"rewrite ({intent})" if intent else "rewrite"
+    return f"{known.operator} ({known.intent})" if known.intent else known.operator
 
 
-def _listing(known: list[Known]) -> str:
+def _listing(known: Sequence[Version]) -> str:
     import time
 
     from tui.figures import percent, sigmas
