@@ -44,6 +44,7 @@ class Choice:
     arm: Arm
     parents: tuple[int, ...]  # the first is the one that is edited
     category: str = ""  # the direction that a plateau asks for; "" = any
+    boosted: int = 0  # the parent that a person wished for; 0 = nobody did
 
     @property
     def operator(self) -> Operator:
@@ -76,12 +77,14 @@ def choose(
     """The next child for proposers that can do what `able` says; None when nothing is left to be tried.
 
     `turns`: the arms in the order in which the bandit wants them, see `standing`. `spent`: arms that have just led
-    to nothing, and are left out. A crashed candidate is mended first, by a language model; then some children go to
-    young structural ideas that were not tuned yet; else it is the turn of the first arm.
+    to nothing, and are left out. Whom a person boosted comes first. Then a crashed candidate is mended, by a language
+    model; then some children go to young structural ideas that were not tuned yet; else it is the turn of the first arm.
     """
     living = members(context)
     if not living:
         return None
+    if wish := _boosted(context, living, [arm for arm in turns if arm not in spent], rng):
+        return wish
     if repair := _repair(context, able, spent):
         return repair
     left = [arm for arm in turns if arm not in spent]
@@ -170,21 +173,41 @@ def _repair(
     return Choice(mender, (crashed.id,))
 
 
+def _boosted(
+    context: Context, living: tuple[Member, ...], arms: Sequence[Arm], rng: random.Random
+) -> Choice | None:
+    """A child of whom a person boosted, by the first arm that finds it one; who has most boosts left comes first."""
+    left = {c.id: c.boosted for c in context.journal.living() if c.boosted}
+    able = [m for m in living if m.id in left and not m.banned and not m.guest]
+    for member in sorted(able, key=lambda m: (-left[m.id], m.id)):
+        for arm in arms:
+            if parents := _parents(context, living, rng, Operator(arm.operator), member):
+                return Choice(arm, parents, boosted=member.id)
+    return None
+
+
 def _parents(
-    context: Context, living: tuple[Member, ...], rng: random.Random, operator: Operator
+    context: Context,
+    living: tuple[Member, ...],
+    rng: random.Random,
+    operator: Operator,
+    wished: Member | None = None,
 ) -> tuple[int, ...]:
-    """Parents for an operator; none when a crossover finds no two that have something to exchange."""
+    """Parents for an operator, `wished` among them; none when a crossover finds no two that have something to exchange."""
     family = {c.id: c for c in context.journal.candidates()}
-    able = [m for m in on_one_island(living, rng, operator) if not m.banned]
+    everywhere = (
+        [m for m in living if not m.guest] if wished else on_one_island(living, rng, operator)
+    )
+    able = [m for m in everywhere if not m.banned]
     if not able:
         return ()
     chosen = front(able, MAYBE_BEST) if rng.random() < EXPLOIT else able
     if operator is not Operator.CROSSOVER:
-        return choose_parents(chosen, rng, operator)
+        return choose_parents(chosen, rng, operator, wished)
     # The front is often one line: then whoever lives may give what that line lacks.
     for pool in (chosen, able):
         for _ in range(PAIRS):
-            parents = choose_parents(pool, rng, operator)
+            parents = choose_parents(pool, rng, operator, wished)
             if _unrelated(family, parents):
                 return parents
     return ()

@@ -47,6 +47,7 @@ class Context:
     work_ready: asyncio.Event = field(default_factory=asyncio.Event)
     review_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     proposer_doing: str = "idle"
+    slot_waits: str = ""  # for whom an idle slot waits, in words; empty = for nobody
 
     def wake(self) -> None:
         """Something changed: every loop looks again."""
@@ -65,6 +66,14 @@ class Context:
         """A stop rule is met: the run ends as finished, not as stopped by somebody."""
         self.finished = self.stop_reason is None
         self.stop(reason)
+
+    def take_stop_back(self) -> bool:
+        """Go on after all; False when it is too late, because the training in the slot is ended or a rule is met."""
+        if self.stop_now or self.finished:
+            return False
+        self.stop_reason = None
+        self.wake()
+        return True
 
     @property
     def stopping(self) -> bool:

@@ -8,7 +8,7 @@ training; an illegal move of a candidate raises `IllegalMove`, and so does the d
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from evolve.model import (
     Purpose,
     Run,
     UsageError,
-    Verdict,
 )
 from evolve.notes import Notes
 from evolve.places import state_folder

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from evolve import audits, chances, gates, pace
+from evolve import approval, audits, chances, gates, pace
 from evolve.acceptance import SIMPLER_LINES, Acceptance, Action, Judgement, policy
 from evolve.beliefs import posteriors, samples
 from evolve.census import renew_islands
@@ -47,7 +47,7 @@ class Judge(Settling):
         self._waiting: set[int] = set()  # contenders of which it was told that they wait
 
     def next_assignment(self) -> Assignment | None:
-        """Baseline repeats, then the contenders at hand, main when it is due, second chances, the next ready child."""
+        """Baseline repeats, then the contenders at hand, main when it is due, second chances, wishes, the next ready child."""
         context = self._context
         if len(context.journal.candidate(BASELINE).scores) < self._baseline_repeats():
             return self._assign(BASELINE, Purpose.BASELINE)
@@ -70,9 +70,10 @@ class Judge(Settling):
             and (repeat := self._contest(drift)) is not None
         ):
             return repeat
+        if not drift.drifting and (wish := self._wish()) is not None:
+            return wish
         renew_islands(context)  # every verdict that is to be had has been given
-        queue = context.journal.queue()
-        if queue:
+        if queue := approval.released(context):
             return self._assign(queue[0].id, Purpose.SCREEN)
         return self._last_resort(drift)
 
@@ -94,6 +95,16 @@ class Judge(Settling):
             return None
         since = self._context.journal.trained_since(incumbent.id)
         return incumbent if since >= rules.remeasure_every else None
+
+    def _wish(self) -> Assignment | None:
+        """The next training that a person wished for. A contender's are its repeats."""
+        journal = self._context.journal
+        for candidate in journal.wished():
+            if candidate.state is CandidateState.JUDGED:
+                main = candidate.id == journal.run().incumbent
+                other = Purpose.BASELINE if candidate.id == BASELINE else Purpose.CONFIRM
+                return self._assign(candidate.id, Purpose.INCUMBENT if main else other)
+        return None
 
     def _second_chance(self) -> bool:
         """Let one of those turned away be a contender again, if what is known by now makes it promising."""

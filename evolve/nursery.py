@@ -163,6 +163,7 @@ class Nursery:
         """Make one child; False when nothing came of several briefs."""
         context = self._context
         failed: Counter[bandit.Arm] = Counter()
+        boosted: set[int] = set()  # whom a person wished for, in vain so far
         for attempt in range(ATTEMPTS):
             if context.stopping:
                 return False
@@ -173,7 +174,8 @@ class Nursery:
             now = self._standing(able)
             choice = choose(context, able, now.turns, rng, spent)
             if choice is None:
-                return False
+                break
+            boosted |= {choice.boosted} - {0}
             context.proposer_doing = str(choice)
             try:
                 proposal = await self._propose(proposers[choice.arm.proposer], choice, rng)
@@ -188,7 +190,11 @@ class Nursery:
             if await self._adopt(proposal):
                 return True
             failed[choice.arm] += 1
-        return False
+        for number in boosted:
+            context.journal.boost(
+                number, 0, f"The boost of #{number} ends: no new child of it was to be found."
+            )
+        return bool(boosted)  # without them there may be one
 
     def _chance(self, attempt: int) -> random.Random:
         """Random numbers that a restarted engine would draw again."""

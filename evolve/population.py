@@ -55,20 +55,23 @@ class Member:
 
 
 def choose_parents(
-    members: Sequence[Member], rng: random.Random, operator: Operator
+    members: Sequence[Member],
+    rng: random.Random,
+    operator: Operator,
+    wished: Member | None = None,
 ) -> tuple[int, ...]:
     """Ids of the parents of the next child: two for a crossover when two may be had, else one; the first is
     the one that is edited.
 
     A member's weight is the sigmoid of its posterior mean, scaled by the population's median absolute
     deviation, over 1 + children: ShinkaEvolve's rule, here on the shrunk mean so that a lucky score does not
-    breed. Banned members have no children. Raises ValueError when nobody can be a parent.
+    breed. Banned members have no children. `wished`, one of the members, is one of the parents. Raises ValueError when nobody can be a parent.
     """
     able = [member for member in members if not member.banned]
     if not able:
         raise ValueError("no member of the population may have children")
     weights = parent_weights(able)
-    first = rng.choices(able, weights)[0]
+    first = wished or rng.choices(able, weights)[0]
     others = [member for member in able if member.id != first.id]
     if operator is not Operator.CROSSOVER or not others:
         return (first.id,)

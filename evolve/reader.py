@@ -45,7 +45,7 @@ class Tally:
 
     candidates: int  # made, the baseline included
     settled: int  # children with a verdict after at least one training
-    screened: int  # children whose first training has begun
+    screened: int  # children whose first training has begun; not those of which it was killed
     since_promotion: int  # settled since main moved last
     experiments: int  # finished, void ones included
     failures: int  # candidates without a score
@@ -153,7 +153,9 @@ class Reader(ChangeBook, SlotBook):
             """SELECT
             (SELECT count(*) FROM candidate WHERE run = :run AND judged IS NOT NULL) AS settled,
             (SELECT count(*) FROM candidate WHERE run = :run AND judged > :promotion) AS since,
-            (SELECT count(DISTINCT candidate) FROM experiment WHERE run = :run AND purpose = 'screen') AS screened,
+            (SELECT count(DISTINCT candidate) FROM experiment WHERE run = :run AND purpose = 'screen')
+                - (SELECT count(*) FROM candidate AS c WHERE run = :run AND verdict = 'dropped' AND EXISTS (SELECT 1
+                    FROM experiment AS e WHERE e.run = c.run AND e.candidate = c.id)) AS screened,
             (SELECT count(*) FROM experiment WHERE run = :run) AS experiments,
             (SELECT count(*) FROM experiment WHERE run = :run AND finished IS NULL) AS running,
             (SELECT count(*) FROM candidate WHERE run = :run AND operator = 'crossover') AS crossovers,
@@ -242,6 +244,10 @@ class Reader(ChangeBook, SlotBook):
     def living(self) -> tuple[Candidate, ...]:
         """The population, in the order of their numbers."""
         return self._candidates("AND alive ORDER BY id")
+
+    def wished(self) -> tuple[Candidate, ...]:
+        """Those that a person wants to have measured again, in the order of their numbers."""
+        return self._candidates("AND wanted ORDER BY id")
 
     # ---- experiments ---------------------------------------------------------------------------------------
 

@@ -48,11 +48,11 @@ class Reflection:
         self._tried = 0  # settled children at the last try, whatever came of it
 
     async def run(self) -> None:
-        """Rewrite when it is due, until the run stops."""
+        """Rewrite when it is due; a run that is to stop gets no more of it, unless that is taken back."""
         context = self._context
-        while not context.stopping:
+        while True:
             context.review_wanted.clear()
-            if self.due():
+            if not context.stopping and self.due():
                 await self.rewrite()
             await context.review_wanted.wait()
 

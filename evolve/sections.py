@@ -198,6 +198,15 @@ class Vetting(_Section):
     smoke_steps: int = Field(default=3, ge=1, le=100, description="optimizer steps of that")
 
 
+class Approval(_Section):
+    """Whether children wait for a person before anything of theirs is run."""
+
+    required: bool = Field(
+        default=False,
+        description="children wait for `approve`; the baseline, repeats and what you inject do not",
+    )
+
+
 class Pruning(_Section):
     """Which trainings are stopped early."""
 
@@ -363,6 +372,7 @@ class Settings(_Section):
     population: Population = Population()
     acceptance: AcceptanceRules = AcceptanceRules()
     vetting: Vetting = Vetting()
+    approval: Approval = Approval()
     pruning: Pruning = Pruning()
     operators: Operators = Operators()
     bandit: Bandit = Bandit()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evolve import audits, comparable, fitness, pace
 from evolve.acceptance import Action, Judgement
+from evolve.beliefs import posteriors
 from evolve.census import trim
 from evolve.model import (
     Candidate,
@@ -51,6 +52,8 @@ class Settling:
             self._baseline(experiment, result, worth)
         elif experiment.purpose is Purpose.INCUMBENT:
             self._incumbent(candidate, experiment, result, worth)
+        elif experiment.wished:
+            self._wished(candidate, experiment, result, worth)
         elif result.outcome is not Outcome.OK:
             self._fail(candidate, experiment, result)
         else:
@@ -125,6 +128,35 @@ class Settling:
                 "`autoresearch train`, then start a new run with `autoresearch run --name NAME`."
             )
 
+    def _wished(
+        self, candidate: Candidate, experiment: Experiment, result: Result, worth: float | None
+    ) -> None:
+        """Measured again at a person's wish: its verdict stands, until what is believed by now says otherwise."""
+        context, journal = self._context, self._context.journal
+        won = candidate.verdict is Verdict.PROMOTED  # that it was better once stays true
+        if result.outcome is not Outcome.OK and (not won or _voided(result)):
+            self._fail(candidate, experiment, result)
+            return
+        journal.finish_experiment(experiment.id, result, CandidateState.JUDGED, worth)
+        self._main_measured = True  # so that those turned away are looked at again
+        again = journal.candidate(candidate.id)
+        if again.alive:
+            refresh_noise(context)
+            trim(context)
+        elif again.verdict is Verdict.REJECTED and not again.banned and again.sealed_gain is None:
+            self._consider(again)
+
+    def _consider(self, candidate: Candidate) -> None:
+        """One that was turned away joins the population if it is now believed to be better than the worst there."""
+        context, journal = self._context, self._context.journal
+        refresh_noise(context)
+        believed = posteriors(journal.candidates(), context.noise, journal.fitness_tables())
+        living = [believed[c.id].mean for c in journal.living() if c.id in believed]
+        room = len(living) < context.settings.population.size
+        better = room or believed[candidate.id].mean < max(living)
+        if better and not audits.objection(context, candidate):
+            self._keep(candidate.id, "Measured again, it is good enough to live.")
+
     def _fail(self, candidate: Candidate, experiment: Experiment, result: Result) -> None:
         """A child without a score; one whose score the audit voids has none from before either."""
         journal = self._context.journal
@@ -139,13 +171,30 @@ class Settling:
 
     def _void(self, candidate: Candidate, experiment: Experiment, result: Result) -> None:
         journal = self._context.journal
-        voids = sum(e.outcome is Outcome.VOID for e in journal.experiments(candidate.id))
+        trained = journal.experiments(candidate.id)
+        killed = next(e.killed for e in trained if e.id == experiment.id)
+        voids = sum(e.outcome is Outcome.VOID and not e.killed for e in trained)
         journal.void_experiment(experiment.id, result.reason)
+        if killed:
+            if killed == "drop":
+                self._killed(candidate, experiment, result.reason)
+            return
         if voids + 1 >= VOIDS and not self._context.stopping:
             raise EvolveError(
                 f"Training #{candidate.id} was lost {VOIDS} times to causes outside it; the last one: "
                 f"{result.reason} See `autoresearch doctor`, then `autoresearch run` goes on."
             )
+
+    def _killed(self, candidate: Candidate, experiment: Experiment, reason: str) -> None:
+        """A person ended its training and wants no more of it. It is nobody's failure, and there is no score."""
+        journal = self._context.journal
+        if experiment.wished:
+            journal.want(candidate.id, 0, f"{candidate.label} is not measured again: {reason}")
+        elif experiment.purpose is Purpose.SCREEN:
+            journal.drop_candidate(candidate.id, reason)
+        elif experiment.purpose is Purpose.CONFIRM:
+            words = f"Not confirmed: {reason}"
+            journal.judge(candidate.id, Verdict.REJECTED, words, alive=False)
 
     def _score_trailers(self, candidate: Candidate) -> dict[str, str]:
         mean, sealed = candidate.mean, candidate.sealed_gain
@@ -173,15 +222,16 @@ class Settling:
                 contender.id, Verdict.REJECTED, words, alive=False, sealed=judgement.sealed
             )
             return
-        context.journal.judge(contender.id, Verdict.KEPT, judgement.reason, alive=True)
+        self._keep(contender.id, judgement.reason)
+
+    def _keep(self, number: int, reason: str) -> None:
+        """Let it live among the best, if it is one of them."""
+        context = self._context
+        context.journal.judge(number, Verdict.KEPT, reason, alive=True)
         trim(context)
-        if not context.journal.candidate(contender.id).alive:
-            context.journal.judge(
-                contender.id,
-                Verdict.REJECTED,
-                f"{judgement.reason} Not among the {context.settings.population.size} that live.",
-                alive=False,
-            )
+        if not context.journal.candidate(number).alive:
+            words = f"{reason} Not among the {context.settings.population.size} that live."
+            context.journal.judge(number, Verdict.REJECTED, words, alive=False)
 
 
 def _voided(result: Result) -> bool:

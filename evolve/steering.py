@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from evolve import settings as config
+from evolve.acts import Acts
 from evolve.model import Command, CommandState, EvolveError, Operator, UsageError
 from evolve.nursery import enrol
 from evolve.propose.operators import Proposal
@@ -50,14 +51,8 @@ class Steering:
             "stop": self._stop,
             "set": self._set,
             "inject": self._inject,
-            "drop": self._drop,
-            "pin": lambda command: self._mark(command, pinned=True),
-            "unpin": lambda command: self._mark(command, pinned=False),
-            "ban": lambda command: self._mark(command, banned=True),
-            "move": self._move,
             "scratchpad": self._scratchpad,
-            "kill": self._kill,
-        }
+        } | Acts(context, on_trim=on_trim, on_kill=on_kill).verbs
 
     def poll(self) -> None:
         """Look for commands and edited files; cheap when nothing happened."""
@@ -91,9 +86,12 @@ class Steering:
         return "Paused; the training in the slot goes on to its end."
 
     def _resume(self, command: Command) -> Answer:
+        stopping = self._context.stopping
+        if stopping and not self._context.take_stop_back():
+            raise UsageError("The run is ending now; `autoresearch run` goes on with it.")
         self._context.paused = False
         self._context.journal.set_run_state("running", f"Resumed by {command.who}.")
-        return "Running."
+        return "Running; the stop is taken back." if stopping else "Running."
 
     def _stop(self, command: Command) -> Answer:
         now = bool(command.args.get("now"))
@@ -145,49 +143,11 @@ class Steering:
         )
         return f"Queued as #{enrol(self._context, proposal, digest)}."
 
-    def _drop(self, command: Command) -> Answer:
-        number = self._number(command)
-        self._context.journal.drop_candidate(number, f"Dropped by {command.who}.")
-        return f"#{number} dropped."
-
-    def _mark(self, command: Command, **marks: bool) -> Answer:
-        number = self._number(command)
-        self._context.journal.mark(number, **marks)
-        self._on_trim()
-        return (
-            f"#{number} "
-            + ", ".join(name if value else f"no longer {name}" for name, value in marks.items())
-            + "."
-        )
-
-    def _move(self, command: Command) -> Answer:
-        number, by = self._number(command), int(command.args.get("by", -1))
-        queue = [c.id for c in self._context.journal.queue()]
-        if number not in queue:
-            raise UsageError(f"#{number} is not in the queue.")
-        place = queue.index(number)
-        queue.insert(max(0, place + by), queue.pop(place))
-        self._context.journal.order_queue(queue)
-        return f"#{number} is now number {queue.index(number) + 1} in the queue."
-
-    def _kill(self, command: Command) -> Answer:
-        running = self._context.journal.running_experiment()
-        if running is None:
-            raise UsageError("No training is running.")
-        self._on_kill(f"killed by {command.who}")
-        return f"Ending the training of #{running.candidate}."
-
     def _scratchpad(self, command: Command) -> Answer:
         pad = by_person(self._context, str(command.args.get("text", "")), command.who)
         count = len(pad.recommendations)
         words = "1 recommendation" if count == 1 else f"{count} recommendations"
         return f"The scratchpad is yours now, with {words}; it counts from the next proposal on."
-
-    def _number(self, command: Command) -> int:
-        number = command.args.get("candidate")
-        if not isinstance(number, int) or not self._context.journal.has_candidate(number):
-            raise UsageError(f"There is no candidate #{number}.")
-        return number
 
     # ---- files -----------------------------------------------------------------------------------------
 

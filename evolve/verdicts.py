@@ -90,7 +90,8 @@ class Verdicts(Spending):
         if verdict is not Verdict.FAILED and self.candidate(number).state is CandidateState.READY:
             raise IllegalMove(f"#{number} cannot go from ready to judged as {verdict}")
         self._move(number, CandidateState.JUDGED)
-        self._update(number, verdict=str(verdict), verdict_reason=reason, alive=int(alive))
+        boost = {} if alive else {"boosted": 0}  # it has no more children
+        self._update(number, verdict=str(verdict), verdict_reason=reason, alive=int(alive), **boost)
         self._db.execute(
             "UPDATE candidate SET judged = coalesce(judged, ?) WHERE run = ? AND id = ?",
             (event, self.run_id(), number),
