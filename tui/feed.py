@@ -10,18 +10,19 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from evolve.beliefs import Belief
 from evolve.model import Candidate, Command, CommandState, Event, EvolveError, Experiment
 from evolve.roster import FIRST_PAGE, Roster
 from evolve.view import Snapshot
-from tui.state import EVENTS_KEPT, Details, Reading
+from tui.state import EVENTS_KEPT, STALE_AFTER, Details, Reading
 
 T = TypeVar("T")
 
 HEARTBEAT_LOOK = 2.0  # seconds between full looks while the journal does not change
+SAME_LOOK = 10.0  # seconds for which nothing but time passes before that is painted
 EVENTS_PAGE = 1000
 PAGE = 25_000  # rows of a roster in one look, once its first rows are on the screen
 FAULTS = (EvolveError, sqlite3.Error, OSError)  # what reading and writing a journal can meet
@@ -94,6 +95,7 @@ class Feed:
         self._version: int | None = None
         self._looked = 0.0
         self._running = False
+        self._handed: Snapshot | None = None  # the last snapshot that was worth a painting
         self._newest = 0  # id of the newest event of the run
         self._last_event = 0  # id of the last one handed over
         self._roster = Roster()
@@ -132,6 +134,10 @@ class Feed:
             self._running = snapshot.running is not None
             self._version, self._looked = version, now
             self._newest = snapshot.recent[-1].id if snapshot.recent else 0
+            if self._handed is not None and only_time_passed(self._handed, snapshot):
+                snapshot = None
+            else:
+                self._handed = snapshot
         listed = self._list(source, version) if roster and self._listed != version else None
         fresh = self._events(source) if events else ()
         return Reading(snapshot=snapshot, roster=listed, events=fresh, answers=answers)
@@ -191,6 +197,16 @@ class Feed:
             return Details(source.candidate(number), experiments, beliefs.get(number))
         except FAULTS as error:
             return f"#{number} cannot be shown: {_sentence(error)}"
+
+
+def only_time_passed(before: Snapshot, after: Snapshot) -> bool:
+    """True when nobody would see a difference: nothing but a little time, and the engine was alive all along."""
+    ages = (before.engine.heartbeat_age or 0.0, after.engine.heartbeat_age or 0.0)
+    if after.time - before.time >= SAME_LOOK or max(ages) >= STALE_AFTER or after.running:
+        return False
+    engine = replace(after.engine, heartbeat_age=before.engine.heartbeat_age)
+    same = replace(after, time=before.time, engine=engine, standings=before.standings)
+    return same == before
 
 
 def _sentence(error: BaseException) -> str:
