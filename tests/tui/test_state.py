@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 
 from evolve.beliefs import Belief
-from evolve.model import CandidateState, Command, CommandState, Outcome, Run, Verdict
+from evolve.model import CandidateState, Command, CommandState, Run
 from evolve.outlook import Outlook
 from evolve.view import EngineView
 from tests.tui.recording import candidate, event, snapshot
-from tui.filters import arrange, candidate_filter, event_filter
 from tui.state import (
     EVENTS_KEPT,
     Asked,
@@ -116,54 +115,6 @@ def test_events_are_appended_once_and_the_oldest_are_forgotten():
     )
     assert len(state.events) == EVENTS_KEPT
     assert state.events[-1].id == EVENTS_KEPT + 19
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", {1, 2, 3, 4}),
-        ("muon", {3}),
-        ("!muon", {1, 2, 4}),
-        ("bpb<2.094", {2, 3}),
-        ("!bpb<2.094", {1}),
-        ("alive !baseline", {2, 3}),
-        ("oom", {4}),
-        ("runs>=2 MUON", {3}),
-        ("#2", {2}),
-        ("bpb<", set()),
-    ],
-)
-def test_the_filter(text, expected):
-    members = [candidate(n) for n in (1, 2, 3)]
-    failed = candidate(
-        4, alive=False, scores=(), verdict=Verdict.FAILED, outcome=Outcome.OOM, title="depth 40"
-    )
-    keep = candidate_filter(text)
-    assert {c.id for c in (*members, failed) if keep(c)} == expected
-
-
-def test_a_candidate_without_a_score_is_neither_below_nor_above_a_bound():
-    unscored = candidate(5, scores=())
-    for text in ("bpb<9", "bpb>0", "!bpb<9", "!bpb>0"):
-        assert not candidate_filter(text)(unscored)
-
-
-def test_the_log_filter_looks_at_kind_and_text():
-    keep = event_filter("verdict !#7")
-    assert [n for n in range(1, 12) if keep(event(n))] == [3, 11]
-
-
-def test_orders():
-    best_but_dead = candidate(9, alive=False, scores=(1.5,))
-    unscored = candidate(10, alive=False, scores=(), state=CandidateState.READY)
-    members = [candidate(1), best_but_dead, candidate(2), unscored]
-    assert [c.id for c in arrange(members, {}, "living", "")] == [2, 1, 9, 10]
-    assert [c.id for c in arrange(members, {}, "score", "")] == [9, 2, 1, 10]
-    assert [c.id for c in arrange(members, {}, "newest", "")] == [10, 9, 2, 1]
-    lucky = {
-        9: Belief(2.5, 0.01, 0.1, 1, "provisional")
-    }  # what is believed comes before what was seen
-    assert [c.id for c in arrange(members, lucky, "score", "")] == [2, 1, 9, 10]
 
 
 def test_the_newest_belief_about_a_candidate_counts():
