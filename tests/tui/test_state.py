@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from evolve.beliefs import Belief
-from evolve.model import CandidateState, Command, CommandState, Run
+from evolve.model import Command, CommandState, Run
 from evolve.outlook import Outlook
 from evolve.view import EngineView
 from tests.tui.recording import candidate, event, snapshot
