@@ -19,6 +19,10 @@ _WIDTH = 60  # columns of a wish in words
 _WHO = Argument("candidate", Kind.CANDIDATE, "its number, such as 12")
 
 
+def _times(help: str) -> Argument:
+    return Argument("times", Kind.WHOLE, help, optional=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """One thing that can be asked for."""
@@ -98,6 +102,36 @@ ORDERS: tuple[Order, ...] = (
         "ban 12",
     ),
     Order(
+        "unban", "unban", (_WHO,), "take a ban back",
+        "Take a ban back. A candidate that had lived before lives again, until somebody better needs its place.",
+        "unban 12",
+    ),
+    Order(
+        "boost", "boost", (_WHO, _times("children that it is to have; 3, and 0 takes it back")),
+        "let the next children have this parent",
+        "Let the next children have a member of the population as a parent, wherever an operator allows it.",
+        "boost 12 5",
+    ),
+    Order(
+        "remeasure", "remeasure", (_WHO, _times("further trainings; 1, and 0 takes it back")),
+        "train a candidate again, with fresh seeds",
+        "Train a candidate again with fresh seeds, as soon as nothing more urgent waits for the slot. The scores\n"
+        "join the others, and what is believed of it changes: it may live again, or become a contender for main.",
+        "remeasure 12",
+    ),
+    Order(
+        "approve", "approve", (_WHO,), "let a child train that waits for you",
+        "Let a child train that waits for approval (`set approval.required true`). The others go on waiting.",
+        "approve 12",
+    ),
+    Order(
+        "reject", "reject",
+        (_WHO, Argument("reason", Kind.TEXT, "why, for whoever makes the next child", optional=True)),
+        "turn a child down before it trains",
+        "Take a child out of the queue, with a reason that whoever makes the next child of its parent is told.",
+        "reject 12 too slow on this GPU",
+    ),
+    Order(
         "move", "move",
         (_WHO, Argument("place", Kind.PLACE, "first, last, up, down, a number, or how far: +2, -1")),
         "change a child's place in the queue",
@@ -105,9 +139,13 @@ ORDERS: tuple[Order, ...] = (
         "move 12 first",
     ),
     Order(
-        "kill", "kill", (), "end the training in the slot",
-        "End the training that runs now. It has no score and says nothing about its candidate.",
-        "kill",
+        "kill", "kill",
+        (Argument("again", Kind.FLAG, "train the same candidate again", optional=True),),
+        "end the training in the slot",
+        "End what runs in the slot now. It has no score, and that is nobody's failure: a child that was in its\n"
+        "first training is dropped, a contender is turned away, what main holds stays. With --again the same\n"
+        "candidate trains again.",
+        "kill --again",
     ),
 )  # fmt: skip
 

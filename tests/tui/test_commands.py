@@ -327,7 +327,12 @@ def test_following_the_logs_ends_with_the_engine_and_misses_nothing(folder: Path
         (["pin", "#2"], "pin", {"candidate": 2}),
         (["move", "4", "first"], "move", {"candidate": 4, "to": "first"}),
         (["move", "4", "-1"], "move", {"candidate": 4, "by": -1}),
-        (["kill"], "kill", {}),
+        (["kill"], "kill", {"again": False}),
+        (["kill", "--again"], "kill", {"again": True}),
+        (["boost", "2"], "boost", {"candidate": 2}),
+        (["boost", "2", "0"], "boost", {"candidate": 2, "times": 0}),
+        (["reject", "4", "too", "slow"], "reject", {"candidate": 4, "reason": "too slow"}),
+        (["reject", "4"], "reject", {"candidate": 4}),
     ],
 )
 def test_a_request_reaches_the_engine_and_its_answer_comes_back(
