@@ -43,6 +43,7 @@ class Load:
     clock_mhz: int | None = None
     cores: float | None = None  # on a CPU: how many are at work
     peak_mb: float | None = None  # the largest `memory_mb` since this client looks
+    others: tuple[str, ...] = ()  # who computes on the GPU, so that the training waits with its start
     history: tuple[float, ...] = ()  # `busy` of the last looks, a second apart, newest last
 
 
@@ -71,7 +72,7 @@ class Gauge:
             self._history.clear()
             self._gpu = _gpu(folder, runner)
         self._looked = now
-        found = _of_gpu(self._gpu) if self._gpu else self._of_processes(runner, now)
+        found = _of_gpu(self._gpu, runner) if self._gpu else self._of_processes(runner, now)
         if found is not None:
             if found.busy is not None:
                 self._history.append(found.busy)
@@ -113,7 +114,7 @@ def _runner(folder: Path) -> int | None:
     return pid if pid and ptree.look(pid) is not None else None
 
 
-def _of_gpu(gpu: Gpu) -> Load | None:
+def _of_gpu(gpu: Gpu, runner: int) -> Load | None:
     from harness import device
 
     told = device.telemetry(gpu.index)
@@ -129,6 +130,8 @@ def _of_gpu(gpu: Gpu) -> Load | None:
         power_w=told.power_w,
         power_limit_w=told.power_limit_w,
         clock_mhz=told.clock_mhz,
+        # Before it starts anything a runner waits until nobody else uses the GPU.
+        others=() if _children(runner) else tuple(device.busy(gpu.index)),
     )
 
 

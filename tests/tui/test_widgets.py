@@ -21,7 +21,19 @@ from tests.tui.recording import (
 from tui.keys import LIVE, POPULATION
 from tui.state import Asked, Details, ViewState, with_asked
 from tui.widgets.canvas import changed_runs
-from tui.widgets.chart import chart, nice_range, plot, value_range
+from tui.widgets.chart import (
+    Axis,
+    Target,
+    chart,
+    main_trace,
+    nice_range,
+    parent_trace,
+    plot,
+    running_trace,
+    smooth,
+    value_range,
+)
+from tui.widgets.curve import CurvePane
 from tui.widgets.details import details_page
 from tui.widgets.ink import (
     ASCII,
@@ -50,8 +62,9 @@ from tui.widgets.panels import (
     tiny_line,
 )
 from tui.widgets.rowlist import Window
-from tui.widgets.tables import candidate_header, candidate_row, event_row, queue_row, top_row
-from tui.widgets.training import curve_pane, idea_pane, now_line, now_pane
+from tui.widgets.tables import candidate_header, candidate_row, event_row, top_row
+from tui.widgets.training import idea_pane, now_line, now_pane
+from tui.widgets.waiting import slot_pane, waiting_row
 
 STATE = ViewState(snapshot=snapshot())
 HOSTILE = (
@@ -131,6 +144,10 @@ def test_a_new_ink_is_a_change():
 # ---- curves --------------------------------------------------------------------------------------------
 
 
+def both(upto, main=2.25):
+    return (main_trace(curve(1.0, main)), running_trace(curve(upto, 2.2)))
+
+
 def test_the_range_is_round_and_holds_the_values():
     bottom, top, step = nice_range(2.213, 2.871)
     assert bottom <= 2.213
@@ -151,12 +168,13 @@ def test_a_loss_that_is_not_a_number_is_left_out():
     bottom, top, _ = value_range(points)
     assert bottom <= 2.5
     assert top < 10
-    assert len(plot(points, (), 20, 5, (bottom, top), UNICODE)) == 5
+    assert len(plot((running_trace(points),), 20, 5, (bottom, top), UNICODE)) == 5
 
 
 def test_the_running_curve_falls_from_left_to_right():
     lines = [
-        text_of([line]) for line in plot(((0.0, 3.0), (1.0, 2.0)), (), 20, 5, (2.0, 3.0), ASCII)
+        text_of([line])
+        for line in plot((running_trace(((0.0, 3.0), (1.0, 2.0))),), 20, 5, (2.0, 3.0), ASCII)
     ]
     assert [line.index("*") for line in lines] == sorted(line.index("*") for line in lines)
     assert lines[0].startswith("*")
@@ -164,22 +182,22 @@ def test_the_running_curve_falls_from_left_to_right():
 
 
 def test_both_curves_are_told_apart_without_colour():
-    drawn = plot(curve(0.5, 2.2), curve(1.0, 2.6), 40, 8, (2.0, 4.0), ASCII)
+    drawn = plot(both(0.5, 2.6), 40, 8, (2.0, 4.0), ASCII)
     assert "*" in text_of(drawn)
     assert "." in text_of(drawn)
     assert text_of(drawn).isascii()
 
 
 def test_a_new_point_changes_few_columns():
-    old, new = (chart(curve(f, 2.2), curve(1.0, 2.25), 80, 20, UNICODE) for f in (0.50, 0.51))
+    old, new = (chart(both(f), 80, 20, UNICODE) for f in (0.50, 0.51))
     runs = [run for a, b in zip(old, new, strict=True) for run in changed_runs(cells(a), cells(b))]
     assert 0 < sum(length for _, length in runs) < 12
 
 
 def test_a_chart_without_room_or_points_is_empty():
-    assert chart((), (), 80, 20, UNICODE) == []
-    assert chart(curve(1.0, 2.0), (), 9, 20, UNICODE) == []
-    assert chart(curve(1.0, 2.0), (), 80, 2, UNICODE) == []
+    assert chart((), 80, 20, UNICODE) == []
+    assert chart(both(1.0), 9, 20, UNICODE) == []
+    assert chart(both(1.0), 80, 2, UNICODE) == []
 
 
 # ---- painters ------------------------------------------------------------------------------------------
@@ -187,7 +205,8 @@ def test_a_chart_without_room_or_points_is_empty():
 PAINTERS = (
     status_line,
     facts_line,
-    curve_pane,
+    CurvePane(),
+    slot_pane,
     now_pane,
     now_line,
     idea_pane,
@@ -394,7 +413,7 @@ def test_rows_say_score_kin_maker_and_verdict():
     failed = candidate(9, scores=(), verdict=Verdict.FAILED, outcome=Outcome.OOM, alive=False)
     assert "oom" in text_of([candidate_row(STATE, failed, 80)])
     assert "#12" in text_of([top_row(STATE, kept, 60)])
-    assert "#6" in text_of([queue_row(STATE, kept, 40)])
+    assert "#6" in text_of([waiting_row(STATE, kept, 40)])
     assert "verdict" in text_of([event_row(STATE, event(3), 80)])
 
 

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from textual.containers import Horizontal, Vertical
 
 from tui.keys import LIVE
+from tui.messages import Say
 from tui.screens.view import ListScreen, bindings
 from tui.state import ViewState
 from tui.widgets.canvas import Pane
+from tui.widgets.curve import CurvePane
 from tui.widgets.ink import Line
 from tui.widgets.panels import events_pane
 from tui.widgets.rowlist import ListSpec, RowList, Window
-from tui.widgets.tables import list_title, queue_row, top_row
-from tui.widgets.training import curve_pane, idea_pane, now_line, now_pane
+from tui.widgets.tables import list_title, top_row
+from tui.widgets.training import idea_pane, now_line, now_pane
+from tui.widgets.waiting import slot_pane, waiting_row
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -43,7 +46,7 @@ def _top(state: ViewState) -> tuple[Candidate, ...]:
 QUEUE = ListSpec["Candidate"](
     rows=_queue,
     identity=lambda candidate: candidate.id,
-    paint=queue_row,
+    paint=waiting_row,
     title=_queue_title,
     empty=lambda _: "Nothing waits.",
 )
@@ -68,6 +71,7 @@ class LiveScreen(ListScreen):
         super().__init__(state)
         self._top = RowList(TOP, id="top")
         self._queue = RowList(QUEUE, id="queue", active=False)
+        self._curve = CurvePane()
         self._top.add_class("-active")
 
     def body(self) -> ComposeResult:
@@ -75,10 +79,12 @@ class LiveScreen(ListScreen):
         with Vertical(classes="body"):
             yield Pane(now_line, id="now-line")
             with Horizontal(id="upper"):
-                yield Pane(curve_pane, id="curve")
+                yield Pane(self._curve, id="curve")
                 yield Pane(now_pane, id="now")
             with Horizontal(id="lower"):
-                yield self._queue
+                with Vertical(id="left"):
+                    yield self._queue
+                    yield Pane(slot_pane, id="slot")
                 yield self._top
                 yield Pane(idea_pane, id="idea")
             yield Pane(events_pane, id="events")
@@ -92,6 +98,13 @@ class LiveScreen(ListScreen):
         for entry in (self._queue, self._top):
             entry.active = not entry.active
             entry.set_class(entry.active, "-active")
+        self.query_one("#left").set_class(self._queue.active, "-active")
+
+    def action_curve(self, option: str) -> None:
+        """Turn one way of seeing the curves on or off: `log`, `smoothed`, `late` or `parent`."""
+        told = self._curve.toggle(option)
+        self.query_one("#curve", Pane).repaint()
+        self.post_message(Say(told))
 
     def selected(self) -> Candidate | None:
         """The candidate under the cursor."""

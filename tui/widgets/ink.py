@@ -29,6 +29,16 @@ class Ink(StrEnum):
     RIVAL = "rival"  # what main holds
     RULE = "rule"
     CURSOR = "cursor"
+    # of a script: signs and reverse say what changed, the colours only repeat it
+    KEYWORD = "keyword"
+    DEFINED = "defined"  # the name of a function or a class where it is made
+    STRING = "string"
+    NUMBER = "number"
+    COMMENT = "comment"
+    ADDED = "added"
+    REMOVED = "removed"
+    ADDED_WORD = "added word"
+    REMOVED_WORD = "removed word"
 
 
 Span = tuple[str, Ink]
@@ -53,10 +63,15 @@ class Glyphs:
     braille: bool
     solid: str  # of the legend
     dashed: str
+    dotted: str
+    cross: str  # where a curve is expected to end
+    opened: str  # a branch whose children are shown
+    closed: str
+    trunk: str  # on the way to main
 
 
-UNICODE = Glyphs("─", "│", "█", "░", "…", "·", "←", "×", "σ", "±", True, "──", "┄┄")
-ASCII = Glyphs("-", "|", "#", ".", "..", "-", "<-", "x", "sigma", "+-", False, "**", "..")
+UNICODE = Glyphs("─", "│", "█", "░", "…", "·", "←", "×", "σ", "±", True, "──", "┄┄", "··", "┼", "▾", "▸", "┃")
+ASCII = Glyphs("-", "|", "#", ".", "..", "-", "<-", "x", "sigma", "+-", False, "**", "..", "::", "o", "v", ">", "=")
 
 # Cs, Co, Cn: not characters; Zl, Zp: line ends in disguise; Cf: bidi overrides and joiners that change widths.
 _REMOVED = frozenset({"Cf", "Cs", "Co", "Cn"})

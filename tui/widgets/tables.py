@@ -30,6 +30,11 @@ def time_of_day(moment: float) -> str:
     return datetime.fromtimestamp(moment).astimezone().strftime("%H:%M:%S")
 
 
+def date_and_time(moment: float) -> str:
+    """`Nov 21 14:02:11`, in the person's time zone."""
+    return datetime.fromtimestamp(moment).astimezone().strftime("%b %d %H:%M:%S")
+
+
 def words(state: ViewState, text: str) -> str:
     """Text of a candidate or a model, made safe for this terminal."""
     return plain(text, ascii_only=not state.glyphs.braille)
@@ -99,16 +104,6 @@ def _word(state: ViewState, candidate: Candidate) -> tuple[str, Ink]:
     if known is None:
         return "", Ink.DIM
     return known.word, Ink.WARN if known.n == 1 else Ink.PLAIN
-
-
-def queue_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
-    """`#18 cross  #17×#12 relu2 for silu`."""
-    kind = SHORT[candidate.operator]
-    origin = parents(state, candidate)
-    head = f" {pad(candidate.label, 5)}{pad(kind, 8)}"
-    room = columns - len(head) - width(origin) - 2
-    title = cut(words(state, candidate.title), room, state.glyphs) if room >= 8 else ""
-    return ((head, Ink.PLAIN), (f"{origin} ", Ink.DIM), (title, Ink.PLAIN))
 
 
 def top_row(state: ViewState, candidate: Candidate, columns: int) -> Line:

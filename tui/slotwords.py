@@ -1,0 +1,101 @@
+"""What the slot and the proposer are at, in words, for the app and for plain text. Pure.
+
+Whatever a candidate, a model or an engine wrote is passed on as it is; whoever shows it makes it safe first.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from evolve import approval
+
+if TYPE_CHECKING:
+    from evolve.forecast import Foretold
+    from evolve.slotbook import UnderWay
+    from evolve.stop import Standing
+    from evolve.view import Snapshot
+
+PURPOSES = {"scratchpad": "rewrites the scratchpad"}
+RULES = {
+    "candidates": "candidates",
+    "hours": "hours",
+    "dollars": "dollars",
+    "experiments": "trainings",
+}
+
+
+def clock_time(moment: float) -> str:
+    """`14:02`, in the person's time zone."""
+    return time.strftime("%H:%M", time.localtime(moment))
+
+
+def slot(snapshot: Snapshot) -> str:
+    """Why nothing trains, in words; empty while something does."""
+    if snapshot.running is not None:
+        return ""
+    if (tried := snapshot.smoking) is not None:
+        passed = max(0.0, snapshot.time - tried.smoke.started)
+        return f"trying out {tried.candidate.label} (smoke run), {passed:.0f} s: {tried.candidate.title}"
+    state = snapshot.engine.state
+    if snapshot.run is None or state in ("none", "dead"):
+        return "no engine works here"
+    if state == "stopping":
+        return "stopping: nothing more is trained"
+    if state == "paused":
+        if snapshot.pause is None:
+            return "paused"
+        return f"paused by {snapshot.pause.who} since {clock_time(snapshot.pause.since)}"
+    if not snapshot.queue:
+        return "waiting for a child"
+    if approval_waits(snapshot):
+        return approval.in_words(len(snapshot.queue))
+    return "about to start the next one"
+
+
+def approval_waits(snapshot: Snapshot) -> bool:
+    """Does all that could train wait for a person's word?"""
+    return bool(snapshot.queue) and len(waiting_for_word(snapshot)) == len(snapshot.queue)
+
+
+def waiting_for_word(snapshot: Snapshot) -> frozenset[int]:
+    """The candidates of the queue that may not train before a person approves of them."""
+    required = dict(snapshot.settings).get(approval.KEY) == "true"
+    return frozenset(c.id for c in approval.waiting(snapshot.queue, required=required))
+
+
+def proposing(snapshot: Snapshot) -> list[str]:
+    """What the proposers are at, a line each: calls under way, then what the engine says of itself."""
+    if snapshot.engine.state in ("none", "dead"):
+        return []
+    calls = [call_line(call, snapshot.time) for call in snapshot.calling]
+    doing = [part for part in snapshot.engine.doing.split("; ") if part]
+    if calls and doing:
+        doing = doing[1:]  # its first part says the same in fewer words
+    return calls + doing
+
+
+def call_line(call: UnderWay, now: float) -> str:
+    """`opus writes a crossover of #12 and #9, 8 s, at most $0.12`."""
+    family = " and ".join(f"#{parent}" for parent in call.parents)
+    of = f" of {family}" if family else ""
+    what = PURPOSES.get(call.purpose, f"writes a {call.purpose}{of}")
+    return f"{call.model} {what}, {max(0.0, now - call.since):.0f} s, at most ${call.dollars:.2f}"
+
+
+def foretold(found: Foretold | None, sign: str = "±") -> str:
+    """`0.9720 ±0.0030`, or `too early`."""
+    if found is None:
+        return "too early"
+    return f"{found.score:.4f} {sign}{found.margin:.4f}"
+
+
+def ends(standings: tuple[Standing, ...]) -> tuple[float, str] | None:
+    """Hours until the first stop rule ends the run at the pace of late, and which; None where nothing tells."""
+    known = [(s.hours, RULES[s.rule]) for s in standings if s.hours is not None and s.rule in RULES]
+    return min(known) if known else None
+
+
+def failures(kinds: tuple[tuple[str, int], ...]) -> str:
+    """`2 oom, 1 nan`."""
+    return ", ".join(f"{number} {kind}" for kind, number in kinds)
