@@ -68,7 +68,11 @@ class Replay:
         # A scratch file: nothing in it has to survive, and a copy of the engine's work needs no guard.
         db.execute("PRAGMA journal_mode = MEMORY")
         db.execute("PRAGMA synchronous = OFF")
-        rules = db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        # Those that stamp what is new for clients stay.
+        rules = db.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' "
+            "AND name NOT IN ('candidate_begins', 'candidate_changes')"
+        ).fetchall()
         for rule in rules:
             db.execute(f"DROP TRIGGER {rule['name']}")
         db.execute("ATTACH ? AS recorded", (str(self._scratch / JOURNAL),))

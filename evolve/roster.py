@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -214,17 +214,15 @@ def read(journal: Reader, known: Roster, limit: int = FIRST_PAGE) -> Roster:
     A first read goes by numbers, so that parents come before their children. It remembers the stamp of the moment it
     began, and what was touched meanwhile comes after it by stamps, which the journal's triggers give out.
     """
-    run = journal.run_id()
-    if known.run != run:
+    run, newest = journal.run_id(), journal.newest_touch()
+    if known.run != run or newest < known.stamp:  # a replay can turn back
         known = Roster(run)
     if known.complete:
-        rows = journal.touched_since(known.stamp)
-        if not rows:
+        if newest == known.stamp:
             return known
-        return known.with_rows(
-            (row[1:] for row in rows), max(row[0] for row in rows), complete=True
-        )
-    stamp = known.stamp if len(known) else journal.newest_touch()
+        rows = journal.touched_since(known.stamp)
+        return known.with_rows((row[1:] for row in rows), newest, complete=True)
+    stamp = known.stamp if len(known) else newest
     page = journal.roster_page(len(known), limit)
     if not page and not len(known):
         return known

@@ -14,10 +14,10 @@ from pathlib import Path
 
 LIVE, POPULATION, LINEAGE = "live", "population", "lineage"
 DIFF, TUNE, LOG = "diff", "tune", "log"
-DETAILS, HELP = "details", "help"  # pages on top of a view
-VIEWS = (LIVE, POPULATION, LINEAGE, DIFF, LOG)
-MAIN = frozenset({LIVE, POPULATION, LINEAGE, DIFF, LOG, DETAILS})
-EVERYWHERE = MAIN | {HELP}
+DETAILS, HELP, REVIEW = "details", "help", "review"  # pages on top of a view
+VIEWS = (LIVE, POPULATION, LINEAGE, DIFF, TUNE, LOG)
+MAIN = frozenset({LIVE, POPULATION, LINEAGE, DIFF, TUNE, LOG, DETAILS})
+EVERYWHERE = MAIN | {HELP, REVIEW}
 CANDIDATES = frozenset({LIVE, POPULATION, LINEAGE, DIFF, DETAILS})  # a candidate is selected there
 
 

@@ -158,7 +158,7 @@ class Order:
         """One number each, ascending in the order that is wanted; whoever has none comes last."""
         sign = -1.0 if self.sort.descending else 1.0
         keys = self.sort.column.keys(roster)
-        return [sign * key if key == key else _LAST for key in keys]  # noqa: PLR0124 - nan is not itself
+        return [sign * key if key == key else _LAST for key in keys]  # nan is not itself
 
 
 class Rows(Sequence["Candidate"]):

@@ -22,8 +22,8 @@ from textual.binding import Binding, BindingType
 
 from tui.carrying import CarryingApp
 from tui.feed import Feed
-from tui.keys import LIVE, LOG, POPULATION
-from tui.messages import Copy, Open, Reveal
+from tui.keys import DIFF, LINEAGE, LIVE, LOG, POPULATION
+from tui.messages import Compare, Copy, Open, Reveal
 from tui.screens.pages import DetailsScreen, HelpScreen, PageScreen
 from tui.screens.view import HEIGHTS, WIDTHS, ViewScreen
 from tui.state import ViewState, engine_alive, engine_word, wished_size
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 SCREENS = {
     LIVE: "tui.screens.live:LiveScreen",
     POPULATION: "tui.screens.population:PopulationScreen",
+    LINEAGE: "tui.screens.lineage:LineageScreen",
+    DIFF: "tui.screens.diff:DiffScreen",
     LOG: "tui.screens.log:LogScreen",
 }
 
@@ -122,6 +124,19 @@ class AutoresearchApp(CarryingApp, inherit_bindings=False):
     async def action_previous_view(self) -> None:
         """Back to the view before this one."""
         await self.action_view(self._before)
+
+    @on(Compare)
+    async def _compare(self, message: Compare) -> None:
+        self.state = replace(self.state, pair=(message.left, message.right))
+        await self.action_view(DIFF)
+        self.take(self.state)
+
+    async def action_compare_marked(self) -> None:
+        """Compare the two candidates that were marked last, the older mark on the left."""
+        if len(self.state.marks) < 2:
+            self.say("Mark two candidates with space first; D compares them.")
+        else:
+            self.post_message(Compare(self.state.marks[-1], self.state.marks[-2]))
 
     @on(Reveal)
     async def _reveal(self, message: Reveal) -> None:

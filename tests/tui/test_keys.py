@@ -7,7 +7,9 @@ from collections import Counter
 import pytest
 
 from tests.tui.pty_harness import ROOT
-from tui.keys import DETAILS, GROUPS, HELP, KEYS, LIVE, LOG, POPULATION, keys_of, markdown
+from tui.keys import DETAILS, GROUPS, HELP, KEYS, LINEAGE, LIVE, LOG, POPULATION, keys_of, markdown
+from tui.screens.lineage import LineageScreen
+from tui.screens.diff import DiffScreen
 from tui.screens.live import LiveScreen
 from tui.screens.log import LogScreen
 from tui.screens.pages import DetailsScreen, HelpScreen
@@ -17,6 +19,8 @@ from tui.shell import AutoresearchApp
 SCREENS = {
     LIVE: LiveScreen,
     POPULATION: PopulationScreen,
+    LINEAGE: LineageScreen,
+    DIFF: DiffScreen,
     LOG: LogScreen,
     DETAILS: DetailsScreen,
     HELP: HelpScreen,
