@@ -92,7 +92,7 @@ class Journal(Precautions, Wishes, Notes):
                 "UPDATE run SET state = ?, reason = ?, finished = ? WHERE id = ?",
                 (state, reason, finished, self.run_id()),
             )
-            self._event("run", reason)
+            self._event("run", reason, data={"state": state})
 
     def set_sigma(self, sigma: float | None) -> None:
         """Write down the measured noise of one training, bpb. Tells nothing: the scores do."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from evolve.model import CandidateState, Purpose, Verdict
 from evolve.pace import META
+from evolve.rowcopy import Rows
 from evolve.rows import as_json
 from evolve.seeds import measured
 from harness.spec import Outcome
@@ -35,14 +36,14 @@ QUEUED: dict[str, object] = {
     **{"state": "ready", "alive": 0, "verdict": None, "verdict_reason": "", "judged": None},
     **{"provisional": 1, "pinned": 0, "banned": 0, "children": 0, "chances": 0, "voided": ""},
     **{"scores": "[]", "fitness": "[]", "outcome": None, "peak_memory_mb": None},
-    **{"sealed_gain": None, "sealed_gap": None},
+    **{"sealed_gain": None, "sealed_gap": None, "boosted": 0, "wanted": 0, "approved": 0},
 }
-# Folders are named anew: a name in a file that somebody sent must not lead out of the scratch workspace.
-BEGUN = ("id", "run", "candidate", "purpose", "seed", "started")
+BEGUN = ("id", "run", "candidate", "purpose", "seed", "started", "wished")
 TRIED = ("id", "run", "candidate", "started")
 _VERDICT = re.compile(
     r"#\d+ (?:is the )?(baseline|promoted|kept|rejected|failed|dropped)\b:? ?(.*)"
 )
+_MOVE = re.compile(r"#\d+ (joins|leaves) the population\.")
 _MARK = re.compile(r"#\d+ is (no longer )?(pinned|banned)\.")
 
 
@@ -52,12 +53,7 @@ class Retelling:
     def __init__(self, db: sqlite3.Connection, run: int) -> None:
         """`db` has the played journal as `main` and the recording as `recorded`; `run` is the one that is told."""
         self._db, self._run = db, run
-        self._columns = {
-            row["name"]: self._shared(row["name"])
-            for row in db.execute(
-                "SELECT name FROM main.sqlite_master WHERE type = 'table'"
-            ).fetchall()
-        }
+        self._rows = Rows(db)
         for table in TIMED:
             db.execute(f"CREATE INDEX IF NOT EXISTS recorded.{table}_time ON {table} (time)")
         self._before = 0.0  # timed rows until this moment are there
@@ -79,48 +75,47 @@ class Retelling:
             "llm": self._call,
             "command": self._answered,
             "queue": self._queue,
+            "remeasure": self._wished,
+            "approval": self._approved,
         }
 
     # ---- for Replay ----------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Back to the moment before the first event."""
-        for table in self._columns:
-            self._db.execute(f"DELETE FROM main.{table}")  # noqa: S608 - our own words
+        self._rows.clear()
         later = {
             "state": "running",
             "reason": "It has just begun.",
             "incumbent": None,
             "promotion": 0,
         }
-        self._copy(
+        self._rows.bring(
             "run", "id = ?", (self._run,), later | {"sigma": None, "dollars": 0.0, "finished": None}
         )
-        drift = META.format(self._one("SELECT name FROM main.run")[0])
-        self._copy("meta", "key != ?", (drift,))
+        drift = META.format(self._rows.one("SELECT name FROM main.run")[0])
+        self._rows.bring("meta", "key != ?", (drift,))
         self._before, self._measured, self._ended = 0.0, True, False
 
     def latest(self) -> float:
         """When the last of the timed rows came, unix seconds."""
-        asked = " UNION ALL ".join(
-            f"SELECT max(time) AS t FROM recorded.{table} {self._of_run(table)}"  # noqa: S608
-            for table in TIMED
-        )
-        return float(self._one(f"SELECT coalesce(max(t), 0) FROM ({asked})", {"run": self._run})[0])  # noqa: S608
+        return max(self._rows.latest(table, self._run) for table in TIMED)
 
     def arrive(self, moment: float) -> None:
         """Requests, calls, settings and notes until `moment` are there."""
         for table, unknown in TIMED.items():
-            of_run = self._of_run(table).replace("WHERE", "AND")
+            of_run = self._rows.of_run(table)
             given = {"run": self._run, "after": self._before, "until": moment}
-            self._copy(table, f"time > :after AND time <= :until {of_run}", given, unknown)
+            self._rows.bring(
+                table, " AND ".join(["time > :after AND time <= :until", *of_run]), given, unknown
+            )
         self._before = moment
 
     def tell(self, first: int, last: int) -> None:
         """The events from number `first` to `last`, with what they brought about."""
         told = "id BETWEEN ? AND ? AND (run IS NULL OR run = ?)"
         span = (first, last, self._run)
-        self._copy("event", told, span)
+        self._rows.bring("event", told, span)
         found = self._db.execute(f"SELECT * FROM main.event WHERE {told} ORDER BY id", span)  # noqa: S608
         for event in found.fetchall():
             if apply := self._kinds.get(event["kind"]):
@@ -134,14 +129,8 @@ class Retelling:
             return
         self._ended = True
         for table in ("run", "candidate", "experiment", "llm_call", "command", "meta"):
-            of_run = self._of_run(table)
-            names = self._columns[table]
-            given = ", ".join("CAST(id AS TEXT)" if name == "directory" else name for name in names)
-            self._db.execute(
-                f"INSERT OR REPLACE INTO main.{table} ({', '.join(names)}) "  # noqa: S608
-                f"SELECT {given} FROM recorded.{table} {of_run}",
-                {"run": self._run},
-            )
+            which = " AND ".join(["1", *self._rows.of_run(table)])
+            self._rows.bring(table, which, {"run": self._run})
 
     # ---- what events bring about ---------------------------------------------------------------------------
 
@@ -158,14 +147,14 @@ class Retelling:
 
     def _queued(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
         number = event["candidate"]
-        last = self._one(
+        last = self._rows.one(
             "SELECT coalesce(max(priority), -1) FROM main.candidate WHERE state = 'ready'"
         )[0]
         which = "run = ? AND id = ?"
-        self._copy("candidate", which, (self._run, number), QUEUED | {"priority": last + 1})
-        self._copy("parent", "run = ? AND candidate = ?", (self._run, number))
+        self._rows.bring("candidate", which, (self._run, number), QUEUED | {"priority": last + 1})
+        self._rows.bring("parent", "run = ? AND candidate = ?", (self._run, number))
         self._db.execute(
-            """UPDATE main.candidate SET children = children + 1 WHERE id IN
+            """UPDATE main.candidate SET children = children + 1, boosted = max(0, boosted - 1) WHERE id IN
             (SELECT parent FROM main.parent WHERE candidate = ?)""",
             (number,),
         )
@@ -177,16 +166,18 @@ class Retelling:
 
     def _started(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
         number = data["experiment"]
-        self._begin("experiment", BEGUN, number)
+        self._rows.begin("experiment", BEGUN, number)
         self._update(event["candidate"], state="training")
 
     def _finished(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
         number, of = data["experiment"], event["candidate"]
-        self._complete("experiment", number, {"discounted": ""})
-        self._copy("curve", "experiment = ?", (number,))
-        ended = self._one("SELECT * FROM main.experiment WHERE id = ?", (number,))
+        self._rows.complete("experiment", number, ("discounted",))
+        self._rows.bring("curve", "experiment = ?", (number,))
+        ended = self._rows.one("SELECT * FROM main.experiment WHERE id = ?", (number,))
         if ended["outcome"] != Outcome.VOID:
             self._update(of, outcome=ended["outcome"])
+            fewer = "UPDATE main.candidate SET wanted = max(0, wanted - 1) WHERE id = ?"
+            self._db.execute(fewer, (of,))
             if ended["peak_memory_mb"] is not None:
                 self._update(of, peak_memory_mb=ended["peak_memory_mb"])
             self._count(of)
@@ -195,23 +186,25 @@ class Retelling:
 
     def _afterwards(self, ended: sqlite3.Row) -> CandidateState:
         """Where a candidate goes when a training of it has ended, as `settling` and `void_experiment` decide."""
-        known = self._one("SELECT verdict FROM main.candidate WHERE id = ?", (ended["candidate"],))
+        known = self._rows.one(
+            "SELECT verdict FROM main.candidate WHERE id = ?", (ended["candidate"],)
+        )
         if ended["outcome"] == Outcome.VOID:
-            if ended["purpose"] == Purpose.CONFIRM:
+            if ended["purpose"] == Purpose.CONFIRM and not ended["wished"]:
                 return CandidateState.CONTENDER
             return CandidateState.READY if known["verdict"] is None else CandidateState.JUDGED
         repeats = ended["purpose"] in (Purpose.BASELINE, Purpose.INCUMBENT)
-        if repeats or ended["outcome"] != Outcome.OK:
+        if repeats or ended["wished"] or ended["outcome"] != Outcome.OK:
             return CandidateState.JUDGED
         return CandidateState.CONTENDER
 
     def _smoke(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
         number = data["smoke"]
-        if self._one("SELECT count(*) FROM main.smoke WHERE id = ?", (number,))[0] == 0:
-            self._begin("smoke", TRIED, number)
+        if self._rows.one("SELECT count(*) FROM main.smoke WHERE id = ?", (number,))[0] == 0:
+            self._rows.begin("smoke", TRIED, number)
             return
-        self._complete("smoke", number, {})
-        ended = self._one("SELECT outcome, reason FROM main.smoke WHERE id = ?", (number,))
+        self._rows.complete("smoke", number)
+        ended = self._rows.one("SELECT outcome, reason FROM main.smoke WHERE id = ?", (number,))
         if ended["outcome"] not in (Outcome.OK, Outcome.VOID):
             words = (
                 f"Its smoke run failed, before any training. {ended['outcome']}: {ended['reason']}"
@@ -254,6 +247,7 @@ class Retelling:
                 "verdict": str(verdict),
                 "verdict_reason": reason,
                 "alive": int(lives),
+                **({} if lives else {"boosted": 0}),
             },
         )
         if verdict is not Verdict.BASELINE:
@@ -270,8 +264,19 @@ class Retelling:
         number, words = event["candidate"], event["text"]
         if mark := _MARK.match(words):
             self._update(number, **{mark[2]: int(mark[1] is None)})
-        elif words.endswith(("joins the population.", "leaves the population.")):
-            self._update(number, alive=int("joins" in words))
+        elif move := _MOVE.match(words):
+            stays = {} if move[1] == "joins" else {"boosted": 0}
+            self._update(number, alive=int(move[1] == "joins"), **stays)
+        elif "boosted" in data:
+            self._update(number, boosted=data["boosted"])
+
+    def _wished(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
+        again = {"chances": 0} if data["wanted"] else {}
+        self._update(event["candidate"], wanted=data["wanted"], **again)
+
+    def _approved(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
+        if "waiting" not in data:  # else it tells of those that wait
+            self._update(event["candidate"], approved=1)
 
     def _audited(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
         if "claimed_bpb" in data:  # its score is void, and so are those from before
@@ -280,7 +285,7 @@ class Retelling:
 
     def _drift(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
         if "drifting" in data:
-            name = META.format(self._one("SELECT name FROM main.run")[0])
+            name = META.format(self._rows.one("SELECT name FROM main.run")[0])
             sentence = event["text"] if data["drifting"] else ""
             self._db.execute("INSERT OR REPLACE INTO main.meta VALUES (?, ?)", (name, sentence))
         self._discount("candidate NOT IN (SELECT id FROM main.candidate WHERE voided != '')", ())
@@ -288,12 +293,12 @@ class Retelling:
     def _call(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
         if "call" not in data:
             return
-        self._complete("llm_call", data["call"], {"candidate": None})
+        self._rows.complete("llm_call", data["call"], ("candidate",))
         self._db.execute("UPDATE main.run SET dollars = dollars + ?", (data.get("dollars", 0.0),))
 
     def _answered(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
-        self._complete("command", data["command"], {})
-        row = self._one("SELECT * FROM main.command WHERE id = ?", (data["command"],))
+        self._rows.complete("command", data["command"])
+        row = self._rows.one("SELECT * FROM main.command WHERE id = ?", (data["command"],))
         if row is not None and row["verb"] == "move" and row["state"] == "done":
             asked = json.loads(row["args"])
             queue = self._ready()
@@ -306,60 +311,6 @@ class Retelling:
         self._order([int(number) for number in re.findall(r"#(\d+)", event["text"])])
 
     # ---- private -------------------------------------------------------------------------------------------
-
-    def _one(self, sql: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> sqlite3.Row:
-        row: sqlite3.Row = self._db.execute(sql, values).fetchone()
-        return row
-
-    def _shared(self, table: str) -> tuple[str, ...]:
-        """The columns that the recording has too: one of another day may lack some, which then have their default."""
-        there, here = (
-            [row["name"] for row in self._db.execute(f"PRAGMA {schema}.table_info({table})")]
-            for schema in ("recorded", "main")
-        )
-        return tuple(name for name in here if name in there)
-
-    def _of_run(self, table: str) -> str:
-        key = "id" if table == "run" else "run"
-        return f"WHERE {key} = :run" if key in self._columns[table] else ""
-
-    def _copy(
-        self,
-        table: str,
-        which: str,
-        values: Mapping[str, object] | tuple[object, ...],
-        instead: Mapping[str, object] | None = None,
-    ) -> None:
-        """Bring in the rows of `table` that fit, with other values `instead` in some columns; names are our own."""
-        other = {
-            name: value for name, value in (instead or {}).items() if name in self._columns[table]
-        }
-        same = [name for name in self._columns[table] if name not in other]
-        given = [*same, *(_literal(value) for value in other.values())]
-        self._db.execute(
-            f"INSERT OR REPLACE INTO main.{table} ({', '.join([*same, *other])}) "  # noqa: S608
-            f"SELECT {', '.join(given)} FROM recorded.{table} WHERE {which}",
-            values,
-        )
-
-    def _begin(self, table: str, known: tuple[str, ...], number: int) -> None:
-        """A training or a smoke run begins: the rest of its row is not known yet."""
-        names = ", ".join(known)
-        self._db.execute(
-            f"INSERT OR REPLACE INTO main.{table} ({names}, directory) "  # noqa: S608
-            f"SELECT {names}, CAST(id AS TEXT) FROM recorded.{table} WHERE id = ?",
-            (number,),
-        )
-
-    def _complete(self, table: str, number: int, instead: Mapping[str, object]) -> None:
-        """A row is as the recording has it, but for some columns that keep what they are or have another value."""
-        kept = {"directory", *instead}
-        names = [name for name in self._columns[table] if name not in kept and name != "id"]
-        self._db.execute(
-            f"UPDATE main.{table} SET ({', '.join(names)}) = "  # noqa: S608
-            f"(SELECT {', '.join(names)} FROM recorded.{table} WHERE id = :id) WHERE id = :id",
-            {"id": number},
-        )
 
     def _update(self, number: int, **columns: object) -> None:
         self._db.execute(
@@ -420,10 +371,3 @@ class Retelling:
     def _order(self, numbers: list[int]) -> None:
         for place, number in enumerate(numbers):
             self._update(number, priority=place)
-
-
-def _literal(value: object) -> str:
-    """A value of our own as SQL: a text without quotes, a number, or nothing."""
-    if value is None:
-        return "NULL"
-    return f"'{value}'" if isinstance(value, str) else repr(value)

@@ -6,12 +6,13 @@ It reads and decides nothing. It imports neither settings nor git nor numpy, bec
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evolve import lock
+from evolve import approval, lock
 from evolve.beliefs import Belief
 from evolve.model import Candidate, Command, Run
 from evolve.outlook import Outlook, Watch
@@ -31,21 +32,44 @@ _WORDS = 200  # characters of them
 _NOTHING = Tally(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The last whole snapshot."""
+
+    of: tuple[Reader, int, bool]  # the connection, its data version, with curves or without
+    snapshot: Snapshot
+    tally: Tally
+
+
 class Snapshots:
     """Looks at one workspace; keeps what need not be computed again."""
 
-    def __init__(self, state: Path, watch: Watch) -> None:
-        """`state`: the workspace's folder .autoresearch; `watch` keeps what is believed of scores."""
+    def __init__(
+        self,
+        state: Path,
+        watch: Watch,
+        *,
+        clock: Callable[[], float] = time.time,
+        engine: Callable[[], lock.Holder | None] | None = None,
+    ) -> None:
+        """`state`: the workspace's folder .autoresearch; `watch` keeps what is believed of scores.
+
+        A replay has a `clock` (unix seconds) and an `engine` of its own; else it is now, and whoever holds the lock.
+        """
         self._state = state
+        self._clock = clock
+        self._holder = engine or partial(lock.holder, state / LOCK)
         self._watch = watch
         self._seat = Seat(state)
+        self._replayed = engine is not None  # then facts come with the clock, not by writing
+        self._last: _Last | None = None
 
     def empty(self) -> Snapshot:
         """Of a workspace that has never run."""
         return Snapshot(
-            time=time.time(),
+            time=self._clock(),
             run=None,
-            engine=self._engine(None, None, lock.holder(self._state / LOCK)),
+            engine=self._engine(None, None, self._holder()),
             running=None,
             queue=(),
             population=(),
@@ -61,22 +85,47 @@ class Snapshots:
         )
 
     def take(self, journal: Reader, run: Run, *, curves: bool) -> Snapshot:
-        """Everything on the first screen at one instant; without `curves` none are told."""
+        """Everything on the first screen at one instant; without `curves` none are told.
+
+        While nobody writes to the journal, only the slot and the engine's sign of life are read again.
+        """
+        version, last = journal.data_version(), self._last
+        if self._replayed or last is None or last.of != (journal, version, curves):
+            snapshot, tally = self._whole(journal, run, curves=curves)
+            self._last = _Last((journal, version, curves), snapshot, tally)
+            return snapshot
+        before, now, holder = last.snapshot, self._clock(), self._holder()
+        running, gap = self._running(journal, before.incumbent, before.outlook, curves=curves)
+        state = _standing(last.tally, before.incumbent, holder, now)
+        return replace(
+            before,
+            time=now,
+            engine=self._engine(journal, run, holder),
+            running=running,
+            gap_seconds=gap,
+            standings=standings(rules_in(dict(before.settings)), state, before.pace),
+        )
+
+    def _whole(self, journal: Reader, run: Run, *, curves: bool) -> tuple[Snapshot, Tally]:
         incumbent = None if run.incumbent is None else journal.candidate(run.incumbent)
         in_force, living, tally = journal.live_settings(), journal.living(), journal.tally()
         trained = journal.running_experiment()
         shown = {c.id for c in living} | {run.incumbent or 0, trained.candidate if trained else 0}
         outlook = self._watch.outlook(journal, run, shown)
-        holder = lock.holder(self._state / LOCK)
+        now, holder = self._clock(), self._holder()
         rules, pace = rules_in(in_force), journal.pace()
         running, gap = self._running(journal, incumbent, outlook, curves=curves)
-        return Snapshot(
-            time=time.time(),
+        queue = journal.queue()
+        held = approval.waiting(queue, required=in_force.get(approval.KEY) == "true")
+        snapshot = Snapshot(
+            time=now,
             run=run,
             engine=self._engine(journal, run, holder),
             running=running,
             smoking=_smoking(journal) if running is None else None,
-            queue=journal.queue(),
+            queue=queue,
+            awaiting=tuple(c.id for c in held),
+            wished=journal.wished(),
             population=tuple(sorted(living, key=partial(_rank, outlook.beliefs))),
             incumbent=incumbent,
             recent=journal.recent_events(_RECENT),
@@ -88,13 +137,14 @@ class Snapshots:
             gap_seconds=gap,
             stop_rules=describe(rules),
             pace=pace,
-            standings=standings(rules, _standing(tally, incumbent, holder), pace),
+            standings=standings(rules, _standing(tally, incumbent, holder, now), pace),
             sandbox=journal.meta("sandbox"),
             rehearsal=run.settings.get("profile") == "cpu",
             drift=journal.meta(META.format(run.name)),
             outlook=outlook,
             **_counts(tally),
         )
+        return snapshot, tally
 
     def _running(
         self, journal: Reader, incumbent: Candidate | None, outlook: Outlook, *, curves: bool
@@ -146,12 +196,14 @@ def _pause(journal: Reader, run: Run) -> Pause | None:
     return None if found is None else Pause(*found)
 
 
-def _standing(tally: Tally, incumbent: Candidate | None, holder: lock.Holder | None) -> StopState:
+def _standing(
+    tally: Tally, incumbent: Candidate | None, holder: lock.Holder | None, now: float
+) -> StopState:
     """How far the run has come, for the stop rules; hours count from the start of the engine."""
     alive = holder is not None and holder.alive
     return StopState(
         candidates=tally.settled,
-        hours=(time.time() - holder.started) / 3600 if alive and holder else 0.0,
+        hours=(now - holder.started) / 3600 if alive and holder else 0.0,
         dollars=tally.dollars,
         best_bpb=incumbent.mean if incumbent else None,
         since_promotion=tally.since_promotion,

@@ -103,6 +103,8 @@ class Snapshot:
     sandbox: str
     rehearsal: bool  # the cpu profile: a rehearsal, not a result
     voided: int = 0  # failures whose score the blind audit voided
+    awaiting: tuple[int, ...] = ()  # of the queue, those that wait for a person's approval
+    wished: tuple[Candidate, ...] = ()  # those that a person wants to have measured again
     drift: str = ""  # what to know when the machine trains at another speed than at the start; empty = all is well
     smoking: SmokeView | None = None  # never together with `running`
     calling: tuple[UnderWay, ...] = ()  # requests to language models that are not answered yet

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from evolve.model import EvolveError
 from tui.feed import Feed, Source
-from tui.state import ViewState, engine_alive, with_reading
+from tui.state import ViewState, engine_alive, replaying, with_reading
 from tui.terminal import (
     TerminalGuard,
     prepare,
@@ -32,6 +32,8 @@ from tui.widgets.ink import ASCII, UNICODE
 if TYPE_CHECKING:
     from textual.app import App
 
+    from tui.replaying import Player
+
 FIRST_LOOK = 1.0  # seconds to wait for the first look, so that the first frame is a full one
 CRASHED = 1
 
@@ -42,8 +44,9 @@ def run_app(
     *,
     ascii_only: bool = False,
     source: Callable[[], Source] | None = None,
+    player: Player | None = None,
 ) -> int:
-    """Open the app on `workspace`; return the exit code when it is left.
+    """Open the app on `workspace`, or on a recording that `player` plays; return the exit code when it is left.
 
     `source` opens something else than the workspace's journal, such as a recording; it is called in the
     reading thread. 0 = detached, 1 = the app had a fault of its own, 128 + n = ended by signal n. Raises
@@ -55,6 +58,8 @@ def run_app(
     # Nothing that is loaded at the start is ever garbage; looking through it took a sixth of the time to the
     # first frame. The app switches it on again once it has painted.
     gc.disable()
+    if player is not None:
+        source = player.open
     feed = Feed(source or _journal_of(workspace), _who())
     first = feed.thread.submit(feed.look)
     from tui.shell import AutoresearchApp
@@ -68,7 +73,12 @@ def run_app(
         state = with_reading(state, first.result(FIRST_LOOK))
     places = workspace / ".autoresearch"
     crash_log = places / "app.log" if places.is_dir() else None
-    app = AutoresearchApp(feed, state, crash_log)
+    if player is None:
+        app = AutoresearchApp(feed, state, crash_log)
+    else:
+        from tui.replay_app import ReplayApp
+
+        app = ReplayApp(feed, state, crash_log, player)
     _show(app, feed)
     return _farewell(app.return_code or 0, app.state, crash_log, sys.stdout)
 
@@ -120,6 +130,8 @@ def _farewell(code: int, state: ViewState, crash_log: Path | None, out: TextIO) 
             f"The app had a fault of its own; the search is not affected.{where} "
             f"To attach again: {state.attach}\n"
         )
+    elif replaying(state):
+        out.write("The recording is as it was.\n")
     elif state.snapshot is not None and engine_alive(state.snapshot.engine):
         out.write(f"Detached; the search goes on. To attach again: {state.attach}\n")
     else:

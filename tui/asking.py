@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from textual import on
@@ -26,6 +28,7 @@ from tui.state import (
     advice,
     engine_alive,
     moment_of,
+    only_watches,
     unbelieved,
     unread,
     with_asked,
@@ -53,7 +56,7 @@ class AskingApp(App[int], inherit_bindings=False):
         super().__init__(driver_class=TerminalDriver, ansi_color=None)
         self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
         self._feed = feed
-        self.state = state
+        self.state = replace(state, who=feed.who)
         self._wake = asyncio.Event()
         self._unpainted = False  # the newest state is not on the screen yet
 
@@ -142,30 +145,41 @@ class AskingApp(App[int], inherit_bindings=False):
 
     async def _fetched(self, wanted: Fetch) -> None:
         found = await self._in_feed(partial(self._feed.fetch, wanted.work, wanted.about))
-        if isinstance(found, Fault):
-            self.say(found.sentence, Ink.WARN)
-        else:
+        if not isinstance(found, Fault):
             wanted.done(found)
+        elif wanted.failed is not None:
+            wanted.failed(found.sentence)
+        else:
+            self.say(found.sentence, Ink.WARN)
 
     # ---- asking the engine -----------------------------------------------------------------------------
 
     @on(Ask)
     def _ask(self, message: Ask) -> None:
-        self.ask(message.verb, message.words, message.args)
+        self.ask(message.verb, message.words, message.args, message.kept)
 
-    def ask(self, verb: str, words: str, args: dict[str, Any] | None = None) -> None:
-        """Send a command; it is pending until the engine answers. Without an engine nothing is sent."""
+    def ask(
+        self, verb: str, words: str, args: dict[str, Any] | None = None, kept: Path | None = None
+    ) -> None:
+        """Send a command; it is pending until the engine answers. Without an engine nothing is sent.
+
+        `kept` holds what a person wrote for it; where that does not arrive, its place is told.
+        """
         snapshot = self.state.snapshot
-        if self.state.read_only:
-            self.say("This app only watches (read-only).", Ink.WARN)
+        where = f" Your text is in {kept}." if kept else ""
+        if why_not := only_watches(self.state):
+            self.say(f"{why_not}{where}", Ink.WARN)
         elif snapshot is None or not engine_alive(snapshot.engine):
             hint = advice(self.state, time_of_day)
-            self.say(hint.text if hint is not None else "No engine answers yet.", Ink.WARN)
+            why_not = hint.text if hint is not None else "No engine answers yet."
+            self.say(f"{why_not}{where}", Ink.WARN)
         else:
-            self.run_worker(self._send(verb, words, args or {}), group="send")
+            self.run_worker(self._send(verb, words, args or {}, kept), group="send")
 
-    async def _send(self, verb: str, words: str, args: dict[str, Any]) -> None:
-        sent = await self._in_feed(partial(self._feed.send, verb, args))
+    async def _send(
+        self, verb: str, words: str, args: dict[str, Any], kept: Path | None = None
+    ) -> None:
+        sent = await self._in_feed(partial(self._feed.send, verb, args, kept))
         if isinstance(sent, str):
             self.say(sent, Ink.BAD)
             return

@@ -11,13 +11,28 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from evolve.beliefs import Belief
-from evolve.model import Candidate, Command, CommandState, Event, EvolveError, Experiment
+from evolve.model import (
+    Candidate,
+    Command,
+    CommandState,
+    Event,
+    EvolveError,
+    Experiment,
+    SettingChange,
+    Smoke,
+)
+from evolve.provenance import Asking, LogText
 from evolve.roster import FIRST_PAGE, Roster
 from evolve.view import Snapshot
 from tui.state import EVENTS_KEPT, STALE_AFTER, Details, Reading
+
+if TYPE_CHECKING:
+    from evolve.promptbook import Prompt
+    from evolve.tunable import Tuning
 
 T = TypeVar("T")
 
@@ -74,6 +89,42 @@ class Source(Protocol):
         """The trainings of a candidate, oldest first."""
         ...
 
+    def smokes(self, candidate: int) -> Sequence[Smoke]:
+        """The smoke runs of a candidate, oldest first."""
+        ...
+
+    def source(self, number: int) -> str:
+        """The text of a candidate's train.py; raises EvolveError when it is gone."""
+        ...
+
+    def calls_of(self, number: int) -> Sequence[Asking]:
+        """The calls to language models that a candidate came of, oldest first."""
+        ...
+
+    def log_of(self, number: int) -> LogText | None:
+        """The end of what a candidate printed last."""
+        ...
+
+    def worktree(self, number: int) -> Path | None:
+        """The folder in which a living candidate is checked out."""
+        ...
+
+    def tuning(self) -> Tuning | None:
+        """What can be tuned, and who changed what; None before there is a run."""
+        ...
+
+    def prompts(self) -> Sequence[Prompt]:
+        """Every template of a prompt with what came of it."""
+        ...
+
+    def checked(self, key: str, value: str) -> str:
+        """A value as the engine would take it, as TOML; raises UsageError in the engine's words."""
+        ...
+
+    def setting_changes(self, limit: int) -> Sequence[SettingChange]:
+        """The last changes of live settings, newest first."""
+        ...
+
     def send(self, verb: str, args: dict[str, Any], who: str) -> int:
         """Write a command row and return its id."""
         ...
@@ -100,7 +151,12 @@ class Feed:
         self._last_event = 0  # id of the last one handed over
         self._roster = Roster()
         self._listed: int | None = None  # data version at which the roster was complete
-        self._waiting: list[int] = []
+        self._waiting: dict[int, Path | None] = {}  # with the file that holds the text, if one does
+
+    @property
+    def who(self) -> str:
+        """Who asks, as the run's log tells it."""
+        return self._who
 
     @property
     def thread(self) -> ThreadPoolExecutor:
@@ -110,6 +166,12 @@ class Feed:
     def close(self) -> None:
         """Let the thread go; a look in progress is not waited for."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def reopen(self) -> None:
+        """Begin anew with a fresh source: what it holds is of another time than what was handed over."""
+        self._source, self._version = None, None
+        self._newest = self._last_event = 0
+        self._roster, self._listed = Roster(), None
 
     def look(self, *, roster: bool = False, events: bool = False) -> Reading:
         """Look at the journal once. `roster` and `events` ask for what only some views show.
@@ -169,17 +231,20 @@ class Feed:
         for number in tuple(self._waiting):
             command = source.wait_for(number, 0.0)
             if command is not None and command.state is not CommandState.PENDING:
-                self._waiting.remove(number)
-                found.append(command)
+                found.append(_with_text(command, self._waiting.pop(number)))
         return tuple(found)
 
-    def send(self, verb: str, args: dict[str, Any]) -> int | str:
-        """Write a command. Returns its id, or a sentence that says why it could not be written."""
+    def send(self, verb: str, args: dict[str, Any], kept: Path | None = None) -> int | str:
+        """Write a command. Returns its id, or a sentence that says why it could not be written.
+
+        `kept` is a file with what a person wrote for it: it goes once the engine has taken that, else its place is told.
+        """
         try:
             number = self._opened().send(verb, args, self._who)
         except FAULTS as error:
-            return f"That could not be sent: {_sentence(error)}"
-        self._waiting.append(number)
+            where = f" Your text is in {kept}." if kept else ""
+            return f"That could not be sent: {_sentence(error)}{where}"
+        self._waiting[number] = kept
         return number
 
     def fetch(self, work: Callable[[Source], T], about: str) -> T | Fault:
@@ -192,11 +257,19 @@ class Feed:
     def details(self, number: int) -> Details | str:
         """Everything about a candidate, or a sentence that says why not."""
         try:
-            source = self._opened()
-            experiments, beliefs = tuple(source.experiments(number)), source.beliefs((number,))
-            return Details(source.candidate(number), experiments, beliefs.get(number))
+            return details_of(self._opened(), number)
         except FAULTS as error:
             return f"#{number} cannot be shown: {_sentence(error)}"
+
+
+def details_of(source: Source, number: int) -> Details:
+    """Everything about a candidate; raises one of `FAULTS` when it cannot be read."""
+    return Details(
+        source.candidate(number),
+        tuple(source.experiments(number)),
+        source.beliefs((number,)).get(number),
+        tuple(source.smokes(number)),
+    )
 
 
 def only_time_passed(before: Snapshot, after: Snapshot) -> bool:
@@ -212,3 +285,13 @@ def only_time_passed(before: Snapshot, after: Snapshot) -> bool:
 def _sentence(error: BaseException) -> str:
     """What went wrong, with a full stop."""
     return f"{str(error).rstrip('.')}."
+
+
+def _with_text(command: Command, kept: Path | None) -> Command:
+    """The answer to a command with a text in a file: what was taken is thrown away, what was refused is named."""
+    if kept is None:
+        return command
+    if command.state is CommandState.REFUSED:
+        return replace(command, answer=f"{command.answer} Your text is in {kept}.")
+    kept.unlink(missing_ok=True)
+    return command

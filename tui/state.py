@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from evolve.beliefs import Belief
-from evolve.model import Candidate, CandidateState, Command, CommandState, Event, Experiment
+from evolve.model import Candidate, CandidateState, Command, CommandState, Event, Experiment, Smoke
 from evolve.roster import Roster
-from evolve.view import EngineView, Snapshot
+from evolve.view import EngineView, Playback, Snapshot
 from tui.widgets.ink import UNICODE, Glyphs, Ink, plain
 
 STALE_AFTER = 5.0  # seconds without a heartbeat
@@ -27,6 +27,7 @@ class Details:
     candidate: Candidate
     experiments: tuple[Experiment, ...]
     belief: Belief | None = None  # None before it has a score
+    smokes: tuple[Smoke, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class ViewState:
     snapshot: Snapshot | None = None
     error: str = ""
     read_only: bool = False
+    who: str = ""  # as this app's requests are signed
     glyphs: Glyphs = UNICODE
     attach: str = "autoresearch"  # the command that opens this app again
     asked: tuple[Asked, ...] = ()
@@ -101,6 +103,8 @@ def engine_word(state: ViewState) -> Word:
         return Word("...", Ink.DIM)
     engine = state.snapshot.engine
     run = state.snapshot.run
+    if state.snapshot.playback is not None:
+        return Word("REPLAY", Ink.BOLD)
     if engine.state == "none" and run is not None and run.state in {"finished", "failed"}:
         return Word(run.state.upper(), Ink.BAD if run.state == "failed" else Ink.BOLD)
     return {
@@ -118,6 +122,8 @@ def connection_word(state: ViewState) -> Word:
         return Word("lost", Ink.BAD)
     if state.snapshot is None:
         return Word("reading", Ink.DIM)
+    if (played := state.snapshot.playback) is not None:
+        return _played(played, state.snapshot.time, state.glyphs)
     engine = state.snapshot.engine
     if engine.state == "none":
         return Word("no engine", Ink.WARN)
@@ -127,6 +133,25 @@ def connection_word(state: ViewState) -> Word:
     if age is not None and age >= STALE_AFTER:
         return Word(f"stale {age:.0f}s", Ink.WARN)
     return Word("live", Ink.GOOD)
+
+
+def _played(played: Playback, moment: float, glyphs: Glyphs) -> Word:
+    if played.over(moment):
+        return Word("end of the recording", Ink.WARN)
+    speed = f"{glyphs.times}{played.speed:g}"
+    return Word(f"replay {speed}", Ink.GOOD) if played.playing else Word(f"stopped {speed}", Ink.WARN)
+
+
+def replaying(state: ViewState) -> bool:
+    """Is this a recording?"""
+    return state.snapshot is not None and state.snapshot.playback is not None
+
+
+def only_watches(state: ViewState) -> str:
+    """Why this app changes nothing, a sentence; empty when it may."""
+    if replaying(state):
+        return "This is a recording, so nothing in it can be changed."
+    return "This app only watches (read-only)." if state.read_only else ""
 
 
 def engine_alive(engine: EngineView) -> bool:
@@ -141,6 +166,9 @@ def advice(state: ViewState, clock_of: Callable[[float], str]) -> Notice | None:
     snapshot = state.snapshot
     if snapshot is None:
         return None
+    if snapshot.playback is not None:
+        over = snapshot.playback.over(snapshot.time)
+        return Notice("The recording ends here; p plays it again.", Ink.WARN) if over else None
     start = f"{state.attach} run"
     if snapshot.run is None:
         return Notice(f"This workspace has never run. Start a search with: {start}", Ink.WARN)
@@ -192,6 +220,7 @@ def with_reading(state: ViewState, reading: Reading) -> ViewState:
         return state if reading.error == state.error else replace(state, error=reading.error)
     if reading == Reading() and not state.error:
         return state
+    known = state.snapshot
     events = state.events
     if reading.events:
         newest = events[-1].id if events else 0
@@ -204,9 +233,22 @@ def with_reading(state: ViewState, reading: Reading) -> ViewState:
         roster=state.roster if reading.roster is None else reading.roster,
         events=events,
     )
+    if reading.snapshot is not None and known is not None:
+        state = with_changes_of_others(state, known.recent[-1].id if known.recent else 0)
     for answer in reading.answers:
         state = with_answer(state, answer)
     return state
+
+
+def with_changes_of_others(state: ViewState, newest: int) -> ViewState:
+    """Say when somebody else has changed a setting; `newest` is the last event that was known before."""
+    recent = state.snapshot.recent if state.snapshot is not None else ()
+    others = [
+        event
+        for event in recent
+        if event.id > newest and event.kind == "setting" and event.data.get("who") != state.who
+    ]
+    return with_notice(state, others[-1].text) if others else state
 
 
 def with_asked(state: ViewState, asked: Asked) -> ViewState:

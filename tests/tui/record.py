@@ -31,31 +31,34 @@ from evolve.workspace import create
 from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Fault, Raw, Request
 from tests.evolve.night import edit, spoken, text_of, whole_line
 
-CHILDREN = 30
+CHILDREN = 26
 SEED = 4
-WRONG = 0.14  # share of the calls that go wrong
+WRONG = 0.12  # share of the calls that go wrong
 POINTS = 60  # of a curve that are kept
 LOG_LINES = 6
 PAD_ASKED = "This time no child is asked for."  # of the built-in template
 _FENCED = re.compile(r"^(`{3,})python\n(.*?\n)\1$", re.MULTILINE | re.DOTALL)
 
+# The script starts from these constants, far from where it trains best, so that a short rehearsal has much to find.
+DETUNED = {
+    "MATRIX_LR": "0.008",
+    "EMBED_LR": "0.12",
+    "GRAM_LR": "0.03",
+    "HEAD_LR": "0.0006",
+    "WARMDOWN": "0.95",
+}
 # A constant of train.py, the factor, the category, and the model's reason.
 IDEAS = (
-    ("MATRIX_LR", 1.5, "optimizer", "Short runs are far from convergence, so larger Muon steps should pay."),
-    ("MATRIX_LR", 0.7, "optimizer", "The loss curve is noisy late in training; smaller steps should settle it."),
-    ("EMBED_LR", 1.6, "optimizer", "Embeddings see each token rarely and can afford larger steps."),
-    ("GRAM_LR", 1.8, "optimizer", "Most hashed rows are rare, so the few steps that they get should be large."),
-    ("HEAD_LR", 2.0, "optimizer", "The head starts at almost nothing and is slow to leave it."),
-    ("WARMDOWN", 0.75, "schedule", "A later warmdown leaves more time at the full learning rate."),
+    ("MATRIX_LR", 2.5, "optimizer", "Short runs are far from convergence, so larger Muon steps should pay."),
+    ("EMBED_LR", 3.0, "optimizer", "Embeddings see each token rarely and can afford larger steps."),
+    ("GRAM_LR", 3.5, "optimizer", "Most hashed rows are rare, so the few steps that they get should be large."),
+    ("HEAD_LR", 3.0, "optimizer", "The head starts at almost nothing and is slow to leave it."),
+    ("WARMDOWN", 0.8, "schedule", "A later warmdown leaves more time at the full learning rate."),
     ("FINAL_LR", 2.0, "schedule", "The last tenth of the budget learns little; a higher floor uses it."),
     ("MOMENTUM_RAMP", 0.5, "schedule", "The momentum's ramp takes too much of a short budget."),
-    ("MATRIX_DECAY", 0.5, "optimizer", "In one epoch there is little to overfit; decay costs capacity."),
     ("SOFTCAP", 1.4, "architecture", "A looser cap lets sure predictions be sure."),
-    ("QK_GAIN", 1.2, "attention", "Sharper attention should help at short context."),
     ("ROPE_BASE", 0.1, "attention", "The slowest channels never turn within 256 tokens."),
-    ("INIT_SCALE", 0.8, "init", "Smaller matrices at the start let the first steps count."),
     ("GRAM_INIT", 2.0, "init", "Pairs and triples carry most of what a tiny model learns; start them larger."),
-    ("BACKOUT_INIT", 0.5, "init", "Less should be taken out before the head at this depth."),
     ("MLP_RATIO", 1.5, "size", "A wider MLP uses the idle share of the step."),
 )  # fmt: skip
 
@@ -167,10 +170,31 @@ class Person(threading.Thread):
                     self.over.wait(4.0)
 
 
+def detune(workspace: Path) -> None:
+    """Commit the script with constants that are put wrong on purpose."""
+    script = workspace / "trainer" / "train.py"
+    text = script.read_text()
+    for name, value in DETUNED.items():
+        text, found = re.subn(rf"^{name} = [\d.]+", f"{name} = {value}", text, flags=re.MULTILINE)
+        assert found == 1, name
+    script.write_text(text)
+    git = [
+        "git",
+        "-C",
+        str(workspace),
+        "-c",
+        "user.name=maria",
+        "-c",
+        "user.email=maria@example.org",
+    ]
+    subprocess.run([*git, "commit", "--quiet", "-am", "Constants to begin with"], check=True)
+
+
 def record(folder: Path) -> Path:
     """Let the engine search in `folder`; returns the workspace."""
     workspace = folder / "work"
     create(workspace)
+    detune(workspace)
     overrides = {
         "profile": "cpu",
         "llm.proposer": "claude",

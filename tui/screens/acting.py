@@ -7,16 +7,21 @@ asked of the journal at that moment, so a list that is a second old never sends 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from textual.screen import Screen
 
-from tui.messages import Ask, Copy, Fetch, Mark, Say
-from tui.state import ViewState, waiting
+from tui.commands.texts import SCRIPT
+from tui.messages import Ask, Compare, Copy, Fetch, Mark, Say, Visit, Write
+from tui.state import ViewState, only_watches, setting, waiting
 
 if TYPE_CHECKING:
     from evolve.model import Candidate
+    from tui.editing import Draft
 
+APPROVAL = "approval.required"  # the setting
+BOOST = 3  # proposals
 Act = Callable[["Candidate"], None]
 
 
@@ -55,8 +60,8 @@ class ActingScreen(Screen[None], inherit_bindings=False):
 
     def _acting(self, act: Act) -> None:
         """The same for a key that changes the run."""
-        if self.shown.read_only:
-            self._say("This app only watches (read-only).")
+        if why_not := only_watches(self.shown):
+            self._say(why_not)
         else:
             self._with_selected(act)
 
@@ -95,6 +100,20 @@ class ActingScreen(Screen[None], inherit_bindings=False):
         else:
             self.post_message(Mark(chosen.id))
 
+    def action_compare(self) -> None:
+        """Show what differs between the candidate and its parent."""
+        if (chosen := self.selected()) is None:
+            self._say("No candidate is selected.")
+        else:
+            self.post_message(Compare(chosen.id))
+
+    def action_visit(self) -> None:
+        """Open a shell where the candidate's script is."""
+        if (chosen := self.selected()) is None:
+            self._say("No candidate is selected.")
+        else:
+            self.post_message(Visit(chosen.id))
+
     # ---- acting ------------------------------------------------------------------------------------------
 
     def action_pin(self) -> None:
@@ -112,6 +131,51 @@ class ActingScreen(Screen[None], inherit_bindings=False):
             self._confirm(question, lambda: self._ask("ban", candidate))
 
         self._acting(ban)
+
+    def action_boost(self) -> None:
+        """Let the next proposals have the candidate as a parent, or take that back."""
+        self._acting(lambda c: self._ask("boost", c, times=0 if c.boosted else BOOST))
+
+    def action_remeasure(self) -> None:
+        """Train the candidate once more, or take that wish back."""
+        self._acting(lambda c: self._ask("remeasure", c, times=0 if c.wanted else 1))
+
+    def action_approve(self) -> None:
+        """Let a child that waits for a person's word train."""
+        self._acting(lambda c: self._ask("approve", c))
+
+    def action_approval(self) -> None:
+        """Let children wait for a person's word from now on, or no longer."""
+        required = setting(self.shown, APPROVAL)
+        if required is None:
+            self._say("Whether children wait for approval is not known yet.")
+        else:
+            value = "false" if required == "true" else "true"
+            words = "approval on" if value == "true" else "approval off"
+            self.post_message(Ask("set", words, {"key": APPROVAL, "value": value}))
+
+    def action_inject(self) -> None:
+        """Write a candidate by hand, beginning with a copy of the selected one."""
+        chosen = self.selected()
+        if why_not := only_watches(self.shown):
+            self._say(why_not)
+        elif chosen is None:
+            self._say("No candidate is selected; its script is what you begin with.")
+        else:
+            number = chosen.id
+            self.post_message(
+                Fetch(
+                    lambda source: source.source(number), partial(self._edit, number), f"#{number}"
+                )
+            )
+
+    def _edit(self, number: int, before: str) -> None:
+        def done(draft: Draft) -> None:
+            args = {"source": draft.text, "title": f"#{number}, edited by hand"}
+            self.post_message(Ask("inject", f"inject a copy of #{number}", args, draft.path))
+
+        name = f"candidate-{number}"
+        self.post_message(Write(before, name, ".py", SCRIPT, "a complete train.py", done))
 
     def action_drop(self) -> None:
         """Drop the candidate from the queue, after asking."""
@@ -132,14 +196,14 @@ class ActingScreen(Screen[None], inherit_bindings=False):
     def action_kill(self) -> None:
         """End the training that runs now, after asking."""
         snapshot = self.shown.snapshot
-        running = snapshot.running if snapshot is not None else None
-        if self.shown.read_only:
-            self._say("This app only watches (read-only).")
+        running = (snapshot.running or snapshot.smoking) if snapshot is not None else None
+        if why_not := only_watches(self.shown):
+            self._say(why_not)
         elif running is None:
             self._say("No training is running.")
         else:
             label = running.candidate.label
-            question = f"End the training of {label} now? What it has learned so far is lost."
+            question = f"End the training of {label} now? It will have no score; a child that has none is dropped."
             self._confirm(question, lambda: self.post_message(Ask("kill", f"kill {label}")))
 
     def action_queue(self, by: int) -> None:

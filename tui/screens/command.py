@@ -18,7 +18,7 @@ from tui.here import ORDERS as HERE
 from tui.here import History, known
 from tui.messages import Given
 from tui.orders import ORDERS, Completion, complete, parse
-from tui.state import ViewState
+from tui.state import ViewState, only_watches
 from tui.widgets.canvas import Pane
 from tui.widgets.ink import Ink, Line, cut, plain, rule, same_ink
 from tui.widgets.tables import pad, words
@@ -70,7 +70,7 @@ class CommandLine(Vertical):
 
     def _offer(self, line: str) -> None:
         self._offered = complete(
-            line, known(self._state), acting=not self._state.read_only, orders=EVERY
+            line, known(self._state), acting=not only_watches(self._state), orders=EVERY
         )
         self._taken, self._fault = None, ""
         self._usage = usage(line)
@@ -131,8 +131,8 @@ class CommandLine(Vertical):
         except UsageError as error:
             self._refuse(str(error))
             return
-        if wish.acting and self._state.read_only:
-            self._refuse(f"This app only watches (read-only); `{wish.name}` changes the run.")
+        if wish.acting and (why_not := only_watches(self._state)):
+            self._refuse(f"{why_not} `{wish.name}` would.")
             return
         self._history.add(line)
         self.action_leave()

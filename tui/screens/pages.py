@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from tui.keys import DETAILS, GROUPS, HELP, ascii_shown, keys_of
 from tui.messages import Open, Say
 from tui.screens.view import ViewScreen, bindings
-from tui.state import Details, ViewState
+from tui.state import Details, ViewState, replaying
 from tui.widgets.canvas import Pane
 from tui.widgets.details import details_page
 from tui.widgets.ink import Ink, Line, cut, rule
@@ -40,11 +40,26 @@ class Page(Pane):
 
     def scroll_rows(self, by: int) -> None:
         """Scroll by lines, within the text."""
-        self._top += by
+        self.scroll_to_row(self._top + by)
+
+    @property
+    def top(self) -> int:
+        """The first line that is shown."""
+        return self._top
+
+    @property
+    def at_end(self) -> bool:
+        """True while the last line is shown."""
+        return self._top + max(1, self.size.height - 1) >= self._count
+
+    def scroll_to_row(self, top: int) -> None:
+        """Show the text from this line on, or its end."""
+        self._top = top
         self.repaint()
 
     def _paint(self, state: ViewState, columns: int, rows: int) -> list[Line]:
         lines = self._text(state, columns)
+        self._count = len(lines)
         room = max(1, rows - 1)
         self._top = max(0, min(self._top, len(lines) - room))
         end = min(len(lines), self._top + room)
@@ -56,8 +71,8 @@ class Page(Pane):
         return [head, *lines[self._top : end]]
 
 
-class PageScreen(ViewScreen):
-    """A view with one page."""
+class ReadingScreen(ViewScreen):
+    """A screen with one long text."""
 
     def page(self) -> Page:
         """The page."""
@@ -75,6 +90,10 @@ class PageScreen(ViewScreen):
     def action_edge(self, direction: int) -> None:
         """To the beginning or the end."""
         self.page().scroll_rows(direction * 1_000_000)
+
+
+class PageScreen(ReadingScreen):
+    """A text on top of a view."""
 
     def action_back(self) -> None:
         """Close the page."""
@@ -141,7 +160,7 @@ class HelpScreen(PageScreen):
 
     def _text(self, state: ViewState, columns: int) -> list[Line]:
         lines: list[Line] = []
-        entries = keys_of(self._view, read_only=state.read_only)
+        entries = keys_of(self._view, read_only=state.read_only, replay=replaying(state))
         for group in GROUPS:
             members = [entry for entry in entries if entry.group == group]
             if not members:

@@ -19,6 +19,7 @@ from tui.state import (
     engine_word,
     pending,
     population_size,
+    replaying,
     wished_size,
 )
 from tui.widgets.ink import (
@@ -34,7 +35,7 @@ from tui.widgets.ink import (
     times,
     width,
 )
-from tui.widgets.tables import event_row, time_of_day, words
+from tui.widgets.tables import date_and_time, event_row, time_of_day, words
 from tui.widgets.training import eta
 
 # ---- the lines at the top ------------------------------------------------------------------------------
@@ -50,7 +51,9 @@ def status_line(state: ViewState, columns: int, rows: int) -> list[Line]:
         right.append(Part(1, "DRIFT", Ink.WARN))
     if waiting := pending(state):
         right.append(Part(1, f"{len(waiting)} pending", Ink.WARN))
-    if state.read_only:
+    if state.snapshot is not None and state.snapshot.playback is not None:
+        right.append(Part(1, date_and_time(state.snapshot.time)))
+    elif state.read_only:
         right.append(Part(2, "read-only", Ink.DIM))
     right.append(Part(0, link.text, link.ink))
     end = (*pack(right, max(0, columns // 2)), (" ", Ink.PLAIN))
@@ -173,7 +176,10 @@ class KeyLine:
     def __call__(self, state: ViewState, columns: int, rows: int) -> list[Line]:
         """One line."""
         alone = state.snapshot is not None and not engine_alive(state.snapshot.engine)
-        shown = [k for k in keys_of(self._view, read_only=state.read_only or alone) if k.rank]
+        found = keys_of(
+            self._view, read_only=state.read_only or alone, replay=replaying(state)
+        )
+        shown = [k for k in found if k.rank]
         paused = engine_word(state).text == "PAUSED"
         parts = []
         for key in shown:
