@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from evolve.model import CandidateState, Verdict
 from harness.process import clean
 from harness.spec import Outcome
+from tui import slotwords
 from tui.figures import (
     GREEDY,
     believed,
@@ -32,7 +33,7 @@ from tui.figures import (
 
 if TYPE_CHECKING:
     from evolve.model import Candidate, Event
-    from evolve.view import EngineView, RunningView, Snapshot
+    from evolve.view import EngineView, Snapshot
 
 REHEARSAL = (
     "REHEARSAL: a small model on a CPU shows that everything works; its scores are no results.\n"
@@ -98,8 +99,11 @@ def status(snapshot: Snapshot) -> str:
         ("Engine", _engine(snapshot.engine, run.state)),
         ("Incumbent", _incumbent(snapshot)),
         ("Drift", one_line(snapshot.drift)),
-        ("Training", _training(snapshot.running)),
-        ("Queue", _queue(snapshot.queue)),
+        ("Training", _training(snapshot)),
+        ("Foretold", slotwords.forecast(snapshot.running)),
+        ("Machine", one_line(slotwords.machine(snapshot.running))),
+        ("Queue", _queue(snapshot)),
+        *(("Proposer", one_line(text)) for text in slotwords.proposing(snapshot)),
         ("Population", f"{len(snapshot.population)} alive"),
         *(("", line) for line in _members(snapshot)),
         ("So far", _counts(snapshot)),
@@ -110,6 +114,7 @@ def status(snapshot: Snapshot) -> str:
         ("Noise", noise(outlook.noise)),
         ("Goes by", one_line(goes_by(outlook))),
         ("Policy", GREEDY if outlook.policy == "greedy" else ""),
+        ("Pace", _pace(snapshot)),
         ("Ends after", one_line(snapshot.stop_rules) or "nothing: it goes on until it is stopped"),
         ("Sandbox", one_line(snapshot.sandbox) or "not known yet"),
         *(("Pending", one_line(request)) for request in snapshot.pending),
@@ -131,6 +136,7 @@ def watch_key(snapshot: Snapshot) -> tuple[object, ...]:
         snapshot.run and (snapshot.run.id, snapshot.run.state, snapshot.run.incumbent),
         snapshot.engine.state,
         running and running.experiment.id,
+        snapshot.smoking and snapshot.smoking.smoke.id,
         progress and (progress.phase, int(progress.fraction * 10)),
         tuple(candidate.id for candidate in snapshot.queue),
         tuple(candidate.id for candidate in snapshot.population),
@@ -151,9 +157,9 @@ def _engine(engine: EngineView, run_state: str) -> str:
     if engine.state == "none":
         return "not running; `autoresearch run` goes on from here"
     if engine.state == "dead":
-        return f"gone without a word{heard}; `autoresearch run` goes on from here, nothing is lost"
-    doing = one_line(engine.doing)
-    return f"{engine.state} (pid {engine.pid}{heard}){f'; {doing}' if doing else ''}"
+        why = f"gone, {one_line(engine.why)}" if engine.why else "gone without a word"
+        return f"{why.rstrip('.')}{heard}; `autoresearch run` goes on from here, nothing is lost"
+    return f"{engine.state} (pid {engine.pid}{heard})"
 
 
 def _incumbent(snapshot: Snapshot) -> str:
@@ -172,9 +178,10 @@ def _sealed(candidate: Candidate) -> str:
     return f", {candidate.sealed_gain:+.5f} on the sealed rows (gap {candidate.sealed_gap:+.5f})"
 
 
-def _training(running: RunningView | None) -> str:
+def _training(snapshot: Snapshot) -> str:
+    running = snapshot.running
     if running is None:
-        return "nothing"
+        return f"nothing: {one_line(slotwords.slot(snapshot))}"
     experiment, candidate, progress = running.experiment, running.candidate, running.progress
     head = f"{candidate.label} {candidate.operator} ({experiment.purpose})"
     if progress is None:
@@ -183,13 +190,33 @@ def _training(running: RunningView | None) -> str:
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4f}")
     if progress.tokens_per_second is not None:
-        parts.append(f"{progress.tokens_per_second:,.0f} tokens/s")
+        rate = f"{progress.tokens_per_second:,.0f} tokens/s"
+        if running.main_speed:
+            rate += f" ({progress.tokens_per_second / running.main_speed:.2f} of main's)"
+        parts.append(rate)
     parts.append(f"{duration(progress.time - experiment.started)} since its start")
     return f"{head} {', '.join(parts)}  {one_line(candidate.title, 40)}"
 
 
-def _queue(queue: Sequence[Candidate]) -> str:
-    names = [f"{candidate.label} {candidate.operator}" for candidate in queue[:6]]
+def _pace(snapshot: Snapshot) -> str:
+    """`11.2 trainings an hour; 12 candidates in about 1 h 5 min`; empty before the first."""
+    if not snapshot.pace.experiments:
+        return ""
+    pace = f"{snapshot.pace.experiments:.1f} trainings an hour"
+    if snapshot.pace.dollars:
+        pace += f", ${snapshot.pace.dollars:.2f} an hour"
+    ends = slotwords.ends(snapshot.standings)
+    if ends is None or snapshot.engine.state != "running":
+        return pace
+    return f"{pace}; ends in about {duration(ends[0] * 3600)}, by its {ends[1]}"
+
+
+def _queue(snapshot: Snapshot) -> str:
+    queue, unheard = snapshot.queue, slotwords.waiting_for_word(snapshot)
+    names = [
+        f"{c.label} {c.operator}{' (waits for approval)' if c.id in unheard else ''}"
+        for c in queue[:6]
+    ]
     more = f" and {len(queue) - 6} more" if len(queue) > 6 else ""
     return ", ".join(names) + more if names else "empty"
 
@@ -216,12 +243,17 @@ def _counts(snapshot: Snapshot) -> str:
         (
             times(snapshot.candidates, "candidate"),
             times(snapshot.experiments, "training"),
-            f"{snapshot.failures} failed"
-            + (f" ({snapshot.voided} voided by the audit)" if snapshot.voided else ""),
+            f"{snapshot.failures} failed{_why_failed(snapshot)}",
             f"{snapshot.promotions} promoted",
             times(snapshot.crossovers, "crossover"),
         )
     )
+
+
+def _why_failed(snapshot: Snapshot) -> str:
+    """` (2 oom, 1 voided by the audit)`."""
+    kinds = slotwords.failures(snapshot.failed_by_kind).replace("voided", "voided by the audit")
+    return f" ({kinds})" if kinds else ""
 
 
 # ---- tables and JSON ------------------------------------------------------------------------------------------

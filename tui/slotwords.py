@@ -9,12 +9,13 @@ import time
 from typing import TYPE_CHECKING
 
 from evolve import approval
+from tui.figures import chance, percent
 
 if TYPE_CHECKING:
     from evolve.forecast import Foretold
     from evolve.slotbook import UnderWay
     from evolve.stop import Standing
-    from evolve.view import Snapshot
+    from evolve.view import RunningView, Snapshot
 
 PURPOSES = {"scratchpad": "rewrites the scratchpad"}
 RULES = {
@@ -99,3 +100,39 @@ def ends(standings: tuple[Standing, ...]) -> tuple[float, str] | None:
 def failures(kinds: tuple[tuple[str, int], ...]) -> str:
     """`2 oom, 1 nan`."""
     return ", ".join(f"{number} {kind}" for kind, number in kinds)
+
+
+def forecast(running: RunningView | None) -> str:
+    """What it will score, and how sure that is; empty while nothing trains."""
+    if running is None or running.progress is None:
+        return ""
+    told = running.foretold
+    if told is None:
+        return "too early to tell, or nothing to compare with"
+    by = f"by the curves of {told.curves}" if told.curves else "by main's curve alone"
+    better = "" if told.better is None else f", better than main with P = {chance(told.better)}"
+    return f"{told.score:.5f} ± {told.margin:.5f} (80 %), {by}{better}"
+
+
+def machine(running: RunningView | None) -> str:
+    """`GPU 0 NVIDIA H100 97 %, 40.1 of 79.6 GB, 71 C, 640 of 700 W, 1980 MHz`, or load and memory on a CPU."""
+    load = running.load if running is not None else None
+    if load is None:
+        return ""
+    if load.others:
+        return (
+            f"{load.name} is in use by {', '.join(load.others)}; the training waits for that to end"
+        )
+    busy = percent(load.busy) if load.cores is None else f"{load.cores:.1f} cores at work"
+    parts = [f"{load.name} {busy}" if load.busy is not None else load.name]
+    if load.memory_mb is not None:
+        whole = f" of {load.memory_total_mb / 1024:.1f}" if load.memory_total_mb else ""
+        parts.append(f"{load.memory_mb / 1024:.1f}{whole} GB")
+    if load.temperature_c is not None:
+        parts.append(f"{load.temperature_c} C")
+    if load.power_w is not None:
+        limit = f" of {load.power_limit_w:.0f}" if load.power_limit_w else ""
+        parts.append(f"{load.power_w:.0f}{limit} W")
+    if load.clock_mhz is not None:
+        parts.append(f"{load.clock_mhz} MHz")
+    return ", ".join(parts)

@@ -161,7 +161,8 @@ def running(progress: Progress | None) -> RunningView:
 def test_status_says_the_essentials() -> None:
     said = rows(plain.status(snapshot()))
     assert said["Run"] == "nov21, running: Started: 400,000 tokens a training."
-    assert said["Engine"] == "running (pid 4242, last heard from 1 s ago); proposing"
+    assert said["Engine"] == "running (pid 4242, last heard from 1 s ago)"
+    assert said["Proposer"] == "proposing"
     assert said["Incumbent"] == (
         "#2 1.10000 in 2 trainings, corrected 1.10040 ± 0.00141, confirmed  wider MLP"
     )
@@ -174,8 +175,13 @@ def test_status_says_the_essentials() -> None:
 def test_status_tells_of_voided_scores_of_drift_and_of_the_sealed_rows() -> None:
     sealed = replace(WINNER, sealed_gain=0.004, sealed_gap=0.0001)
     drift = "The baseline now trains 4.1 % fewer tokens a second\x1b[2J than at the start."
-    said = rows(plain.status(snapshot(incumbent=sealed, failures=3, voided=2, drift=drift)))
-    assert "3 failed (2 voided by the audit)" in said["So far"]
+    kinds = (("voided", 2), ("oom", 1))
+    said = rows(
+        plain.status(
+            snapshot(incumbent=sealed, failures=3, voided=2, failed_by_kind=kinds, drift=drift)
+        )
+    )
+    assert "3 failed (2 voided by the audit, 1 oom)" in said["So far"]
     assert said["Drift"].startswith("The baseline now trains 4.1 % fewer")
     assert "\x1b" not in said["Drift"]
     assert ", +0.00400 on the sealed rows (gap +0.00010)  wider MLP" in said["Incumbent"]

@@ -17,7 +17,7 @@ Points = Sequence[tuple[float, float]]  # (fraction of the budget 0…1, loss in
 BRAILLE = 0x2800
 # Dot bits of a braille cell, by row and then by column.
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-WARMUP = 0.1  # the first losses are so high that they would flatten everything after them
+WARMUP, LOG_WARMUP = 0.1, 0.03  # the first losses are so high that they would flatten everything after them
 LABEL = 6  # columns of the axis labels
 WINDOW = 0.05  # of the budget, over which a smooth curve is averaged
 FIRST = 0.01  # of the budget: where a logarithmic axis begins
@@ -126,7 +126,8 @@ def value_range(*curves: Points, axis: Axis | None = None) -> tuple[float, float
         for x, loss in points
         if math.isfinite(loss) and shown.place(x) is not None
     ]
-    late = [loss for x, loss in values if x >= WARMUP]
+    warm = LOG_WARMUP if shown.log else WARMUP
+    late = [loss for x, loss in values if x >= warm]
     chosen = late if len(late) > 1 else [loss for _, loss in values]
     return nice_range(min(chosen), max(chosen)) if chosen else None
 
