@@ -5,12 +5,14 @@ A room of the app between its line to the run (`tui.asking`) and its views (`tui
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual import on
+from textual.app import SuspendNotSupported
 
 from evolve.model import EvolveError
 from tui.asking import AskingApp
@@ -18,7 +20,7 @@ from tui.commands.texts import enclosed
 from tui.feed import Feed
 from tui.here import History
 from tui.keys import LINEAGE, POPULATION
-from tui.messages import Given, Mark, Open, Reveal
+from tui.messages import Given, Mark, Open, Reveal, Write
 from tui.screens.view import ViewScreen
 from tui.state import ViewState
 from tui.widgets.ink import Ink
@@ -58,6 +60,35 @@ class CarryingApp(AskingApp, inherit_bindings=False):
             line = CommandLine(self._history)
             await screen.mount(line)
         line.open(self.state)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Give the terminal to another program, such as an editor, and take it back afterwards."""
+        with ExitStack() as given:
+            with suppress(SuspendNotSupported):  # a test without a terminal
+                given.enter_context(self.suspend())
+            yield
+
+    @on(Write)
+    def _write(self, message: Write) -> None:
+        from tui.editing import edited
+
+        try:
+            with self.aside():
+                draft = edited(
+                    message.before,
+                    name=message.name,
+                    suffix=message.suffix,
+                    most=message.most,
+                    what=message.what,
+                )
+        except EvolveError as error:
+            self.say(str(error), Ink.WARN)
+            return
+        if draft is None:
+            self.say("Nothing was changed, so nothing is sent.")
+        else:
+            message.done(draft)
 
     @on(Given)
     async def _carry_out(self, message: Given) -> None:

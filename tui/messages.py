@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from tui.editing import Draft
     from tui.feed import Source
     from tui.orders import Wish
 
@@ -20,6 +22,7 @@ class Ask(Message):
     verb: str
     words: str  # for the notice line while it is pending
     args: dict[str, Any] = field(default_factory=dict)
+    kept: Path | None = None  # holds what a person wrote for it until the engine has taken it
 
 
 @dataclass
@@ -68,6 +71,13 @@ class Compare(Message):
 
 
 @dataclass
+class Visit(Message):
+    """Please open a shell where this candidate's script is."""
+
+    candidate: int
+
+
+@dataclass
 class Reveal(Message):
     """Please show this candidate in another view, with the cursor on it."""
 
@@ -87,6 +97,21 @@ class Mark(Message):
     """Please mark this candidate, or take its mark away."""
 
     candidate: int
+
+
+@dataclass
+class Write(Message):
+    """Please open the person's editor on a copy of `before`; `done` gets what was written, unless that is nothing.
+
+    The other fields are those of `tui.editing.edited`.
+    """
+
+    before: str
+    name: str
+    suffix: str
+    most: int  # bytes
+    what: str
+    done: Callable[[Draft], None]
 
 
 @dataclass
