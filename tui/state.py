@@ -129,10 +129,18 @@ def connection_word(state: ViewState) -> Word:
         return Word("no engine", Ink.WARN)
     if engine.state == "dead":
         return Word("dead", Ink.BAD)
-    age = engine.heartbeat_age
-    if age is not None and age >= STALE_AFTER:
+    if (age := stale_for(state)) is not None:
         return Word(f"stale {age:.0f}s", Ink.WARN)
     return Word("live", Ink.GOOD)
+
+
+def stale_for(state: ViewState) -> float | None:
+    """Seconds without a sign of life from an engine that lives, once they are too many; else None."""
+    engine = state.snapshot.engine if state.snapshot is not None else None
+    if engine is None or not engine_alive(engine) or replaying(state):
+        return None
+    age = engine.heartbeat_age
+    return age if age is not None and age >= STALE_AFTER else None
 
 
 def _played(played: Playback, moment: float, glyphs: Glyphs) -> Word:
@@ -177,7 +185,10 @@ def advice(state: ViewState, clock_of: Callable[[float], str]) -> Notice | None:
         since = ""
         if engine.heartbeat_age is not None:
             since = f" since {clock_of(snapshot.time - engine.heartbeat_age)}"
-        return Notice(f"The engine is gone{since}; nothing is lost. Resume with: {start}", Ink.BAD)
+        why = f", {plain(engine.why).rstrip('.')}" if engine.why else " without a word"
+        return Notice(
+            f"The engine is dead{since}{why}; nothing is lost. Resume with: {start}", Ink.BAD
+        )
     if engine.state == "none":
         reason = plain(snapshot.run.reason)
         return Notice(f"{reason} Search on with: {start}".strip(), Ink.WARN)

@@ -177,7 +177,7 @@ async def test_without_an_engine_nothing_is_sent_and_the_way_on_is_told():
             return snapshot(None, engine=EngineView("dead", 4242, 300.0, ""))
 
     async with opened(Gone(), attach="autoresearch -C /w") as session:
-        assert "The engine is gone since" in session.shows()
+        assert "The engine is dead since" in session.shows()
         await session.press("p")
         assert session.source.sent == []
         assert "autoresearch -C /w run" in session.shows()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from evolve.outlook import Outlook
 from evolve.view import Snapshot
+from tui import slotwords
 from tui.figures import cached_share, percent, pruning
 from tui.keys import ascii_shown, keys_of
 from tui.state import (
@@ -20,8 +21,10 @@ from tui.state import (
     pending,
     population_size,
     replaying,
+    stale_for,
     wished_size,
 )
+from tui.widgets.gauges import brief
 from tui.widgets.ink import (
     Ink,
     Line,
@@ -79,6 +82,7 @@ def _summary(state: ViewState) -> list[Part]:
         Part(2, f"{snapshot.experiments} trained"),
         Part(3, population + ("?" if asked else ""), Ink.WARN if asked else Ink.PLAIN),
         Part(6, f"gen {generation}" if generation else ""),
+        Part(4, brief(snapshot.running.load) if snapshot.running is not None else ""),
         Part(7, f"{snapshot.failures} failed" if snapshot.failures else ""),
         Part(7, f"{snapshot.voided} voided" if snapshot.voided else "", Ink.BAD),
         Part(8, f"{snapshot.promotions} promoted" if snapshot.promotions else ""),
@@ -159,8 +163,12 @@ def notice_line(state: ViewState, columns: int, rows: int) -> list[Line]:
         text, ink = f"pending: {', '.join(waiting)}", Ink.WARN
     elif state.snapshot is not None and state.snapshot.drift:
         text, ink = state.snapshot.drift, Ink.WARN
+    elif (age := stale_for(state)) is not None:
+        text = f"No sign of life from the engine for {age:.0f} s: it is busy, or the machine or its disk is slow."
+        ink = Ink.WARN
     elif state.snapshot is not None:
-        text, ink = state.snapshot.engine.doing, Ink.DIM
+        doing = "; ".join(slotwords.proposing(state.snapshot))
+        text, ink = slotwords.slot(state.snapshot) or doing, Ink.DIM
     else:
         text, ink = "Reading the journal ...", Ink.DIM
     return [((" ", Ink.PLAIN), (cut(words(state, text), columns - 2, state.glyphs), ink))]
