@@ -20,6 +20,7 @@ from tui.commands.texts import enclosed
 from tui.feed import Feed
 from tui.here import History
 from tui.keys import LINEAGE, POPULATION
+from tui.lending import lent
 from tui.messages import Given, Mark, Open, Reveal, Write
 from tui.screens.view import ViewScreen
 from tui.state import ViewState
@@ -67,6 +68,7 @@ class CarryingApp(AskingApp, inherit_bindings=False):
         with ExitStack() as given:
             with suppress(SuspendNotSupported):  # a test without a terminal
                 given.enter_context(self.suspend())
+            given.enter_context(lent())
             yield
 
     @on(Write)

@@ -20,14 +20,14 @@ from textual import on
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
-from tui.carrying import CarryingApp
 from tui.feed import Feed
-from tui.keys import DIFF, LINEAGE, LIVE, LOG, POPULATION
+from tui.keys import DIFF, LINEAGE, LIVE, LOG, POPULATION, TUNE
 from tui.messages import Compare, Copy, Open, Reveal
 from tui.screens.pages import DetailsScreen, HelpScreen, PageScreen
 from tui.screens.view import HEIGHTS, WIDTHS, ViewScreen
 from tui.state import ViewState, engine_alive, engine_word, wished_size
 from tui.terminal import copy, on_signals, spare_what_is_loaded
+from tui.visiting import VisitingApp
 from tui.widgets.ink import Ink
 
 if TYPE_CHECKING:
@@ -39,11 +39,12 @@ SCREENS = {
     POPULATION: "tui.screens.population:PopulationScreen",
     LINEAGE: "tui.screens.lineage:LineageScreen",
     DIFF: "tui.screens.diff:DiffScreen",
+    TUNE: "tui.screens.tune:TuneScreen",
     LOG: "tui.screens.log:LogScreen",
 }
 
 
-class AutoresearchApp(CarryingApp, inherit_bindings=False):
+class AutoresearchApp(VisitingApp, inherit_bindings=False):
     """The app."""
 
     TITLE = "autoresearch"

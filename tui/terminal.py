@@ -25,6 +25,13 @@ RESET = (
     "\x1b[?2004l\x1b[?1004l\x1b[?2048l\x1b[<u\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 )
 CLIPBOARD_LIMIT = 74_000  # bytes; terminals drop longer OSC 52 strings
+SLOW_FRAMES = "15"  # a second, over SSH
+TEXTUAL_DEFAULTS = {
+    "TEXTUAL_ANIMATIONS": "none",
+    "TEXTUAL_SMOOTH_SCROLL": "0",
+    # The terminal's own palette: it fits light and dark, 16 colours and NO_COLOR, and costs the fewest bytes.
+    "TEXTUAL_THEME": "ansi-dark",
+}
 LAST_RESORT = 4  # seconds; after SIGHUP the terminal may be gone, and writing to it may never end
 
 
@@ -43,11 +50,15 @@ def refusal(environ: Mapping[str, str], streams: Iterable[TextIO]) -> str | None
 def prepare(environ: MutableMapping[str, str]) -> None:
     """Set Textual's defaults. It reads them once, at import, so this comes first."""
     if environ.get("SSH_CONNECTION"):
-        environ.setdefault("TEXTUAL_FPS", "15")
-    environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-    environ.setdefault("TEXTUAL_SMOOTH_SCROLL", "0")
-    # The terminal's own palette: it fits light and dark, 16 colours and NO_COLOR, and costs the fewest bytes.
-    environ.setdefault("TEXTUAL_THEME", "ansi-dark")
+        environ.setdefault("TEXTUAL_FPS", SLOW_FRAMES)
+    for name, value in TEXTUAL_DEFAULTS.items():
+        environ.setdefault(name, value)
+
+
+def given_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment as it was before `prepare`, for a program that a person starts from the app."""
+    ours = {**TEXTUAL_DEFAULTS, "TEXTUAL_FPS": SLOW_FRAMES}
+    return {name: value for name, value in environ.items() if ours.get(name) != value}
 
 
 def wants_ascii(environ: Mapping[str, str]) -> bool:

@@ -24,18 +24,25 @@ from evolve.model import (
     CommandState,
     Event,
     Experiment,
+    LlmCall,
     Operator,
     Purpose,
     Run,
+    SettingChange,
+    Smoke,
     UsageError,
     Verdict,
 )
 from evolve.noise import Noise
 from evolve.outlook import Outlook
+from evolve.promptbook import Prompt
 from evolve.roster import FIRST_PAGE, Roster, row_of
+from evolve.provenance import Asking, LogText, Turn
 from evolve.trends import Trend
+from evolve.tunable import Tuning, checked
 from evolve.view import EngineView, RunningView, Snapshot
 from harness.spec import Outcome, Progress
+from tests.tui.tuned import prompts, tuning
 
 START = 1_790_000_000.0
 TITLES = (
@@ -104,6 +111,30 @@ def experiment(number: int, of: int, **changes: Any) -> Experiment:
         tokens_per_second=20_480.0,
         log_tail="step 0 loss 9.1\nstep 100 loss 4.2",
     )
+    return replace(base, **changes)
+
+
+def smoke(number: int, of: int, **changes: Any) -> Smoke:
+    """A smoke run that came through."""
+    base = Smoke(number, of, f"smoke-{number}", START, START + 9, Outcome.OK, "", 8.5)
+    return replace(base, **changes)
+
+
+def script(number: int) -> str:
+    """A script of a hundred lines; each candidate has its own learning rate, and every third another class."""
+    lines = ["import torch", "", f"MATRIX_LR = {0.04 + number / 1000:.3f}  # Muon", ""]
+    lines += [f"def step_{n}(x: float) -> float:\n    return x * {n}\n" for n in range(30)]
+    name = "Gated" if number % 3 == 0 else "Plain"
+    return "\n".join([*lines, f"class {name}MLP:", '    """Hidden units."""', ""])
+
+
+def asking(number: int, **changes: Any) -> Asking:
+    """The call that a candidate came of."""
+    call = LlmCall(
+        number, START, "claude-opus-5-5", "mutate", "answered", 900, 400, 3000, 0, 0.031, 12.5, number
+    )  # fmt: skip
+    turns = (Turn("system", "You improve train.py."), Turn("user", "The parent:\n" + script(1)))
+    base = Asking(call, turns, "max_tokens 32000, effort medium", "title: larger steps\nfor Muon")
     return replace(base, **changes)
 
 
@@ -271,12 +302,50 @@ class Recording:
         """Two trainings."""
         return [experiment(1, candidate), experiment(2, candidate, purpose=Purpose.CONFIRM)]
 
+    def smokes(self, candidate: int) -> list[Smoke]:
+        """One that came through."""
+        return [smoke(1, candidate)]
+
+    def source(self, number: int) -> str:
+        """A script that differs from its parent's in a line or two."""
+        self.candidate(number)
+        return script(number)
+
+    def calls_of(self, number: int) -> list[Asking]:
+        """One call for every second candidate."""
+        return [asking(number)] if number % 2 == 0 else []
+
+    def log_of(self, number: int) -> LogText | None:
+        """A short log."""
+        text = "\n".join(f"step {n} loss {9 - n / 100:.2f}" for n in range(200))
+        return LogText(text, Path(f"/run/{number}/run.log"), len(text), "training", cut=False)
+
+    def worktree(self, number: int) -> Path | None:
+        """None is checked out."""
+        return None
+
+    def tuning(self) -> Tuning:
+        """The settings in force, and who set the size."""
+        return tuning({"population.size": str(self._size)}, self.sent)
+
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The built-in ones, and one of a person that came before."""
+        return prompts()
+
+    def checked(self, key: str, value: str) -> str:
+        """As an engine would take it."""
+        return checked({"population.size": str(self._size)}, key, value)
+
+    def setting_changes(self, limit: int) -> list[SettingChange]:
+        """Those that `tuning` tells of."""
+        return list(self.tuning().changes[:limit])
+
     def send(self, verb: str, args: dict[str, Any], who: str) -> int:
         """Obey at once, and answer."""
         answers = {"pause": "Paused.", "resume": "Running."}
         answer = answers.get(verb, f"{verb} done.")
         self._paused = {"pause": True, "resume": False}.get(verb, self._paused)
-        if verb == "set":
+        if verb == "set" and args["key"] == "population.size":
             self._size = int(args["value"])
         command = Command(
             len(self.sent) + 1, time.time(), who, verb, args, CommandState.DONE, answer

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.tui.pty_harness import ROOT
-from tui.keys import DETAILS, GROUPS, HELP, KEYS, LINEAGE, LIVE, LOG, POPULATION, keys_of, markdown
+from tui.keys import DETAILS, DIFF, GROUPS, HELP, KEYS, LINEAGE, LIVE, LOG, POPULATION, keys_of, markdown
 from tui.screens.lineage import LineageScreen
 from tui.screens.diff import DiffScreen
 from tui.screens.live import LiveScreen

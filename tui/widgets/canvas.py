@@ -37,6 +37,15 @@ STYLES: dict[Ink, Style] = {
     Ink.RIVAL: Style(color="yellow"),
     Ink.RULE: Style(dim=True),
     Ink.CURSOR: Style(reverse=True),
+    Ink.KEYWORD: Style(color="magenta"),
+    Ink.DEFINED: Style(bold=True),
+    Ink.STRING: Style(color="cyan"),
+    Ink.NUMBER: Style(color="bright_blue"),
+    Ink.COMMENT: Style(dim=True),
+    Ink.ADDED: Style(color="green"),
+    Ink.REMOVED: Style(color="red"),
+    Ink.ADDED_WORD: Style(color="green", reverse=True),
+    Ink.REMOVED_WORD: Style(color="red", reverse=True),
 }
 
 # A separate run costs a cursor move and two style changes; a gap shorter than this is cheaper to write again.
