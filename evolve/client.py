@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evolve import lock, provenance, roster
+from evolve import provenance, roster
 from evolve.beliefs import Belief
 from evolve.database import faults, open_reader, open_sender, version
 from evolve.model import (
@@ -24,12 +24,13 @@ from evolve.model import (
     Experiment,
     Note,
     NothingToDo,
+    SettingChange,
     Smoke,
     Template,
     UsageError,
 )
 from evolve.outlook import Watch
-from evolve.places import JOURNAL, LOCK, STATE
+from evolve.places import JOURNAL, STATE
 from evolve.reader import Reader
 from evolve.roster import Roster
 from evolve.rows import as_json
@@ -63,10 +64,6 @@ class Client:
             if self._journal is not None:
                 self._journal.close()
                 self._journal = None
-
-    def now(self) -> float:
-        """The moment that is looked at, unix seconds; a replay has a clock of its own."""
-        return time.time()
 
     # ---- questions -----------------------------------------------------------------------------------------
 
@@ -181,10 +178,13 @@ class Client:
             run = None if journal is None else journal.current_run()
             if journal is None or run is None:
                 return None
-            holder = lock.holder(self.state / LOCK)
-            started = holder.started if holder is not None and holder.alive else None
             with journal.instant():
-                return tunable.look(journal, run, self.state.parent, started)
+                return tunable.look(journal, run, self.state.parent)
+
+    def setting_changes(self, limit: int = 1000) -> tuple[SettingChange, ...]:
+        """The last changes of live settings, newest first."""
+        with self._reading() as journal:
+            return () if journal is None else journal.setting_changes(limit)
 
     def checked(self, key: str, value: str) -> str:
         """`value` as the engine would take it for a setting, as TOML. Raises UsageError in the engine's own words."""

@@ -69,7 +69,9 @@ class Standing:
 
     @property
     def share(self) -> float:
-        """How much of it is used, 0…1."""
+        """How much of it is used, 0…1. Of a target all or nothing: how hard the rest is nobody knows."""
+        if self.rule == "target_bpb":
+            return float(self.used is not None and self.used <= self.limit)
         return min(1.0, max(0.0, (self.used or 0.0) / self.limit))
 
 

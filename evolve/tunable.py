@@ -6,7 +6,6 @@ this module imports the settings, so clients do it when somebody wants to tune, 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,14 @@ from typing import TYPE_CHECKING
 from evolve import settings as config
 from evolve.keys import A_PRICE, Described
 from evolve.model import Command, Note, Run, SettingChange
-from evolve.stop import Standing, StopState, rules_in, standings
 from evolve.toml_text import is_live
 
 if TYPE_CHECKING:
     from evolve.reader import Reader
 
 PRICES = "llm.prices"
-_LATEST = 400  # changes and requests that are told of
+_LATEST = 400  # changes, requests and scratchpads that are told of
+_SHOWN = 1 << 16  # characters of the directions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,9 @@ class Tuning:
     defaults: Mapping[str, str]  # what they would be, had nobody set any
     changes: tuple[SettingChange, ...]  # newest first
     asked: tuple[Command, ...]  # requests to the engine, newest first
-    stops: tuple[Standing, ...]  # the stop rules that are on
     pads: tuple[Note, ...]  # scratchpads, newest first
     program: Path  # the file with a person's directions
+    directions: str  # what it holds, as far as it is shown
     candidates: int  # made so far
 
     def described_as(self, key: str) -> Described | None:
@@ -49,32 +48,21 @@ class Tuning:
         return next((change for change in self.changes if change.key == key), None)
 
 
-def look(journal: Reader, run: Run, workspace: Path, started: float | None) -> Tuning:
-    """What can be tuned in `run` now; `started`: since when its engine works (unix seconds), None without one."""
+def look(journal: Reader, run: Run, workspace: Path) -> Tuning:
+    """What can be tuned in `run` now."""
     values = journal.settings_in_force()
-    defaults = config.defaults(str(run.settings.get("profile", "gpu")))
-    tally = journal.tally()
-    best = None if run.incumbent is None else journal.candidate(run.incumbent).mean
-    state = StopState(
-        candidates=tally.settled,
-        hours=0.0 if started is None else (time.time() - started) / 3600,
-        dollars=tally.dollars,
-        best_bpb=best,
-        since_promotion=tally.since_promotion,
-        experiments=tally.experiments,
-    )
-    program = str(run.settings.get("workspace", {}).get("program", "program.md"))
+    program = workspace / str(run.settings.get("workspace", {}).get("program", "program.md"))
     return Tuning(
-        described=_with_prices(values),
+        described=described(values),
         sections=config.sections(),
         values=values,
-        defaults=defaults,
+        defaults=config.defaults(str(run.settings.get("profile", "gpu"))),
         changes=journal.setting_changes(_LATEST),
         asked=journal.commands(_LATEST),
-        stops=standings(rules_in(values), state, journal.pace()),
-        pads=journal.scratchpads(),
-        program=workspace / program,
-        candidates=tally.candidates,
+        pads=journal.scratchpads(_LATEST),
+        program=program,
+        directions=_beginning(program),
+        candidates=journal.tally().candidates,
     )
 
 
@@ -87,7 +75,16 @@ def checked(in_force: Mapping[str, str], key: str, value: str) -> str:
 # ---- private ---------------------------------------------------------------------------------------------
 
 
-def _with_prices(values: Mapping[str, str]) -> tuple[Described, ...]:
+def _beginning(path: Path) -> str:
+    """The first part of a file of text; empty when there is none."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(_SHOWN)
+    except OSError:
+        return ""
+
+
+def described(values: Mapping[str, str]) -> tuple[Described, ...]:
     """Every setting; the table of prices as one for each model that has a price."""
     rows: list[Described] = []
     for row in config.reference():

@@ -7,7 +7,7 @@ command rows; the engine goes on without it, and any number of apps may watch th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 from textual import on
 from textual.app import App
 
+from evolve.changes import to_undo
+from evolve.model import SettingChange
+from evolve.toml_text import text_of
 from tui.driver import TerminalDriver
 from tui.feed import Fault, Feed, Source
 from tui.keys import LINEAGE, LOG, POPULATION
@@ -44,6 +47,7 @@ from tui.widgets.tables import time_of_day
 
 T = TypeVar("T")
 
+UNDO_REACH = 1000  # changes among which one's own are looked for
 TICK = 0.5  # seconds between looks at the journal
 ROSTERS = (POPULATION, LINEAGE)  # views that show every candidate
 
@@ -175,6 +179,26 @@ class AskingApp(App[int], inherit_bindings=False):
             self.say(f"{why_not}{where}", Ink.WARN)
         else:
             self.run_worker(self._send(verb, words, args or {}, kept), group="send")
+
+    def action_undo(self) -> None:
+        """Ask for the former value of the last setting that this person changed."""
+        self.post_message(
+            Fetch(lambda source: source.setting_changes(UNDO_REACH), self._undo, "Your changes")
+        )
+
+    def _undo(self, changes: Sequence[SettingChange]) -> None:
+        last = to_undo(changes, self.state.who)
+        if last is None:
+            self.say("You have changed no setting here that could be taken back.")
+            return
+        newer = next(change for change in changes if change.key == last.key)
+        if newer.new != last.new:
+            self.say(f"{newer.who} has changed {last.key} since you did; set it by hand.", Ink.WARN)
+        elif any(asked.key == last.key for asked in self.state.asked):
+            self.say(f"{last.key} waits for the engine; undo once it has answered.")
+        else:
+            what = "its text" if last.key.startswith("prompts.") else text_of(last.old) or '""'
+            self.ask("set", f"{last.key} back to {what}", {"key": last.key, "value": last.old})
 
     async def _send(
         self, verb: str, words: str, args: dict[str, Any], kept: Path | None = None

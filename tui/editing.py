@@ -40,10 +40,7 @@ def edited(before: str, *, name: str, suffix: str, most: int, what: str) -> Draf
     `name` and `suffix` are of the copy's file; `what` it is, in words, and how many bytes it may have (`most`). Raises
     UsageError without an editor or when the text is too long or not UTF-8, EvolveError when the editor failed.
     """
-    handle, place = tempfile.mkstemp(prefix=f"{name}-", suffix=suffix)
-    path = Path(place)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(before)
+    path = keep(before, name, suffix).path
     try:
         open_editor(path)
     except UsageError:  # nobody has seen the copy
@@ -56,6 +53,14 @@ def edited(before: str, *, name: str, suffix: str, most: int, what: str) -> Draf
         path.unlink()
         return None
     return Draft(text, path)
+
+
+def keep(text: str, name: str, suffix: str) -> Draft:
+    """Put a text into a file of its own, which only this person can read."""
+    handle, place = tempfile.mkstemp(prefix=f"{name}-", suffix=suffix)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    return Draft(text, Path(place))
 
 
 def open_editor(path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from evolve.bandit import Arm, Share
 from evolve.beliefs import Belief
 from evolve.callbook import CallFigures
+from evolve.forecast import Foretold
 from evolve.model import (
     Candidate,
     CandidateState,
@@ -36,8 +37,9 @@ from evolve.model import (
 from evolve.noise import Noise
 from evolve.outlook import Outlook
 from evolve.promptbook import Prompt
-from evolve.roster import FIRST_PAGE, Roster, row_of
 from evolve.provenance import Asking, LogText, Turn
+from evolve.roster import FIRST_PAGE, Roster, row_of
+from evolve.telemetry import Load
 from evolve.trends import Trend
 from evolve.tunable import Tuning, checked
 from evolve.view import EngineView, RunningView, Snapshot
@@ -163,6 +165,27 @@ def running(fraction: float, number: int = 30) -> RunningView:
         progress=progress,
         curve=curve(fraction, 2.2),
         reference=curve(1.0, 2.25),
+        foretold=Foretold(2.0612, 0.0031, 0.71, 12) if fraction >= 0.05 else None,
+        main_speed=405_000.0,
+        main_memory_mb=45_300.0,
+        load=load(int(300 * fraction)),
+    )
+
+
+def load(second: int) -> Load:
+    """A busy GPU that pauses for a moment every few seconds."""
+    busy = [0.35 if (second - ago) % 9 == 0 else 0.97 for ago in range(60)]
+    return Load(
+        name="GPU 0 NVIDIA H200",
+        busy=busy[0],
+        memory_mb=46_100.0,
+        memory_total_mb=143_360.0,
+        temperature_c=68 + second % 4,
+        power_w=600.0 + 7 * (second % 11),
+        power_limit_w=700.0,
+        clock_mhz=1980,
+        peak_mb=46_900.0,
+        history=tuple(reversed(busy)),
     )
 
 

@@ -7,13 +7,15 @@ from collections import Counter
 import pytest
 
 from tests.tui.pty_harness import ROOT
-from tui.keys import DETAILS, DIFF, GROUPS, HELP, KEYS, LINEAGE, LIVE, LOG, POPULATION, keys_of, markdown
+from tui.keys import DETAILS, DIFF, GROUPS, HELP, KEYS, LINEAGE, LIVE, LOG, POPULATION, REVIEW, TUNE, keys_of, markdown
 from tui.screens.lineage import LineageScreen
 from tui.screens.diff import DiffScreen
 from tui.screens.live import LiveScreen
 from tui.screens.log import LogScreen
 from tui.screens.pages import DetailsScreen, HelpScreen
 from tui.screens.population import PopulationScreen
+from tui.screens.tune import TuneScreen
+from tui.screens.tune_texts import ReviewScreen
 from tui.shell import AutoresearchApp
 
 SCREENS = {
@@ -21,6 +23,8 @@ SCREENS = {
     POPULATION: PopulationScreen,
     LINEAGE: LineageScreen,
     DIFF: DiffScreen,
+    TUNE: TuneScreen,
+    REVIEW: ReviewScreen,
     LOG: LogScreen,
     DETAILS: DetailsScreen,
     HELP: HelpScreen,
@@ -53,7 +57,7 @@ def test_ids_are_unique_and_groups_are_known():
 
 
 def test_who_only_watches_has_no_acting_keys():
-    acting = {"pause", "larger", "smaller", "pin", "ban", "drop", "kill", "sooner", "later", "stop"}
+    acting = {"pause", "larger", "smaller", "pin", "ban", "drop", "kill", "sooner", "later", "stop", "edit", "more", "less", "switch", "restore", "undo", "send"}
     assert {key.id for key in KEYS if key.acting} == acting
     for view in SCREENS:
         assert not {key.id for key in keys_of(view, read_only=True)} & acting
