@@ -6,6 +6,7 @@ query each, so they stay cheap with 100,000 of them.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -208,20 +209,39 @@ class Reader(ChangeBook, SlotBook):
     def candidates_of(self, numbers: Sequence[int]) -> tuple[Candidate, ...]:
         """Those of the numbers that exist, in the order of their numbers; a few hundred at most."""
         return self._candidates(
-            f"AND id IN ({', '.join('?' * len(numbers))}) ORDER BY id", *numbers
+            "AND id IN (SELECT value FROM json_each(?)) ORDER BY id", json.dumps(list(numbers))
         )
 
-    def roster_page(self, after: int, limit: int) -> list[sqlite3.Row]:
+    def lines_of(self, numbers: Sequence[int]) -> dict[int, int]:
+        """How long the scripts of these candidates are, by number."""
+        found = self._all(
+            "SELECT id, lines FROM candidate WHERE run = ? AND id IN (SELECT value FROM json_each(?))",
+            (self.run_id(), json.dumps(list(numbers))),
+        )
+        return {row[0]: row[1] for row in found}
+
+    def fitness_rows(self, only: Sequence[int] | None = None) -> Iterator[tuple[int, int, float]]:
+        """Candidate, seed and fitness of every score that counts, oldest first; of all, or of those in `only`."""
+        those = "" if only is None else "AND candidate IN (SELECT value FROM json_each(?)) "
+        asked = () if only is None else (json.dumps(list(only)),)
+        found = self._each(
+            "SELECT candidate, seed, fitness FROM experiment WHERE run = ? "  # noqa: S608 - our own words
+            f"{those}AND outcome = 'ok' AND discounted = '' ORDER BY id",
+            (self.run_id(), *asked),
+        )
+        return ((row[0], row[1], row[2]) for row in found)
+
+    def roster_page(self, after: int, limit: int) -> Iterator[sqlite3.Row]:
         """The `rows.ROSTER` of at most `limit` candidates with a number above `after`, by number."""
-        return self._all(
+        return self._each(
             f"SELECT {rows.ROSTER} FROM candidate WHERE run = ? AND id > ? ORDER BY id LIMIT ?",
             (self.run_id(), after, limit),
         )
 
-    def touched_since(self, stamp: int) -> list[sqlite3.Row]:
-        """Stamp and `rows.ROSTER` of every candidate that was written after `stamp`, by number."""
-        return self._all(
-            f"SELECT touched, {rows.ROSTER} FROM candidate WHERE run = ? AND touched > ? ORDER BY id",
+    def touched_since(self, stamp: int) -> Iterator[sqlite3.Row]:
+        """`rows.ROSTER` of every candidate that was written after `stamp`, by number."""
+        return self._each(
+            f"SELECT {rows.ROSTER} FROM candidate WHERE run = ? AND touched > ? ORDER BY id",
             (self.run_id(), stamp),
         )
 
@@ -270,12 +290,8 @@ class Reader(ChangeBook, SlotBook):
     def fitness_tables(self) -> dict[int, dict[int, float]]:
         """Candidate to `fitness_by_seed`, of all that have a score that counts."""
         tables: dict[int, dict[int, float]] = {}
-        for row in self._all(
-            "SELECT candidate, seed, fitness FROM experiment WHERE run = ? AND outcome = 'ok' "
-            "AND discounted = '' ORDER BY id",
-            (self.run_id(),),
-        ):
-            tables.setdefault(row[0], {})[row[1]] = row[2]
+        for number, seed, fitness in self.fitness_rows():
+            tables.setdefault(number, {})[seed] = fitness
         return tables
 
     def trained_since(self, candidate: int) -> int:
@@ -453,13 +469,13 @@ class Reader(ChangeBook, SlotBook):
         return rows.command(found[0])
 
     def stop_granted(self, since: float) -> bool:
-        """Has the engine agreed to a stop after `since` (unix seconds)?"""
-        return bool(
-            self._all(
-                "SELECT 1 FROM command WHERE verb = 'stop' AND state = 'done' AND answered >= ?",
-                (since,),
-            )
+        """Has the engine agreed to a stop after `since` (unix seconds), which was not taken back?"""
+        found = self._all(
+            "SELECT verb FROM command WHERE verb IN ('stop', 'resume') AND state = 'done' "
+            "AND answered >= ? ORDER BY id DESC LIMIT 1",
+            (since,),
         )
+        return bool(found) and found[0]["verb"] == "stop"
 
     # ---- what proposers are told -------------------------------------------------------------------------------
 
