@@ -19,6 +19,7 @@ VIEWS = (LIVE, POPULATION, LINEAGE, DIFF, TUNE, LOG)
 MAIN = frozenset({LIVE, POPULATION, LINEAGE, DIFF, TUNE, LOG, DETAILS})
 EVERYWHERE = MAIN | {HELP, REVIEW}
 CANDIDATES = frozenset({LIVE, POPULATION, LINEAGE, DIFF, DETAILS})  # a candidate is selected there
+FILTERED = frozenset({POPULATION, LINEAGE, TUNE, LOG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,11 @@ KEYS: tuple[Key, ...] = (
         frozenset({DETAILS}), "neighbour(1)", rank=6),
     Key("previous_view", ("backspace",), "backspace", "previous view", "Back to the view before this one",
         "View", MAIN, "app.previous_view"),
-    Key("filter", ("slash",), "/", "filter", "Show only what matches: words, !word, bpb<0.98, gen>3",
-        "Find", frozenset({POPULATION, LINEAGE, TUNE, LOG}), "filter", rank=5),
+    Key("filter", ("slash",), "/", "filter", "Show only what matches: words, !word, bpb<0.98, is:pinned; the rest is below",
+        "Find", FILTERED, "filter", rank=5),
+    Key("next_match", ("n",), "n", "next match", "To the next match of the last filter, also once esc has cleared it",
+        "Find", FILTERED - {TUNE}, "seek(1)"),
+    Key("match_before", ("N",), "N", "match before", "To the match before", "Find", FILTERED - {TUNE}, "seek(-1)"),
     Key("sort", ("s",), "s", "sort", "Sort by score, by age, or the living first", "Find",
         frozenset({POPULATION}), "sort", rank=7),
     Key("sort_left", ("less_than_sign",), "<", "column before", "Sort by the column before", "Find",
@@ -142,7 +146,7 @@ KEYS: tuple[Key, ...] = (
         MAIN - {TUNE}, "app.resize_population(1)", acting=True),
     Key("smaller", ("minus",), "-", "smaller", "Population one smaller", "Act", MAIN - {TUNE},
         "app.resize_population(-1)", acting=True),
-    Key("turn", ("enter",), "enter", "change", "Change the value, or read the text", "Move",
+    Key("change", ("enter",), "enter", "change", "Change the value, or read the text", "Move",
         frozenset({TUNE}), "open", rank=5),
     Key("group_before", ("left_square_bracket",), "[", "group before", "To the group before", "Move",
         frozenset({TUNE}), "group(-1)"),

@@ -7,7 +7,21 @@ from collections import Counter
 import pytest
 
 from tests.tui.pty_harness import ROOT
-from tui.keys import DETAILS, DIFF, GROUPS, HELP, KEYS, LINEAGE, LIVE, LOG, POPULATION, REVIEW, TUNE, keys_of, markdown
+from tui.keys import (
+    DETAILS,
+    DIFF,
+    GROUPS,
+    HELP,
+    KEYS,
+    LINEAGE,
+    LIVE,
+    LOG,
+    POPULATION,
+    REVIEW,
+    TUNE,
+    keys_of,
+    markdown,
+)
 from tui.screens.lineage import LineageScreen
 from tui.screens.diff import DiffScreen
 from tui.screens.live import LiveScreen
@@ -57,7 +71,30 @@ def test_ids_are_unique_and_groups_are_known():
 
 
 def test_who_only_watches_has_no_acting_keys():
-    acting = {"pause", "larger", "smaller", "pin", "ban", "drop", "kill", "sooner", "later", "stop", "edit", "more", "less", "switch", "restore", "undo", "send"}
+    acting = {
+        "pause",
+        "larger",
+        "smaller",
+        "pin",
+        "ban",
+        "drop",
+        "kill",
+        "sooner",
+        "later",
+        "stop",
+        "boost",
+        "remeasure",
+        "inject",
+        "approve",
+        "approval",
+        "edit",
+        "more",
+        "less",
+        "switch",
+        "restore",
+        "undo",
+        "send",
+    }
     assert {key.id for key in KEYS if key.acting} == acting
     for view in SCREENS:
         assert not {key.id for key in keys_of(view, read_only=True)} & acting

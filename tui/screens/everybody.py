@@ -7,18 +7,20 @@ filter walks through the journal by pages in the reading thread, and its first m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual import on
 
-from tui.filters import candidate_filter
+from tui.filters import Facts, candidate_filter
 from tui.messages import Fetch, Open, Say, Shown
 from tui.screens.filtering import FilteredScreen
 from tui.state import ViewState, moment_of
 from tui.widgets.rowlist import Framed
 
 if TYPE_CHECKING:
+    from evolve.beliefs import Belief
     from evolve.model import Candidate
+    from tui.feed import Source
 
 PAGE = 2_000  # candidates that a filter looks at in one turn of the reading thread
 FEW = 500  # changed candidates that are looked at again; after more of them the filter begins anew
@@ -31,15 +33,16 @@ class Matching:
         """Nobody has been looked at."""
         self.text = text
         self.keep = candidate_filter(text)
+        self.marks: tuple[int, ...] = ()  # as it has seen them
         self.numbers: frozenset[int] = frozenset()
         self.looked = 0  # so far in the order of numbers
         self.version = 0  # of the roster that it has seen
         self.busy = False
 
-    def take(self, asked: Sequence[int], found: Sequence[Candidate]) -> None:
+    def take(self, asked: Sequence[int], found: Sequence[Candidate], facts: Facts) -> None:
         """These were looked at."""
         keep = self.keep
-        self.numbers = self.numbers.difference(asked) | {c.id for c in found if keep(c)}
+        self.numbers = self.numbers.difference(asked) | {c.id for c in found if keep(c, facts)}
 
 
 class EverybodyScreen(FilteredScreen):
@@ -109,9 +112,11 @@ class EverybodyScreen(FilteredScreen):
     # ---- the filter ----------------------------------------------------------------------------------------
 
     def matches(self) -> frozenset[int] | None:
-        """The candidates that match the filter, as far as they were looked at; None without a filter."""
+        """The candidates that match the filter, as far as they were looked at; None without a filter.
+
+        The last filter goes on being looked through, so that `n` finds its matches.
+        """
         if not self.filter_text:
-            self._matching = None
             return None
         if self._matching is None or self._matching.text != self.filter_text:
             self._matching = Matching(self.filter_text)
@@ -121,7 +126,7 @@ class EverybodyScreen(FilteredScreen):
     def filter_progress(self) -> str:
         """For the title while a filter still looks: `, 30,000 looked at`."""
         matching, total = self._matching, len(self.shown.roster)
-        if matching is None or matching.looked >= total:
+        if matching is None or not self.filter_text or matching.looked >= total:
             return ""
         return f", {matching.looked:,} looked at"
 
@@ -133,13 +138,16 @@ class EverybodyScreen(FilteredScreen):
         if matching.looked < len(roster):
             after = matching.looked
             if not after:
-                matching.version = roster.version
+                matching.version, matching.marks = roster.version, state.marks
             upto = min(len(roster), after + PAGE)
             self._look_at(
                 matching, range(after + 1, upto + 1), lambda s: s.candidates(after, upto - after)
             )
             return
         changed = roster.since(matching.version)
+        if matching.keep.marks and (turned := set(matching.marks) ^ set(state.marks)):
+            matching.marks = state.marks
+            changed = None if changed is None else tuple(sorted({*changed, *turned}))
         if changed == ():
             return
         if changed is None or len(changed) > FEW:
@@ -150,18 +158,38 @@ class EverybodyScreen(FilteredScreen):
         self._look_at(matching, changed, lambda s: s.candidates_of(changed))
 
     def _look_at(
-        self, matching: Matching, asked: Sequence[int], work: Callable[[Any], Any]
+        self,
+        matching: Matching,
+        asked: Sequence[int],
+        work: Callable[[Source], Sequence[Candidate]],
     ) -> None:
         matching.busy = True
+        beliefs: dict[int, Belief] = {}
+
+        def looked(source: Source) -> Sequence[Candidate]:
+            if matching.keep.beliefs:
+                beliefs.update(source.beliefs(asked))
+            return work(source)
 
         def done(found: Sequence[Candidate]) -> None:
             matching.busy = False
             if matching is self._matching:
-                matching.take(asked, found)
+                marked = frozenset(self.shown.marks).__contains__
+                now = self.shown.snapshot.time if self.shown.snapshot is not None else 0.0
+                matching.take(asked, found, Facts(beliefs.get, marked, now))
                 matching.looked = max(matching.looked, asked[-1])
                 self.show(self.shown)
 
-        self.post_message(Fetch(work, done, "The filter"))
+        self.post_message(Fetch(looked, done, "The filter"))
+
+    def filter_fault(self, text: str) -> str:
+        """What cannot be read in a filter."""
+        return candidate_filter(text).fault
+
+    def found(self) -> Sequence[int]:
+        """Where in the list candidates stand that match the last filter."""
+        numbers: frozenset[int] = frozenset() if self._matching is None else self._matching.numbers
+        return [place for place, number in enumerate(self.order()) if number in numbers]
 
     # ---- pages -------------------------------------------------------------------------------------------
 

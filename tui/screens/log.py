@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
@@ -66,6 +67,15 @@ class LogScreen(FilteredScreen):
         if (event := self._list.selected) is not None:
             line = f"{time_of_day(event.time)}\t{event.kind}\t{event.text}"
             self.post_message(Copy(line, "the line"))
+
+    def filter_fault(self, text: str) -> str:
+        """What cannot be read in a filter."""
+        return event_filter(text).fault
+
+    def found(self) -> Sequence[int]:
+        """Where in the log the lines stand that match the last filter."""
+        keep = event_filter(self.sought)
+        return [place for place, event in enumerate(self._list.rows) if keep(event)]
 
     def _rows(self, state: ViewState) -> tuple[Event, ...]:
         wanted = (state.events, self.filter_text)

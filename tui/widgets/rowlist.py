@@ -104,6 +104,11 @@ class RowList(Pane, Generic[T]):
         return self._rows[self._window.cursor] if self._rows else None
 
     @property
+    def place(self) -> int:
+        """Where the cursor is, from 0."""
+        return self._window.cursor
+
+    @property
     def rows(self) -> Sequence[T]:
         """What the list holds, in order."""
         return self._rows
