@@ -10,9 +10,9 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 APT := bubblewrap tmux git
 RUN ?=
 
-.PHONY: help run test lint bench bench-search setup system clean
+.PHONY: help run test lint screenshots bench bench-search setup system clean
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 run: setup  ## set everything up and evolve train.py here (RUN="--max 20" adds options)
 	@$(BIN)/autoresearch run $(RUN)
@@ -25,6 +25,9 @@ lint: setup  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+screenshots: setup  ## the pictures of the docs, from the recorded run
+	@$(BIN)/python -m tests.tui.screenshots
 
 bench: setup  ## the figures of docs/bench.md
 	@$(BIN)/python -m bench

@@ -32,7 +32,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     with faults(path):
         db = sqlite3.connect(path, isolation_level=None, timeout=BUSY)
         try:
-            _check_version(db, path)
+            check_version(db, path)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
@@ -54,7 +54,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
             check_same_thread=False,
         )
         try:
-            _check_version(db, path)
+            check_version(db, path)
             for view in AS_IF.get(version(db), ()):
                 db.execute(view)
         except (sqlite3.Error, EvolveError):
@@ -77,7 +77,8 @@ def version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _check_version(db: sqlite3.Connection, path: Path) -> None:
+def check_version(db: sqlite3.Connection, path: Path) -> None:
+    """Raises EvolveError when the journal at `path` comes from a newer version."""
     if version(db) > VERSION:
         raise EvolveError(
             f"{path} was written by a newer autoresearch; update this one, or start in another folder."

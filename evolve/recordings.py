@@ -12,7 +12,7 @@ import tarfile
 from contextlib import closing
 from pathlib import Path
 
-from evolve.database import faults, open_writer
+from evolve.database import check_version, faults, open_writer
 from evolve.gitrun import GitRunner
 from evolve.model import EvolveError, UsageError
 from evolve.places import JOURNAL, STATE
@@ -48,11 +48,12 @@ def copy_journal(path: Path, to: Path) -> None:
         elif not (index.exists() and _backup_of_live(path, to)):
             shutil.copyfile(path, to)
             shutil.copyfile(log, to.with_name(f"{to.name}-wal"))
-        open_writer(to).close()
         with closing(sqlite3.connect(to)) as db:
             checked = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if checked != "ok":
-        raise EvolveError(f"{path} is damaged ({checked}); restore it from a backup to play it.")
+            if checked != "ok":
+                raise EvolveError(f"{path} is damaged; restore it from a backup to play it.")
+            check_version(db, path)
+        open_writer(to).close()
 
 
 def _backup_of_live(path: Path, to: Path) -> bool:

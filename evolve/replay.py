@@ -94,7 +94,7 @@ class Replay:
             self._ids.append(number)
             self._times.append(latest)
         self.ends = max(latest, self._retelling.latest())
-        starts = "SELECT started FROM recorded.experiment WHERE run = ? ORDER BY started"
+        starts = "SELECT time FROM recorded.event WHERE run = ? AND kind = 'started' ORDER BY time"
         self._starts = array("d", (row[0] for row in self._db.execute(starts, (self._run,))))
         self._done = 0  # events that have been retold
         self._moment = self.begins
@@ -148,9 +148,9 @@ class Replay:
     def start_of(self, candidate: int) -> float:
         """When a candidate's first training began, or when it was made if it had none; UsageError without it."""
         row = self._db.execute(
-            """SELECT coalesce((SELECT min(started) FROM recorded.experiment WHERE run = :run AND candidate = :id),
-            created) FROM recorded.candidate WHERE run = :run AND id = :id""",
-            {"run": self._run, "id": candidate},
+            """SELECT time FROM recorded.event WHERE run = ? AND candidate = ? AND kind IN ('started', 'queued')
+            ORDER BY kind = 'started' DESC, id LIMIT 1""",
+            (self._run, candidate),
         ).fetchone()
         if row is None:
             raise UsageError(f"There is no candidate #{candidate} in {self._shown}.")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.commands.parsing import add_command
+from tui.commands.parsing import add_command, workspace
 
 if TYPE_CHECKING:
     from evolve.replay import Replay
@@ -32,7 +32,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "journal",
         nargs="?",
-        type=Path,
+        type=_path,
         help="a journal.db, or the workspace of a run, also of one that is going on",
     )
     parser.add_argument(
@@ -47,6 +47,15 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         help="begin there: a time of day (02:30), a date and time (2026-11-22T02:30), or a candidate (17)",
     )
     parser.add_argument("--loop", action="store_true", help="begin anew at the end")
+
+
+def _given(args: argparse.Namespace) -> Path | None:
+    """The workspace of -C; the one around here is not meant unless it is named."""
+    return workspace(args) if args.workspace is not None else None
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
 
 
 def _speed(text: str) -> float:
@@ -69,8 +78,7 @@ def _run(args: argparse.Namespace) -> int:
     from tui.app import run_app
     from tui.replaying import Player
 
-    place = args.journal.expanduser() if args.journal is not None else DEMO
-    with Replay(place) as replay:
+    with Replay(args.journal or _given(args) or DEMO) as replay:
         at = None if args.at is None else moment(replay, args.at)
         player = Player(replay, speed=args.speed, at=at, loop=args.loop)
         try:
