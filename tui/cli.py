@@ -25,6 +25,7 @@ from tui.commands import (
     results,
     run,
     scratchpad,
+    show,
     status,
     steer,
     train,
@@ -80,7 +81,7 @@ def build_parser() -> Parser:
     add_workspace(parser, default=None)
     parser.set_defaults(run=attach.open_or_run, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    families = (run, status, results, trends, scratchpad, prompts, replay)
+    families = (run, status, show, results, trends, scratchpad, prompts, replay)
     for family in (*families, steer, prepare, train, doctor, init, logs, attach):
         family.add(commands)
     return parser

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from evolve.beliefs import Belief
+from evolve.concealing import conceal_keys
 from evolve.model import (
     Candidate,
     Command,
@@ -39,7 +40,7 @@ T = TypeVar("T")
 HEARTBEAT_LOOK = 2.0  # seconds between full looks while the journal does not change
 SAME_LOOK = 10.0  # seconds for which nothing but time passes before that is painted
 EVENTS_PAGE = 1000
-PAGE = 25_000  # rows of a roster in one look, once its first rows are on the screen
+PAGE = 10_000  # rows of a roster in one look, once its first rows are on the screen
 FAULTS = (EvolveError, sqlite3.Error, OSError)  # what reading and writing a journal can meet
 
 
@@ -266,9 +267,16 @@ def details_of(source: Source, number: int) -> Details:
     """Everything about a candidate; raises one of `FAULTS` when it cannot be read."""
     return Details(
         source.candidate(number),
-        tuple(source.experiments(number)),
+        tuple(_concealed(run) for run in source.experiments(number)),
         source.beliefs((number,)).get(number),
         tuple(source.smokes(number)),
+    )
+
+
+def _concealed(run: Experiment) -> Experiment:
+    """A training whose texts show no key, should a script ever have come by one."""
+    return replace(
+        run, log_tail=conceal_keys(run.log_tail), traceback=conceal_keys(run.traceback)
     )
 
 

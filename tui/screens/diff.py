@@ -174,9 +174,9 @@ class DiffScreen(ReadingScreen):
         return f"{comparison.right.label}{left}  {told}  {comparison.right.title}"
 
     def _text(self, state: ViewState, columns: int) -> Sequence[Line]:
-        return self._painted(state, columns).lines
+        return self._in_front(state, columns).lines
 
-    def _painted(self, state: ViewState, columns: int) -> Sheet:
+    def _in_front(self, state: ViewState, columns: int) -> Sheet:
         """The pane in front; it is painted once, for scrolling costs nothing then."""
         if self._asked is None:
             return _told("Nothing to compare yet: the baseline comes first.")
@@ -227,7 +227,7 @@ class DiffScreen(ReadingScreen):
     def action_jump(self, by: int) -> None:
         """To the next or the previous place: a change, a call, a definition."""
         page = self.page()
-        stops = self._painted(self.shown, page.size.width).stops
+        stops = self._in_front(self.shown, page.size.width).stops
         here = page.top + ABOVE
         ahead = [stop for stop in stops if (stop > here if by > 0 else stop < here)]
         if ahead:
@@ -297,7 +297,7 @@ class DiffScreen(ReadingScreen):
             text = patch(comparison.old.text, comparison.new.text, names)
             self.post_message(Copy(text, f"the diff of {comparison.right.label}"))
         elif comparison is not None:
-            lines = self._painted(self.shown, self.page().size.width).lines
+            lines = self._in_front(self.shown, self.page().size.width).lines
             text = "\n".join("".join(part for part, _ in line).rstrip() for line in lines)
             self.post_message(Copy(text, f"the {self._pane} of {comparison.right.label}"))
 

@@ -139,7 +139,8 @@ class DetailsScreen(PageScreen):
         return f"{self._details.candidate.label} {self._details.candidate.title}"
 
     def _text(self, state: ViewState, columns: int) -> list[Line]:
-        return details_page(state, self._details, columns)
+        hint = "d shows them in the script" if self._details.candidate.parents else ""
+        return details_page(state, self._details, columns, hint)
 
 
 class HelpScreen(PageScreen):

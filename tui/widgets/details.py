@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from evolve.beliefs import Belief
-from evolve.model import Candidate, Experiment
+from evolve.model import Candidate, Experiment, Smoke
+from harness.process import clean
+from harness.spec import Outcome
 from tui.figures import chance, corrected
 from tui.state import Details, ViewState
-from tui.widgets.ink import Ink, Line, Span, bpb, clock, count, times, wrap
+from tui.widgets.ink import Ink, Line, Span, bpb, clock, count, times, width, wrap
 from tui.widgets.tables import pad, parents, status, time_of_day, words
 
 LOG_LINES = 40
+NAMES = 11  # columns of the names of facts
 
 
-def details_page(state: ViewState, details: Details, columns: int) -> list[Line]:
-    """The page of a candidate, `columns` wide; the caller scrolls it."""
+def details_page(state: ViewState, details: Details, columns: int, hint: str = "") -> list[Line]:
+    """The page of a candidate, `columns` wide; the caller scrolls it. `hint` says how to see its changes in full."""
     candidate = details.candidate
-    lines: list[Line] = [*_facts(state, candidate, details.belief), ()]
+    lines: list[Line] = [*_facts(state, candidate, details.belief, columns), ()]
     lines += _section(
         "Hypothesis", _paragraph(state, candidate.hypothesis or "None given.", columns)
     )
     changes = candidate.changes or ("Not recorded.",)
-    lines += _section("Changes", (_text(state, change) for change in changes))
+    lines += _section("Changes", (_text(state, change) for change in changes), hint)
+    if candidate.recommendation:
+        lines += _section(
+            "Recommendation that its prompt carried",
+            _paragraph(state, candidate.recommendation, columns),
+        )
+    if details.smokes:
+        lines += _section("Smoke runs", _smokes(state, details.smokes, columns))
     lines += _section("Trainings", _trainings(state, details.experiments))
     last = details.experiments[-1] if details.experiments else None
     if last is not None and last.reason:
@@ -34,19 +44,25 @@ def details_page(state: ViewState, details: Details, columns: int) -> list[Line]
     return lines
 
 
-def _facts(state: ViewState, candidate: Candidate, belief: Belief | None) -> list[Line]:
+def _facts(
+    state: ViewState, candidate: Candidate, belief: Belief | None, columns: int
+) -> list[Line]:
     word, ink = status(candidate)
     maker = f"{candidate.operator} by {candidate.proposer}"
     if candidate.model:
         maker += f" ({words(state, candidate.model)})"
     kids = times(candidate.children, "child", "children")
-    verdict: list[tuple[str, Ink]] = [(word, ink)]
-    if candidate.verdict_reason:
-        verdict.append((f"  {words(state, candidate.verdict_reason)}", Ink.PLAIN))
+    reasons = _reasons(state, candidate, columns - NAMES - width(word) - 3)
+    verdict: tuple[Span, ...] = ((word, ink),)
+    if reasons:
+        verdict += ((f"  {reasons[0]}", Ink.PLAIN),)
+    inset = " " * (width(word) + 2)
+    further: list[tuple[str, Line]] = [("", ((inset + r, Ink.PLAIN),)) for r in reasons[1:]]
     facts: list[tuple[str, Line]] = [
         *_scores(state, candidate, belief),
         ("sealed", ((_sealed(candidate), Ink.PLAIN),)),
-        ("became", tuple(verdict)),
+        ("became", verdict),
+        *further,
         ("made by", ((maker, Ink.PLAIN),)),
         ("parents", ((parents(state, candidate) or "none", Ink.PLAIN),)),
         ("category", ((words(state, candidate.category), Ink.PLAIN),)),
@@ -59,7 +75,27 @@ def _facts(state: ViewState, candidate: Candidate, belief: Belief | None) -> lis
         facts = [fact for fact in facts if fact[0] != "sealed"]
     if candidate.prompt_version:
         facts.append(("prompt", ((words(state, candidate.prompt_version), Ink.PLAIN),)))
+    if standing := _standing(candidate):
+        facts.append(("held", ((standing, Ink.BOLD),)))
     return [((f" {name:9} ", Ink.DIM), *value) for name, value in facts]
+
+
+def _reasons(state: ViewState, candidate: Candidate, columns: int) -> list[str]:
+    """Why it became what it is, and why its score was voided, as lines."""
+    told = (candidate.verdict_reason, candidate.voided)
+    text = " ".join(words(state, reason) for reason in dict.fromkeys(told) if reason)
+    return wrap(text, max(20, columns)) if text else []
+
+
+def _standing(candidate: Candidate) -> str:
+    """What people and the search decided about it beside its verdict."""
+    parts = (
+        "pinned" if candidate.pinned else "",
+        "banned from having children" if candidate.banned else "",
+        f"given {times(candidate.chances, 'second chance')}" if candidate.chances else "",
+        f"island {candidate.island}" if candidate.island else "",
+    )
+    return ", ".join(part for part in parts if part)
 
 
 def _scores(
@@ -100,8 +136,8 @@ def _sealed(candidate: Candidate) -> str:
     return f"{candidate.sealed_gain:+.4f} over main on the sealed rows, gap {candidate.sealed_gap:+.4f}"
 
 
-def _section(title: str, body: Iterable[Line]) -> list[Line]:
-    return [((f" {title}", Ink.BOLD),), *body, ()]
+def _section(title: str, body: Iterable[Line], hint: str = "") -> list[Line]:
+    return [((f" {title}", Ink.BOLD), (f"  {hint}", Ink.DIM)), *body, ()]
 
 
 def _text(state: ViewState, text: str) -> Line:
@@ -113,7 +149,21 @@ def _paragraph(state: ViewState, text: str, columns: int) -> list[Line]:
 
 
 def _block(state: ViewState, text: str) -> list[Line]:
-    return [_text(state, line) for line in text.rstrip().splitlines()[-LOG_LINES:]]
+    return [_text(state, line) for line in clean(text).rstrip().splitlines()[-LOG_LINES:]]
+
+
+def _smokes(state: ViewState, smokes: tuple[Smoke, ...], columns: int) -> list[Line]:
+    """How it was tried out before its first training, with the traceback where that failed."""
+    lines: list[Line] = []
+    for smoke in smokes:
+        end = "running" if smoke.outcome is None else str(smoke.outcome)
+        ink = Ink.PLAIN if smoke.outcome in (None, Outcome.OK) else Ink.BAD
+        lines.append((("   ", Ink.PLAIN), (end, ink), (f"  in {clock(smoke.seconds)}", Ink.DIM)))
+        if smoke.reason and smoke.outcome is not Outcome.OK:
+            lines += _paragraph(state, smoke.reason, columns)
+        if smoke.traceback:
+            lines += _block(state, smoke.traceback)
+    return lines
 
 
 def _trainings(state: ViewState, experiments: tuple[Experiment, ...]) -> list[Line]:
