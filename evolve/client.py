@@ -40,6 +40,7 @@ from evolve.trends import Trend
 from evolve.view import Snapshot
 
 if TYPE_CHECKING:
+    from evolve.exporting import Gathered
     from evolve.promptbook import Prompt
     from evolve.tunable import Tuning
 
@@ -148,8 +149,11 @@ class Client:
     def beliefs(self, only: Collection[int] | None = None) -> dict[int, Belief]:
         """What is believed of every candidate that has a score, by number, or of those in `only`."""
         with self._reading() as journal:
-            run = None if journal is None else journal.current_run()
-            return {} if journal is None or run is None else self._watch.beliefs(journal, run, only)
+            if journal is None:
+                return {}
+            with journal.instant():
+                run = journal.current_run()
+                return {} if run is None else self._watch.beliefs(journal, run, only)
 
     def trends(self, by: str) -> tuple[Trend, ...]:
         """What each kind of child has come to, by one of `evolve.trends.KEYS`."""
@@ -164,6 +168,19 @@ class Client:
         """The last versions of the scratchpad, newest first."""
         with self._reading() as journal:
             return () if journal is None else journal.scratchpads(limit)
+
+    def gathered(self) -> Gathered:
+        """All of the newest run at one instant, for a file; raises NothingToDo where there is none."""
+        from evolve.exporting import Gathered
+
+        with self._reading() as journal:
+            run = None if journal is None else journal.current_run()
+            if journal is None or run is None:
+                raise NothingToDo("There is no run here yet; start one with `autoresearch run`.")
+            with journal.instant():
+                run = journal.run()
+                beliefs = self._watch.beliefs(journal, run)
+                return Gathered(run, journal.candidates(), beliefs, journal.peak_memory())
 
     def templates(self) -> tuple[Template, ...]:
         """Every template of a prompt that was ever in force here, oldest first."""

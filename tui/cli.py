@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tui.commands import (
     attach,
     doctor,
+    export,
     init,
     logs,
     prepare,
@@ -81,7 +82,7 @@ def build_parser() -> Parser:
     add_workspace(parser, default=None)
     parser.set_defaults(run=attach.open_or_run, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    families = (run, status, show, results, trends, scratchpad, prompts, replay)
+    families = (run, status, show, results, export, trends, scratchpad, prompts, replay)
     for family in (*families, steer, prepare, train, doctor, init, logs, attach):
         family.add(commands)
     return parser
