@@ -8,7 +8,8 @@ use this same code, so it is pure and needs the standard library only.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 
 from evolve.acceptance import Samples, gain_probability
@@ -49,7 +50,7 @@ def beliefs(
 
     `noise`: from `seeds.measured`. `seeds`: candidate to seed to fitness, of those known; without them scores
     count as if each had a seed of its own. Parents that are missing from `candidates` are only not leant upon.
-    `only`: who is asked about; the others are still leant upon.
+    `only`: who is asked about; the others are still leant upon. `evidence.Evidence` answers the same from columns.
     """
     found = posteriors(candidates, noise, seeds)
     rival = next((c for c in candidates if c.id == incumbent and c.id in found), None)
@@ -61,11 +62,16 @@ def beliefs(
             if rival is None or c is rival
             else gain_probability(samples(c, seeds), samples(rival, seeds), noise),
             n=len(c.fitness),
-            word=CONFIRMED if len(c.fitness) > 1 else PROVISIONAL,
+            word=word_for(len(c.fitness)),
         )
         for c in candidates
         if c.id in found and (only is None or c.id in only)
     }
+
+
+def word_for(trainings: int) -> str:
+    """How sure a score is, in one word."""
+    return CONFIRMED if trainings > 1 else PROVISIONAL
 
 
 def samples(candidate: Candidate, seeds: Tables | None) -> Samples:
@@ -83,51 +89,132 @@ def posteriors(
     a Gaussian tree, in which one pass up (what children say of their parent) and one pass down (what parents say
     of their child) is exact belief propagation (Pearl 1988). A child of two says nothing of either.
     """
-    scored = {c.id: c for c in candidates if c.fitness}
+    scored = {c.id: c for c in sorted(candidates, key=lambda c: c.id) if c.fitness}
     luck = effects((seeds or {}).values(), noise)
-    own = {number: _own(_table(c, seeds), luck, noise) for number, c in scored.items()}
-    return _passes(scored, own, _Kinship.of(scored, own, noise), noise)
+    place = {number: at for at, number in enumerate(scored)}
+    mean, precision, kin = array("d"), array("d"), Kin(array("i"), array("i"), array("b"))
+    for candidate in scored.values():
+        its_mean, its_precision = own_evidence(_table(candidate, seeds), luck, noise)
+        mean.append(its_mean)
+        precision.append(its_precision)
+        first, second = (*(place.get(p, -1) for p in candidate.parents), -1, -1)[:2]
+        kin.first.append(first)
+        kin.second.append(second)
+        kin.alone.append(len(candidate.parents) == 1)
+    means, precisions = propagated(mean, precision, kin, noise)
+    return {
+        number: Posterior(m, 1 / math.sqrt(p), len(scored[number].fitness), noise.freedom)
+        for number, m, p in zip(scored, means, precisions, strict=True)
+    }
+
+
+# ---- in columns ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """Who stands under whom among those with a score, parents before children; -1 = nobody, or no score."""
+
+    first: MutableSequence[int]  # place of the first parent
+    second: MutableSequence[int]
+    alone: MutableSequence[int]  # 1: a child of one, which says something of its parent
+
+
+class Field(Mapping[int, float]):
+    """What is believed of everybody who has a score, in columns: a mapping from number to corrected score."""
+
+    def __init__(
+        self, place: Sequence[int], mean: Sequence[float], precision: Sequence[float]
+    ) -> None:
+        """`place` in the other two by number, from 0 on; -1 = no score."""
+        self._place, self._mean, self._precision = place, mean, precision
+
+    def __getitem__(self, number: int) -> float:
+        if number not in self:
+            raise KeyError(number)
+        return self._mean[self._place[number]]
+
+    def __contains__(self, number: object) -> bool:
+        return (
+            isinstance(number, int) and 0 < number < len(self._place) and self._place[number] >= 0
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        return (number for number, at in enumerate(self._place) if at >= 0)
+
+    def __len__(self) -> int:
+        return len(self._mean)
+
+    def sd(self, number: int) -> float:
+        """How sure the corrected score of a candidate is: one standard deviation."""
+        return 1 / math.sqrt(self._precision[self._place[number]])
+
+
+def own_evidence(table: Table, luck: Mapping[int, float], noise: Noise) -> tuple[float, float]:
+    """Mean and precision of what a candidate's own scores say, without the luck of seeds that is known."""
+    clean = [score - luck.get(seed, 0.0) for seed, score in table.items()]
+    variance = sum(noise.rest**2 if seed in luck else noise.sigma**2 for seed in table)
+    return sum(clean) / len(clean), len(clean) ** 2 / variance
+
+
+def propagated(
+    mean: Sequence[float], precision: Sequence[float], kin: Kin, noise: Noise
+) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and precision of what own scores and relatives say together: one pass up the tree and one down."""
+    drift, spread = _between_generations(mean, kin, noise)
+    below_mean, below, said_mean, said = _up(mean, precision, kin, drift, spread)
+    found_mean, found = array("d", below_mean), array("d", below)
+    for at, (first, second) in enumerate(zip(kin.first, kin.second, strict=True)):
+        if first < 0 and second < 0:
+            continue
+        about, doubt, heads = 0.0, 0.0, 0
+        for parent in (first, second):
+            if parent < 0:
+                continue
+            # What is known of a parent but for what this very child said.
+            known = found[parent] - said[at]
+            total = found_mean[parent] * found[parent] - said_mean[at] * said[at]
+            about += total / known if said[at] else found_mean[parent]
+            doubt += 1 / known
+            heads += 1
+        weight = 1 / (1 / (heads / doubt) + spread**2)
+        known = below[at] + weight
+        found_mean[at] = (below_mean[at] * below[at] + (about / heads + drift) * weight) / known
+        found[at] = known
+    return found_mean, found
 
 
 # ---- private ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Gauss:
-    """A mean and its precision."""
-
-    mean: float
-    precision: float
-
-    def __mul__(self, other: _Gauss) -> _Gauss:
-        """Both pieces of evidence together."""
-        precision = self.precision + other.precision
-        return _Gauss(
-            (self.mean * self.precision + other.mean * other.precision) / precision, precision
-        )
-
-    def blurred(self, shift: float, spread: float) -> _Gauss:
-        """The same about a relative that lies `shift` away, give or take `spread`."""
-        return _Gauss(self.mean + shift, 1 / (1 / self.precision + spread**2))
+def _between_generations(mean: Sequence[float], kin: Kin, noise: Noise) -> tuple[float, float]:
+    """How children lie to their first parents in this run: by how much worse, and how far apart."""
+    deltas = [mean[at] - mean[parent] for at, parent in enumerate(kin.first) if parent >= 0]
+    return child_drift(deltas), child_spread(deltas, noise)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kinship:
-    """How children lie to their parents in this run."""
+def _up(
+    mean: Sequence[float], precision: Sequence[float], kin: Kin, drift: float, spread: float
+) -> tuple[array[float], array[float], array[float], array[float]]:
+    """Own scores with what children say of them, and what each child said of its parent (precision 0: nothing).
 
-    drift: float
-    spread: float
-
-    @classmethod
-    def of(
-        cls, scored: Mapping[int, Candidate], own: Mapping[int, _Gauss], noise: Noise
-    ) -> _Kinship:
-        deltas = [
-            own[number].mean - own[child.parents[0]].mean
-            for number, child in scored.items()
-            if child.parents and child.parents[0] in own
-        ]
-        return cls(child_drift(deltas), child_spread(deltas, noise))
+    What a child says counts as far as it can be believed: wrecks say nothing of a parent, nor do wonders.
+    """
+    below_mean, below = array("d", mean), array("d", precision)
+    said_mean, said = array("d", bytes(8 * len(mean))), array("d", bytes(8 * len(mean)))
+    variance, sqrt = spread**2, math.sqrt
+    for at in range(len(mean) - 1, -1, -1):
+        parent = kin.first[at]
+        if parent < 0 or not kin.alone[at]:
+            continue
+        word, weight = below_mean[at] - drift, 1 / (1 / below[at] + variance)
+        reach = _SURPRISE * sqrt(1 / weight + 1 / precision[parent])
+        word = min(mean[parent] + reach, max(mean[parent] - reach, word))
+        said_mean[at], said[at] = word, weight
+        total = below[parent] + weight
+        below_mean[parent] = (below_mean[parent] * below[parent] + word * weight) / total
+        below[parent] = total
+    return below_mean, below, said_mean, said
 
 
 def _table(candidate: Candidate, seeds: Tables | None) -> Table:
@@ -136,52 +223,3 @@ def _table(candidate: Candidate, seeds: Tables | None) -> Table:
     if known:
         return known
     return {-(candidate.id * 1000 + place): score for place, score in enumerate(candidate.fitness)}
-
-
-def _own(table: Table, luck: Mapping[int, float], noise: Noise) -> _Gauss:
-    clean = [score - luck.get(seed, 0.0) for seed, score in table.items()]
-    variance = sum(noise.rest**2 if seed in luck else noise.sigma**2 for seed in table)
-    return _Gauss(sum(clean) / len(clean), len(clean) ** 2 / variance)
-
-
-def _passes(
-    scored: Mapping[int, Candidate], own: Mapping[int, _Gauss], kin: _Kinship, noise: Noise
-) -> dict[int, Posterior]:
-    below = dict(own)  # own scores and what children say
-    said: dict[int, _Gauss] = {}  # by a child about its parent
-    for number in sorted(scored, reverse=True):
-        parents = scored[number].parents
-        if len(parents) == 1 and parents[0] in below:
-            said[number] = _bounded(below[number].blurred(-kin.drift, kin.spread), own[parents[0]])
-            below[parents[0]] = below[parents[0]] * said[number]
-    found: dict[int, _Gauss] = {}
-    for number in sorted(scored):
-        known = [p for p in scored[number].parents if p in found]
-        about = [_without(found[p], said.get(number)) for p in known]
-        found[number] = below[number]
-        if about:
-            mean = sum(g.mean for g in about) / len(about)
-            precision = len(about) / sum(1 / g.precision for g in about)
-            found[number] = below[number] * _Gauss(mean, precision).blurred(kin.drift, kin.spread)
-    return {
-        number: Posterior(
-            g.mean, 1 / math.sqrt(g.precision), len(scored[number].fitness), noise.freedom
-        )
-        for number, g in found.items()
-    }
-
-
-def _bounded(message: _Gauss, parent: _Gauss) -> _Gauss:
-    """What a child says of its parent, or as much of it as can be believed: wrecks say nothing, nor do wonders."""
-    reach = _SURPRISE * math.sqrt(1 / message.precision + 1 / parent.precision)
-    low, high = parent.mean - reach, parent.mean + reach
-    return _Gauss(min(high, max(low, message.mean)), message.precision)
-
-
-def _without(parent: _Gauss, said: _Gauss | None) -> _Gauss:
-    """What is known of a parent but for what this very child said."""
-    if said is None:
-        return parent
-    precision = parent.precision - said.precision
-    mean = (parent.mean * parent.precision - said.mean * said.precision) / precision
-    return _Gauss(mean, precision)

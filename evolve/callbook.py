@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,6 +143,11 @@ class CallBook:
     def _all(self, sql: str, values: object = ()) -> list[sqlite3.Row]:
         with faults(self.path):
             return self._db.execute(sql, values).fetchall()  # type: ignore[arg-type]
+
+    def _each(self, sql: str, values: Sequence[object] = ()) -> Iterator[sqlite3.Row]:
+        """Row by row, for answers that are too long to hold; to be taken to its end at once."""
+        with faults(self.path):
+            yield from self._db.execute(sql, values)
 
     def _one(self, sql: str, values: object = ()) -> sqlite3.Row:
         with faults(self.path):

@@ -21,14 +21,14 @@ from evolve.bandit import (
     Share,
     distribute,
 )
-from evolve.beliefs import posteriors
+from evolve.evidence import Evidence
 from evolve.model import Candidate, Operator, Verdict
 from evolve.reader import CallCost, Reader
-from evolve.seeds import measured
 
 if TYPE_CHECKING:
     from evolve.journal import Journal
 
+Believed = tuple[Mapping[int, float], float]  # corrected scores by candidate, and the noise of one
 WINDOW = 400  # newest candidates that are looked at: at the usual discount nothing older counts
 OPERATORS = (Operator.MUTATE, Operator.REWRITE, Operator.CROSSOVER, Operator.TUNE)
 _ARMS = (
@@ -36,13 +36,13 @@ _ARMS = (
 )
 
 
-def shares(reader: Reader) -> tuple[Share, ...]:
+def shares(reader: Reader, known: Believed | None = None) -> tuple[Share, ...]:
     """How the next proposals of the newest run are shared out, largest share first.
 
-    Raises NothingToDo without a run.
+    `known`: what is believed of everybody, where that has been computed. Raises NothingToDo without a run.
     """
     rules = rules_of(reader.settings_in_force())
-    return distribute(known_arms(reader), pulls(reader), rules)
+    return distribute(known_arms(reader), pulls(reader, known), rules)
 
 
 def rules_of(settings: Mapping[str, str]) -> Rules:
@@ -73,7 +73,7 @@ def note_arms(journal: Journal, arms: Iterable[Arm]) -> None:
         journal.set_meta(key, text)
 
 
-def pulls(reader: Reader) -> tuple[Pull, ...]:
+def pulls(reader: Reader, known: Believed | None = None) -> tuple[Pull, ...]:
     """Every use of an arm, oldest first: children, and paid calls that led to none.
 
     A child's gain is over the better of its parents, both as they are believed to be and not as they scored: one
@@ -81,17 +81,16 @@ def pulls(reader: Reader) -> tuple[Pull, ...]:
     typical one, and its calls, at what an hour of the device is worth; repeats are the price of certainty and not
     of the idea.
     """
-    everybody = {c.id: c for c in reader.candidates()}
-    first = max(everybody, default=0) - WINDOW
+    first = reader.next_candidate_id() - 1 - WINDOW
     seconds = reader.screening_seconds(after=first)
     calls = reader.call_costs(limit=4 * WINDOW)
     typical = median(spent) if (spent := [s for s in seconds.values() if s > 0]) else 0.0
     worth = _worth(reader.settings_in_force(), typical)
     paid = _by_candidate(calls, worth)
-    means, sigma = _means(reader)
+    means, sigma = known or _means(reader)
     found: list[tuple[float, Pull]] = []
-    for child in everybody.values():
-        if child.id > first and child.parents and child.operator in OPERATORS:
+    for child in reader.candidates(after=max(0, first)):
+        if child.parents and child.operator in OPERATORS:
             cost = min(MOST_CALL_COST, paid.get(child.id, 0.0))
             cost += seconds.get(child.id, 0.0) / typical if typical else float(bool(child.scores))
             found.append((child.created, Pull(arm_of(child), cost, _gain(child, means, sigma))))
@@ -102,7 +101,7 @@ def pulls(reader: Reader) -> tuple[Pull, ...]:
     return tuple(pull for _, pull in sorted(found, key=lambda pair: pair[0]))
 
 
-def believed(reader: Reader) -> dict[int, float]:
+def believed(reader: Reader) -> Mapping[int, float]:
     """What everybody's fitness is believed to be, of those who have one."""
     return _means(reader)[0]
 
@@ -139,9 +138,8 @@ def _gain(child: Candidate, means: Mapping[int, float], sigma: float) -> float |
     return max(0.0, (min(rivals) - means[child.id]) / sigma)
 
 
-def _means(reader: Reader) -> tuple[dict[int, float], float]:
+def _means(reader: Reader) -> Believed:
     """The believed fitness of everybody who has one, and the noise of one training."""
-    tables = reader.fitness_tables()
-    noise = measured(tables.values())
-    found = posteriors(reader.candidates(), noise, tables)
-    return {number: belief.mean for number, belief in found.items()}, noise.sigma
+    evidence = Evidence()
+    evidence.update(reader)
+    return evidence.field(), evidence.noise.sigma

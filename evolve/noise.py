@@ -66,15 +66,17 @@ class Posterior:
     freedom: float = math.inf  # degrees of freedom behind `sd`
 
 
-def pooled(groups: Iterable[Collection[float]]) -> Noise:
+def pooled(groups: Iterable[Collection[float]], singles: Iterable[float] = ()) -> Noise:
     """Pool the repeats within candidates; each group holds the scores of one candidate.
+
+    `singles` are scores of candidates that have only one: they tell of the level, and of nothing else.
 
     Scaled inverse chi-squared posterior (Gelman et al., Bayesian Data Analysis, 2.6): the prior counts as
     `PRIOR_WEIGHT` repeats with a scatter of `PRIOR_SHARE` of the mean score, so that three lucky repeats
     cannot promise a noise of nearly zero. Without any score the level is taken to be 1 bit per byte.
     """
     squares, repeats = 0.0, 0
-    levels: list[float] = []
+    levels: list[float] = list(singles)
     for scores in groups:
         if not scores:
             continue

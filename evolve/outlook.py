@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from evolve import seeds, trends
+from evolve import trends
 from evolve.bandit import Share
-from evolve.beliefs import Belief, beliefs, posteriors
+from evolve.beliefs import Belief
 from evolve.callbook import CallFigures
 from evolve.credit import shares
+from evolve.evidence import Evidence
 from evolve.model import Run
 from evolve.noise import Noise
 from evolve.reader import Reader
@@ -57,32 +58,33 @@ class Outlook:
 class Look:
     """Every scored candidate of a run as it is believed to be, at one instant; what was computed is kept."""
 
-    def __init__(self, journal: Reader, incumbent: int | None) -> None:
-        """Reads everybody and their scores at once."""
-        self._candidates = journal.candidates()
-        self._tables = journal.fitness_tables()
-        self._incumbent = incumbent
+    def __init__(
+        self, journal: Reader, incumbent: int | None, evidence: Evidence | None = None
+    ) -> None:
+        """Reads everybody and their scores, or what `evidence` of an earlier look lacks."""
+        self._journal, self._incumbent = journal, incumbent
+        self._evidence = evidence or Evidence()
+        self._evidence.update(journal)
         self._known: dict[int, Belief] = {}
         self._asked: set[int] = set()
-        self.noise = seeds.measured(self._tables.values())
+        self.noise = self._evidence.noise
 
     def beliefs(self, only: Collection[int] | None = None) -> dict[int, Belief]:
         """By candidate, of those in `only`; each costs a fraction of a millisecond when it is asked for first."""
-        wanted = {c.id for c in self._candidates} if only is None else set(only)
+        wanted = set(range(1, len(self._evidence.roster) + 1)) if only is None else set(only)
         if fresh := wanted - self._asked:
-            found = beliefs(self._candidates, self.noise, self._incumbent, self._tables, fresh)
-            self._known |= found
+            self._known |= self._evidence.beliefs(self._journal, self._incumbent, fresh)
             self._asked |= fresh
         return {number: self._known[number] for number in wanted if number in self._known}
 
-    def means(self) -> dict[int, float]:
+    def means(self) -> Mapping[int, float]:
         """The corrected scores, by candidate."""
-        found = posteriors(self._candidates, self.noise, self._tables)
-        return {number: posterior.mean for number, posterior in found.items()}
+        return self._evidence.field()
 
     def trends(self, by: str) -> tuple[Trend, ...]:
         """By one of `trends.KEYS`."""
-        return trends.trends(self._candidates, self.means(), self.noise.sigma, by)
+        kinds = self._evidence.roster.kinds()
+        return trends.trends(kinds, self.means(), self.noise.sigma, by)
 
 
 class Watch:
@@ -92,6 +94,7 @@ class Watch:
         """Nothing is known yet."""
         self._seen: tuple[object, ...] = ()  # what the look was taken at
         self._look: Look | None = None
+        self._evidence = Evidence()
         self._trends: tuple[Trend, ...] = ()
         self._pruned: Pruned | None = None
         self._spent: tuple[object, ...] = ()  # what the shares and calls were computed from
@@ -129,12 +132,13 @@ class Watch:
         tally = journal.tally()
         seen = (run.id, run.incumbent, tally.experiments, tally.settled, tally.candidates)
         if self._look is None or seen != self._seen:
-            self._look, self._seen = Look(journal, run.incumbent), seen
+            self._look, self._seen = Look(journal, run.incumbent, self._evidence), seen
             self._trends = self._look.trends("category")
             self._pruned = _pruned(journal)
         spent = (*seen, tally.llm_calls, tally.dollars, *journal.live_settings().items())
         if spent != self._spent:
-            self._operators, self._calls = shares(journal), journal.call_figures()
+            believed = self._look.means(), self._look.noise.sigma
+            self._operators, self._calls = shares(journal, believed), journal.call_figures()
             self._spent = spent
         return self._look
 

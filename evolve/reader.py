@@ -234,14 +234,14 @@ class Reader(ChangeBook, SlotBook):
     def roster_page(self, after: int, limit: int) -> Iterator[sqlite3.Row]:
         """The `rows.ROSTER` of at most `limit` candidates with a number above `after`, by number."""
         return self._each(
-            f"SELECT {rows.ROSTER} FROM candidate WHERE run = ? AND id > ? ORDER BY id LIMIT ?",
+            f"{rows.ROSTER} WHERE run = ? AND id > ? ORDER BY id LIMIT ?",
             (self.run_id(), after, limit),
         )
 
     def touched_since(self, stamp: int) -> Iterator[sqlite3.Row]:
         """`rows.ROSTER` of every candidate that was written after `stamp`, by number."""
         return self._each(
-            f"SELECT {rows.ROSTER} FROM candidate WHERE run = ? AND touched > ? ORDER BY id",
+            f"{rows.ROSTER} WHERE run = ? AND touched > ? ORDER BY id",
             (self.run_id(), stamp),
         )
 

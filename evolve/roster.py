@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,6 +52,22 @@ class Row(NamedTuple):
     created: float
     category: str
     maker: str
+    prompt_version: str
+
+
+class Kind(NamedTuple):
+    """What `trends` asks of a candidate."""
+
+    id: int
+    parents: tuple[int, ...]
+    operator: Operator
+    category: str
+    model: str
+    proposer: str
+    prompt_version: str
+    verdict: Verdict | None
+    outcome: Outcome | None
+    scores: range  # as many as it has, of which only the number is known
 
 
 class Roster:
@@ -82,6 +98,7 @@ class Roster:
         self.created = array("d")  # unix seconds
         self.category = array("h")  # place in `names`
         self.maker = array("h")  # place in `names`: the model, or the proposer
+        self.prompt = array("h")  # place in `names`: the version of its prompt, or nothing
         self.names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -96,9 +113,12 @@ class Roster:
         return fresh[0] if len(fresh) == 1 else tuple(sorted({n for batch in fresh for n in batch}))
 
     def with_rows(
-        self, rows: Iterable[Row | tuple[Any, ...]], stamp: int, *, complete: bool
+        self, rows: Iterable[Iterable[Any]], stamp: int, limit: int | None = None
     ) -> Roster:
-        """A newer roster with these rows, in ascending order of their numbers, in place of what it knew of them."""
+        """A newer roster with these rows, in ascending order of their numbers, in place of what it knew of them.
+
+        `limit`: what was asked for; as many rows as that are not the last ones.
+        """
         new = copy(self)
         for name, column in vars(self).items():
             if isinstance(column, array):
@@ -106,14 +126,14 @@ class Roster:
         names = {name: place for place, name in enumerate(self.names)}
         news = tuple(new._take(row, names) for row in rows)
         new.names = tuple(names)
-        new.stamp, new.complete = stamp, complete
+        new.stamp, new.complete = stamp, limit is None or len(news) < limit
         new.version = self.version + 1
         new._news = (*self._news[1 - _REMEMBERED :], news)
         return new
 
-    def _take(self, row: Row | tuple[Any, ...], names: dict[str, int]) -> int:
+    def _take(self, row: Iterable[Any], names: dict[str, int]) -> int:
         number, parents, operator, state, verdict, outcome, flags, scores, fitness, *rest = row
-        children, generation, created, category, maker = rest
+        children, generation, created, category, maker, prompt = rest
         mean, runs = _mean(scores)
         # By its bytes the same text as the scores: then so is its mean.
         counted = mean if fitness == scores else _mean(fitness)[0]
@@ -121,7 +141,7 @@ class Roster:
         facts = (
             *(first, second, _OPERATOR[operator], _STATE[state], _VERDICT[verdict]),
             *(_OUTCOME[outcome], flags, mean, counted, runs, children, generation, created),
-            *(names.setdefault(category, len(names)), names.setdefault(maker, len(names))),
+            *(names.setdefault(name, len(names)) for name in (category, maker, prompt)),
         )
         place = number - 1
         if place == len(self.parent):
@@ -136,7 +156,7 @@ class Roster:
         return (
             *(self.parent, self.other, self.operator, self.state, self.verdict, self.outcome),
             *(self.flags, self.mean, self.fitness, self.runs, self.children, self.generation),
-            *(self.created, self.category, self.maker),
+            *(self.created, self.category, self.maker, self.prompt),
         )
 
     # ---- one candidate ----------------------------------------------------------------------------------
@@ -157,6 +177,23 @@ class Roster:
     def active(self, number: int) -> bool:
         """Does it wait, train, or wait for a repeat?"""
         return STATES[self.state[number - 1]] in _ACTIVE
+
+    def kinds(self) -> Iterator[Kind]:
+        """Everybody, in the order of their numbers."""
+        names = self.names
+        for at, maker in enumerate(self.maker):
+            yield Kind(
+                at + 1,
+                self.parents(at + 1),
+                OPERATORS[self.operator[at]],
+                names[self.category[at]],
+                names[maker],
+                names[maker],
+                names[self.prompt[at]],
+                VERDICTS[self.verdict[at]],
+                OUTCOMES[self.outcome[at]],
+                range(self.runs[at]),
+            )
 
     def agrees(self, candidate: Candidate) -> bool:
         """Does the roster tell nothing of this candidate that it did not know? True of those beyond its end."""
@@ -220,13 +257,11 @@ def read(journal: Reader, known: Roster, limit: int = FIRST_PAGE) -> Roster:
     if known.complete:
         if newest == known.stamp:
             return known
-        rows = journal.touched_since(known.stamp)
-        return known.with_rows((row[1:] for row in rows), newest, complete=True)
+        return known.with_rows(journal.touched_since(known.stamp), newest)
     stamp = known.stamp if len(known) else newest
-    page = journal.roster_page(len(known), limit)
-    if not page and not len(known):
+    if not newest:
         return known
-    return known.with_rows(page, stamp, complete=len(page) < limit)
+    return known.with_rows(journal.roster_page(len(known), limit), stamp, limit)
 
 
 def row_of(candidate: Candidate) -> Row:
@@ -248,6 +283,7 @@ def row_of(candidate: Candidate) -> Row:
         created=candidate.created,
         category=candidate.category,
         maker=candidate.model or candidate.proposer,
+        prompt_version=candidate.prompt_version,
     )
 
 

@@ -323,7 +323,7 @@ _NEW_IN_2 = {
 _NEW_IN_3 = {
     "experiment": "val_bpb AS fitness, 0 AS epochs, '' AS pruning, "
     "NULL AS host_memory_mb, NULL AS device_memory_mb, 0 AS wished, '' AS killed",
-    "candidate": "scores AS fitness, 0 AS island, 0 AS chances, '' AS recommendation, '' AS loss_form, 0 AS touched, "
+    "candidate": "scores AS fitness, 0 AS island, 0 AS chances, '' AS recommendation, '' AS loss_form, id AS touched, "
     "0 AS boosted, 0 AS wanted, 0 AS approved",
     "llm_call": "'' AS request_sha, '' AS category, '' AS brief, '' AS outcome",
 }

@@ -42,15 +42,16 @@ class _Fit:
     pairs: int  # degrees of freedom behind it
 
 
-def measured(tables: Iterable[Table]) -> Noise:
+def measured(tables: Iterable[Table], singles: Iterable[float] = ()) -> Noise:
     """The noise of one training and the share of it that seeds explain, from all scores of a run.
 
     Repeats alone would mislead where seeds matter: a hundred children trained with seeds 0 and 1 hold only one
     difference between two seeds. So seeds and the rest are told apart first. Until the run has shown enough, the
     share counts as a half where scores are weighed, and as nothing where a promise depends on it.
+    `singles`: scores of candidates that have one only, where they are not among the tables.
     """
     known = list(tables)
-    plain = pooled(table.values() for table in known)
+    plain = pooled((table.values() for table in known), singles)
     fit = _fit(known, 0.0)
     if fit.pairs < _FEW:
         return plain

@@ -6,10 +6,12 @@ it is what a person, or whoever writes the next proposal, looks at before trying
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
+from typing import Protocol
 
-from evolve.model import Candidate, Verdict
+from evolve.model import Operator, Verdict
 from harness.spec import Outcome
 
 LATEST = 10  # attempts that `Trend.latest` tells of
@@ -21,7 +23,33 @@ LETTERS = {
 }  # of `Trend.latest`
 PRUNED = "-"
 
-KEYS: dict[str, Callable[[Candidate], str]] = {
+
+class Child(Protocol):
+    """What is asked of a candidate: `model.Candidate` has it, and a row of a roster."""
+
+    @property
+    def id(self) -> int: ...  # noqa: D102 - as `model.Candidate`
+    @property
+    def parents(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def operator(self) -> Operator: ...  # noqa: D102
+    @property
+    def category(self) -> str: ...  # noqa: D102
+    @property
+    def model(self) -> str: ...  # noqa: D102
+    @property
+    def proposer(self) -> str: ...  # noqa: D102
+    @property
+    def prompt_version(self) -> str: ...  # noqa: D102
+    @property
+    def verdict(self) -> Verdict | None: ...  # noqa: D102
+    @property
+    def outcome(self) -> Outcome | None: ...  # noqa: D102
+    @property
+    def scores(self) -> Sized: ...  # noqa: D102
+
+
+KEYS: dict[str, Callable[[Child], str]] = {
     "category": lambda c: c.category,
     "operator": lambda c: str(c.operator),
     "model": lambda c: c.model or c.proposer,
@@ -53,45 +81,69 @@ class Trend:
 
 
 def trends(
-    candidates: Iterable[Candidate], means: Mapping[int, float], sigma: float, by: str
+    candidates: Iterable[Child], means: Mapping[int, float], sigma: float, by: str
 ) -> tuple[Trend, ...]:
     """The children of a run by one of `KEYS`, the most tried kind first.
 
     `means`: what is believed of each scored candidate, in the unit of `sigma`, the noise of one training; lower is
     better. A gain may be negative: it is what trying such a child has brought on average, wrecks included.
     """
-    groups: dict[str, list[Candidate]] = {}
+    counts: dict[str, _Count] = {}
+    key = KEYS[by]
     for child in candidates:
         if child.parents and child.verdict is not Verdict.DROPPED:
-            groups.setdefault(KEYS[by](child), []).append(child)
-    found = [_trend(key, children, means, sigma) for key, children in groups.items()]
+            name = key(child)
+            count = counts.get(name)
+            if count is None:
+                count = counts[name] = _Count()
+            count.add(child, means, sigma)
+    found = [count.trend(name) for name, count in counts.items()]
     return tuple(sorted(found, key=lambda trend: (-trend.attempts, trend.key)))
 
 
-def _trend(key: str, children: list[Candidate], means: Mapping[int, float], sigma: float) -> Trend:
-    settled = [child for child in children if child.verdict is not None]
-    gains = [g for child in settled if (g := gain(child, means, sigma)) is not None]
-    verdicts = [child.verdict for child in settled]
-    return Trend(
-        key=key,
-        attempts=len(settled),
-        measured=sum(bool(child.scores) for child in settled),
-        failed=verdicts.count(Verdict.FAILED),
-        promoted=verdicts.count(Verdict.PROMOTED),
-        kept=verdicts.count(Verdict.KEPT),
-        gain=sum(gains) / len(gains) if gains else None,
-        best=max(gains, default=None),
-        latest="".join(_letter(child) for child in settled[-LATEST:]),
-        pending=len(children) - len(settled),
-    )
+class _Count:
+    """One kind of child, counted one after the other: nobody has to be held for it."""
+
+    def __init__(self) -> None:
+        self.pending = self.measured = self.gains = 0
+        self.gained = 0.0
+        self.best: float | None = None
+        self.verdicts: Counter[Verdict] = Counter()
+        self.latest: deque[str] = deque(maxlen=LATEST)
+
+    def add(self, child: Child, means: Mapping[int, float], sigma: float) -> None:
+        if child.verdict is None:
+            self.pending += 1
+            return
+        self.verdicts[child.verdict] += 1
+        self.measured += bool(child.scores)
+        self.latest.append(_letter(child, child.verdict))
+        won = gain(child, means, sigma)
+        if won is not None:
+            self.gains += 1
+            self.gained += won
+            self.best = won if self.best is None else max(self.best, won)
+
+    def trend(self, key: str) -> Trend:
+        return Trend(
+            key=key,
+            attempts=self.verdicts.total(),
+            measured=self.measured,
+            failed=self.verdicts[Verdict.FAILED],
+            promoted=self.verdicts[Verdict.PROMOTED],
+            kept=self.verdicts[Verdict.KEPT],
+            gain=self.gained / self.gains if self.gains else None,
+            best=self.best,
+            latest="".join(self.latest),
+            pending=self.pending,
+        )
 
 
-def _letter(child: Candidate) -> str:
-    assert child.verdict is not None  # noqa: S101 - it is settled
-    return PRUNED if child.outcome is Outcome.PRUNED else LETTERS[child.verdict]
+def _letter(child: Child, verdict: Verdict) -> str:
+    return PRUNED if child.outcome is Outcome.PRUNED else LETTERS[verdict]
 
 
-def gain(child: Candidate, means: Mapping[int, float], sigma: float) -> float | None:
+def gain(child: Child, means: Mapping[int, float], sigma: float) -> float | None:
     """Sigmas by which a child is believed to beat its better parent; None without a score on either side."""
     parents = [means[parent] for parent in child.parents if parent in means]
     if child.id not in means or not parents or sigma <= 0:

@@ -32,6 +32,7 @@ from evolve.view import Snapshot
 from tui.state import EVENTS_KEPT, STALE_AFTER, Details, Reading
 
 if TYPE_CHECKING:
+    from evolve.exporting import Gathered
     from evolve.promptbook import Prompt
     from evolve.tunable import Tuning
 
@@ -92,6 +93,10 @@ class Source(Protocol):
 
     def smokes(self, candidate: int) -> Sequence[Smoke]:
         """The smoke runs of a candidate, oldest first."""
+        ...
+
+    def gathered(self) -> Gathered:
+        """All of the run at one instant, for a file; raises NothingToDo where there is none."""
         ...
 
     def source(self, number: int) -> str:

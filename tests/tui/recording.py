@@ -17,6 +17,7 @@ from typing import Any
 from evolve.bandit import Arm, Share
 from evolve.beliefs import Belief
 from evolve.callbook import CallFigures
+from evolve.exporting import Gathered
 from evolve.forecast import Foretold
 from evolve.model import (
     Candidate,
@@ -308,7 +309,7 @@ class Recording:
             return known
         page = self.candidates(len(known), limit)
         known = known if known.run else Roster(1)
-        return known.with_rows(map(row_of, page), 0, complete=len(page) < limit)
+        return known.with_rows(map(row_of, page), 0, limit)
 
     def beliefs(self, only: Collection[int] | None = None) -> dict[int, Belief]:
         """About all of them, or some."""
@@ -320,6 +321,13 @@ class Recording:
             raise UsageError(f"There is no candidate #{number}.")
         queue = {waiting.id: waiting for waiting in snapshot().queue}
         return queue.get(number) or candidate(number)
+
+    def gathered(self) -> Gathered:
+        """All of it."""
+        run = self.snapshot().run
+        assert run is not None
+        everybody = tuple(self.candidate(number) for number in range(1, self._number + 1))
+        return Gathered(run, everybody, self.beliefs(), {})
 
     def experiments(self, candidate: int) -> list[Experiment]:
         """Two trainings."""
