@@ -1,7 +1,7 @@
 """A run as files for other programs: its results as a table, its lineage as a graph, its best script.
 
 What is gathered is of one instant, whatever the engine writes meanwhile. A file appears as a whole or not at all, and
-never in place of another one unless that was asked for. Reads the journal through a `Client` and writes nothing else.
+never in place of another one unless that was asked for. It writes nothing else.
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from evolve.beliefs import Belief
 from evolve.model import Candidate, EvolveError, NothingToDo, Run, UsageError
 from evolve.text import one_line
-
-if TYPE_CHECKING:
-    from evolve.client import Client
 
 # What can be exported, and how such a file's name ends; the first one is the usual one.
 SUFFIXES = {"results": (".tsv", ".csv", ".jsonl"), "lineage": (".json",), "best": (".py",)}
@@ -36,6 +33,18 @@ class Gathered:
     candidates: tuple[Candidate, ...]
     beliefs: Mapping[int, Belief]
     memory: Mapping[int, float]  # MB at its largest, by candidate
+
+
+class Holder(Protocol):
+    """Whoever knows a run: a client, or a recording in its place."""
+
+    def gathered(self) -> Gathered:
+        """All of the newest run at one instant; raises NothingToDo where there is none."""
+        ...
+
+    def source(self, number: int) -> str:
+        """The text of a candidate's script."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,7 @@ def default_name(kind: str, run: str) -> str:
     return f"{run}-{kind}{SUFFIXES[kind][0]}"
 
 
-def prepare(client: Client, kind: str, suffix: str) -> Export:
+def prepare(holder: Holder, kind: str, suffix: str) -> Export:
     """The text of a file of that kind. Raises UsageError for a suffix that it cannot have, NothingToDo without a run."""
     allowed = SUFFIXES.get(kind)
     if allowed is None:
@@ -96,19 +105,19 @@ def prepare(client: Client, kind: str, suffix: str) -> Export:
             f"A file of the {kind} ends with {' or '.join(allowed)}, not with “{suffix}”."
         )
     if kind == "best":
-        return _best(client)
-    gathered = client.gathered()
+        return _best(holder)
+    gathered = holder.gathered()
     many = f"{len(gathered.candidates)} candidates"
     if kind == "lineage":
         return Export(lineage(gathered), f"the lineage of {many}")
     return Export(results(gathered, suffix), f"the results of {many}")
 
 
-def _best(client: Client) -> Export:
-    run = client.gathered().run
+def _best(holder: Holder) -> Export:
+    run = holder.gathered().run
     if run.incumbent is None:
         raise NothingToDo("Main holds nothing yet; the baseline comes first.")
-    return Export(client.source(run.incumbent), f"the script of #{run.incumbent}, which main holds")
+    return Export(holder.source(run.incumbent), f"the script of #{run.incumbent}, which main holds")
 
 
 def results(gathered: Gathered, suffix: str) -> str:

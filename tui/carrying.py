@@ -17,11 +17,11 @@ from textual.app import SuspendNotSupported
 from evolve.model import EvolveError
 from tui.asking import AskingApp
 from tui.commands.texts import enclosed
-from tui.feed import Feed
+from tui.feed import Fault, Feed, Source
 from tui.here import History
 from tui.keys import LINEAGE, POPULATION
 from tui.lending import lent
-from tui.messages import Given, Mark, Open, Reveal, Write
+from tui.messages import Compare, Copy, Fetch, Given, Mark, Open, Reveal, Write
 from tui.screens.view import ViewScreen
 from tui.state import ViewState
 from tui.widgets.ink import Ink
@@ -45,6 +45,9 @@ class CarryingApp(AskingApp, inherit_bindings=False):
             "mark": self._mark_it,
             "view": self._view,
             "filter": self._filter,
+            "diff": self._diff,
+            "sort": self._sort,
+            "export": self._export,
             "help": lambda _: self.run_action("app.keys"),
             "quit": lambda _: self.run_action("app.detach"),
         }
@@ -109,6 +112,36 @@ class CarryingApp(AskingApp, inherit_bindings=False):
             return
         self.ask(whole.verb, whole.words, whole.args)
 
+    # ---- files ---------------------------------------------------------------------------------------------
+
+    def action_export(self) -> None:
+        """Ask what is to be written where, and write it."""
+        from tui.screens.export import ExportScreen, Wanted
+
+        def decided(wanted: Wanted | None) -> None:
+            if wanted is not None:
+                self._write_file(wanted.kind, wanted.path, replace=wanted.replace)
+
+        self.push_screen(ExportScreen(self.state), decided)
+
+    def _write_file(self, kind: str, place: Path, *, replace: bool) -> None:
+        from evolve.exporting import prepare, save
+
+        path = place.expanduser().absolute()
+
+        def work(source: Source) -> str | Fault:
+            try:
+                export = prepare(source, kind, path.suffix)
+                save(export.text, path, replace=replace)
+            except EvolveError as error:
+                return Fault(str(error))
+            return export.about
+
+        def done(about: str) -> None:
+            self.post_message(Copy(str(path), f"{path}: {about}. The path is"))
+
+        self.post_message(Fetch(work, done, "The run"))
+
     # ---- orders of the app itself --------------------------------------------------------------------------
 
     async def _go_to(self, args: dict[str, Any]) -> None:
@@ -123,6 +156,26 @@ class CarryingApp(AskingApp, inherit_bindings=False):
 
     async def _view(self, args: dict[str, Any]) -> None:
         await self.run_action(f"app.view({args['view']!r})")
+
+    async def _diff(self, args: dict[str, Any]) -> None:
+        self.post_message(Compare(args["candidate"], args.get("other")))
+
+    async def _sort(self, args: dict[str, Any]) -> None:
+        from tui.ordering import Sort
+        from tui.screens.population import PopulationScreen
+
+        await self.run_action(f"app.view({POPULATION!r})")
+        if isinstance(self.screen, PopulationScreen):
+            self.screen.sort_by(Sort.by(args["column"]))
+
+    async def _export(self, args: dict[str, Any]) -> None:
+        from evolve.exporting import default_name
+
+        run = self.state.snapshot.run if self.state.snapshot is not None else None
+        name = args.get("file") or default_name(
+            args["kind"], run.name if run is not None else "run"
+        )
+        self._write_file(args["kind"], Path(name), replace=args["replace"])
 
     async def _filter(self, args: dict[str, Any]) -> None:
         from tui.screens.filtering import FilteredScreen

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 
 from evolve.model import Candidate
 from tui.arguments import Argument, Kind
+from tui.commands.export import KINDS
 from tui.keys import VIEWS
+from tui.ordering import COLUMNS
 from tui.orders import Known, Order
 from tui.state import ViewState
 
+SORTS = tuple(column.name for column in COLUMNS)
 _WHO = Argument("candidate", Kind.CANDIDATE, "its number, such as 12")
 
 ORDERS: tuple[Order, ...] = (
@@ -27,6 +30,23 @@ ORDERS: tuple[Order, ...] = (
     Order(
         "filter", "filter", (Argument("text", Kind.TEXT, "what to keep", optional=True),),
         "show only what matches; nothing shows all", "", "filter muon bpb<0.98", acting=False,
+    ),
+    Order(
+        "diff", "diff", (_WHO, Argument("other", Kind.CANDIDATE, "its parent otherwise", optional=True)),
+        "compare a candidate with its parent, or with another", "", "diff 12 9", acting=False,
+    ),
+    Order(
+        "sort", "sort", (Argument("column", Kind.CHOICE, "what the population is sorted by", choices=SORTS),),
+        "sort the population", "", "sort newest", acting=False,
+    ),
+    Order(
+        "export", "export",
+        (
+            Argument("kind", Kind.CHOICE, "what to write", choices=KINDS),
+            Argument("replace", Kind.FLAG, "take the place of a file", optional=True),
+            Argument("file", Kind.TEXT, "where to", optional=True),
+        ),
+        "write results, lineage or the best script", "", "export results night.csv", acting=False,
     ),
     Order("help", "help", (), "the keys of this view", "", "help", acting=False),
     Order("quit", "quit", (), "leave; the search goes on", "", "quit", acting=False),

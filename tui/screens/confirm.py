@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -17,40 +17,63 @@ from tui.widgets.tables import words
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+T = TypeVar("T")
+
 WIDTH = 56  # columns of text
 
 
-class Question(ModalScreen[bool], inherit_bindings=False):
-    """A box with a question over the view, which stands still meanwhile."""
+class Box(ModalScreen[T], inherit_bindings=False):
+    """A box over the view, which stands still meanwhile."""
 
     CSS_PATH = "confirm.tcss"
 
-    def __init__(self, state: ViewState, question: str, how: str) -> None:
-        """`how` says which keys answer."""
+    def __init__(self, state: ViewState) -> None:
+        """`state` is what the box is painted from."""
         super().__init__(classes="" if state.glyphs.braille else "-ascii")
         self._state = state
-        self._question, self._how = question, how
+
+    @property
+    def columns(self) -> int:
+        """How wide its text may be."""
+        return max(10, min(WIDTH, self.app.size.width - 8))
+
+    def content(self) -> ComposeResult:
+        """What is in the box."""
+        yield from ()
 
     def compose(self) -> ComposeResult:
-        """The box."""
-        columns = max(10, min(WIDTH, self.app.size.width - 8))
-        asked = wrap(words(self._state, self._question), columns)
+        """The box around its content."""
+        with Vertical(id="box") as box:
+            box.styles.width = self.columns + 6
+            yield from self.content()
+
+    def on_mount(self) -> None:
+        """Paint what it holds."""
+        for pane in self.query(Pane):
+            pane.show(self._state)
+
+
+class Question(Box[bool]):
+    """A question with its answers."""
+
+    def __init__(self, state: ViewState, question: str, how: str) -> None:
+        """`how` says which keys answer."""
+        super().__init__(state)
+        self._question, self._how = question, how
+
+    def content(self) -> ComposeResult:
+        """The question, how to answer it, and what comes under that."""
+        asked = wrap(words(self._state, self._question), self.columns)
         text: list[Line] = [((line, Ink.PLAIN),) for line in asked]
-        text += [(), *[((line, Ink.DIM),) for line in wrap(self._how, columns)]]
+        text += [(), *[((line, Ink.DIM),) for line in wrap(self._how, self.columns)]]
         pane = Pane(lambda state, width, height: text)
         pane.styles.height = len(text)
-        with Vertical(id="box") as box:
-            box.styles.width = columns + 6
-            yield pane
-            yield from self.answer()
+        yield pane
+        yield from self.answer()
 
     def answer(self) -> ComposeResult:
         """What comes under the question."""
         yield from ()
-
-    def on_mount(self) -> None:
-        """Paint the question."""
-        self.query_one(Pane).show(self._state)
 
     def action_no(self) -> None:
         """Leave everything as it is."""
