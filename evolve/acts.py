@@ -210,7 +210,12 @@ class Acts:
             return f"the blind audit voided its score: {candidate.voided}."
         if not candidate.scores:
             return f"it has no score ({candidate.verdict_reason.rstrip('.') or candidate.state})."
-        return audits.objection(self._context, candidate)
+        if audits.objection(self._context, candidate):
+            return (
+                "no blind audit has looked at its score, which was too poor for one; "
+                f"`remeasure {candidate.id}` measures it again, audited."
+            )
+        return ""
 
     def _revive(self, candidate: Candidate, reason: str) -> None:
         """It lives again; a verdict that said otherwise is replaced."""

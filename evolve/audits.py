@@ -87,7 +87,9 @@ def objection(context: Context, candidate: Candidate) -> str:
     trained = context.journal.experiments(candidate.id)
     scored = [e for e in trained if e.val_bpb is not None and not e.discounted]
     bare = next((e for e in scored if not _passed(e)), None)
-    if bare is None:
+    # A score too poor for an audit stands beside one that a person wished for: all of those are audited closely, and an
+    # audit is of the script, whatever its seed.
+    if bare is None or any(e.wished and _passed(e) for e in scored):
         return ""
     assert bare.val_bpb is not None  # noqa: S101 - it is among the scored
     if plan(context, bare).probes_for(bare.val_bpb) == 0:
