@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from textual import on
 from textual.binding import Binding, BindingType
+from textual.events import Mount
 
 from evolve.roster import Roster
 from tui.feed import Feed
@@ -41,9 +43,8 @@ class ReplayApp(AutoresearchApp, inherit_bindings=False):
         self._player = player
         self._keys = {entry.id: entry.action for entry in REPLAY}
 
-    async def on_mount(self) -> None:
-        """As the app; a recording that loops is looked at now and then."""
-        await super().on_mount()
+    @on(Mount)
+    def _look_for_the_end(self) -> None:
         self.set_interval(1.0, self._again)
 
     def _again(self) -> None:

@@ -2,8 +2,8 @@
 
 A real engine searches in a fresh workspace, in rehearsal: real trainings on the CPU, real git and journal. The language
 model is a server on loopback that answers from a short list of ideas about the constants of train.py and now and then
-fails, refuses or talks nonsense; a person steers now and then. The recording holds the journal without prompts and long
-logs, and the sources as a git bundle, so that it stays small and says nothing about the machine it was made on.
+fails, refuses or talks nonsense; a person steers now and then. The recording holds the journal without long logs, and the
+sources as a git bundle, so that it stays small and says nothing about the machine it was made on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from evolve.engine import serve
 from evolve.model import Event
 from evolve.places import JOURNAL, STATE
 from evolve.propose.placeholders import BUILT_IN
-from evolve.replay import DEMO, pack
+from evolve.recordings import DEMO, pack
 from evolve.workspace import create
 from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Fault, Raw, Request
 from tests.evolve.night import edit, spoken, text_of, whole_line
@@ -228,7 +228,6 @@ def lighten(journal: Path) -> None:
     """Take out of a copied journal what is long or tells of the machine."""
     with closing(sqlite3.connect(journal, isolation_level=None)) as db:
         db.execute("DROP TRIGGER experiment_is_final")
-        db.execute("UPDATE llm_call SET request = '', response = '', request_sha = ''")
         db.execute("UPDATE experiment SET fingerprint = '{}', weights_sha256 = ''")
         for number, tail in db.execute("SELECT id, log_tail FROM experiment").fetchall():
             kept = "\n".join(tail.splitlines()[-LOG_LINES:])
