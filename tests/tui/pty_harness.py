@@ -1,8 +1,4 @@
-"""A pseudo terminal for programs: starts one, types at it, and measures what it writes and leaves behind.
-
-`python -m tests.tui.pty_harness` prints the figures of the app: first frame, first paint, idle and live byte
-rates, key latency, memory.
-"""
+"""A pseudo terminal for programs: starts one, types at it, and sees what it writes, costs and leaves behind."""
 
 from __future__ import annotations
 
@@ -12,11 +8,8 @@ import os
 import pty
 import select
 import signal
-import statistics
 import struct
-import subprocess
 import sys
-import tempfile
 import termios
 import time
 from collections.abc import Sequence
@@ -91,6 +84,14 @@ class Terminal:
             self.written += data
         return True
 
+    def pump_once(self, seconds: float) -> bool:
+        """Wait for the next bytes, whatever they are."""
+        if not select.select([self._fd], [], [], seconds)[0]:
+            return False
+        with contextlib.suppress(OSError):
+            self.written += os.read(self._fd, 65536)
+        return True
+
     def expect(self, text: bytes, seconds: float = 15, start: int = 0) -> None:
         """Read until `text` has been written, or fail."""
         if not self.pump(seconds, text, start):
@@ -125,6 +126,10 @@ class Terminal:
                 raise AssertionError(f"still running; it wrote {bytes(self.written[-2000:])!r}")
         return self.status
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size; the kernel tells the program (SIGWINCH)."""
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def modes(self) -> list[object]:
         """The terminal's modes now (termios)."""
         return termios.tcgetattr(self._fd)
@@ -135,9 +140,8 @@ class Terminal:
         return next(int(line.split()[1]) / 1024 for line in text.splitlines() if "VmRSS" in line)
 
     def cpu_seconds(self) -> float:
-        """Processor time of the program so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Processor time of the program so far, all threads, to the nanosecond (Linux: its CPU-time clock)."""
+        return time.clock_gettime((~self.pid << 3) | 2)
 
     def rate(self, seconds: float) -> tuple[float, float]:
         """Bytes a second and share of a core over the next seconds."""
@@ -145,76 +149,3 @@ class Terminal:
         self.pump(seconds)
         passed = time.perf_counter() - began
         return (len(self.written) - before) / passed, (self.cpu_seconds() - cpu) / passed
-
-
-def first_frame(mode: str, columns: int, rows: int) -> tuple[float, int]:
-    """Milliseconds from the start to a full frame, and the bytes written until it was complete."""
-    with Terminal((*APP, mode), columns=columns, rows=rows) as terminal:
-        terminal.expect(KEY_LINE)
-        passed = time.perf_counter() - terminal.started
-        terminal.pump(0.3)
-        size = len(terminal.written)
-        terminal.type(b"q")
-        terminal.wait()
-    return passed * 1000, size
-
-
-def key_latency(keys: bytes, candidates: int) -> tuple[float, float, float]:
-    """Median and 95th percentile of milliseconds from a key to the first byte, and bytes a key."""
-    with Terminal((*APP, "idle", str(candidates)), columns=120, rows=40) as terminal:
-        terminal.expect(KEY_LINE)
-        terminal.type(b"2")
-        terminal.expect(b"what it tries")
-        terminal.pump(2.0)
-        before = len(terminal.written)
-        times = []
-        for key in keys:
-            began, start = time.perf_counter(), terminal.type(bytes([key]))
-            while len(terminal.written) == start and time.perf_counter() - began < 1:
-                terminal.pump(0.5, until=b"m", start=start)
-            times.append((time.perf_counter() - began) * 1000)
-            terminal.pump(0.05)
-        per_key = (len(terminal.written) - before) / len(keys)
-    times.sort()
-    return statistics.median(times), times[int(len(times) * 0.95) - 1], per_key
-
-
-def attached(mode: str) -> tuple[float, float, float]:
-    """Bytes a second, share of a core and memory of an app on a real journal that another process writes."""
-    with tempfile.TemporaryDirectory() as folder:
-        writing = [sys.executable, "-m", "tests.tui.live_run", folder, mode, "60"]
-        writer = subprocess.Popen(writing, cwd=ROOT)
-        try:
-            while not (Path(folder) / ".autoresearch/journal.db").exists():
-                time.sleep(0.1)
-            with Terminal((*ATTACH, folder), columns=120, rows=40) as terminal:
-                terminal.expect(b"waits to be" if mode == "idle" else b"tokens/s")
-                terminal.pump(3.0)
-                rate, cpu = terminal.rate(20.0)
-                return rate, cpu, terminal.memory_mb()
-        finally:
-            writer.terminate()
-            writer.wait()
-
-
-def main() -> None:
-    """Print the figures."""
-    for columns, rows in ((80, 24), (120, 40)):
-        frames = [first_frame("live", columns, rows) for _ in range(5)]
-        best, size = min(frames)[0], frames[0][1]
-        middle = statistics.median(ms for ms, _ in frames)
-        print(
-            f"first frame {columns}x{rows}: median {middle:.0f} ms, best {best:.0f} ms, {size:,} bytes"
-        )
-    for mode in ("idle", "live"):
-        rate, cpu, memory = attached(mode)
-        print(f"{mode} 120x40: {rate:.0f} B/s, {cpu:.2%} of a core, {memory:.0f} MB")
-    for candidates in (1_000, 100_000):
-        median, late, size = key_latency(b"j" * 60, candidates)
-        print(
-            f"key j, {candidates:,} candidates: median {median:.1f} ms, p95 {late:.1f} ms, {size:.0f} B"
-        )
-
-
-if __name__ == "__main__":
-    main()

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.widgets.ink import Cell, Ink, Line, cells, fit
+from tui.widgets.ink import Cell, Ink, Line, Span, cells, fit
 
 if TYPE_CHECKING:
     from textual.events import Resize
@@ -93,6 +93,7 @@ class Pane(Widget):
         self._state: ViewState | None = None
         self._lines: list[Line] = []
         self._cells: list[list[Cell]] = []
+        self._size_painted = Size(0, 0)
 
     def show(self, state: ViewState) -> None:
         """Paint `state`; only what changed goes over the wire."""
@@ -100,37 +101,40 @@ class Pane(Widget):
         self.repaint()
 
     def repaint(self) -> None:
-        """Paint the last state again, at the size of now."""
-        columns, rows = self.size
-        if self._state is None or not columns or not rows:
+        """Paint the last state again, at the size of now; what did not change stays as it is."""
+        lines = self._painted()
+        if not lines or lines == self._lines:
             return
-        lines = [fit(line, columns) for line in self._painter(self._state, columns, rows)[:rows]]
-        lines += [((" " * columns, Ink.PLAIN),)] * (rows - len(lines))
-        self._replace(lines)
-
-    def _replace(self, lines: list[Line]) -> None:
-        if lines == self._lines:
+        if self._size_painted != self.size:
+            self._take(lines, [cells(line) for line in lines])
+            self.refresh()
             return
-        fresh = len(lines) != len(self._lines)
         regions: list[Region] = []
         new_cells: list[list[Cell]] = []
         for y, line in enumerate(lines):
-            if not fresh and line == self._lines[y]:
+            if line == self._lines[y]:
                 new_cells.append(self._cells[y])
                 continue
             new_cells.append(cells(line))
-            if not fresh:
-                runs = changed_runs(self._cells[y], new_cells[y])
-                regions += [Region(x, y, length, 1) for x, length in runs]
-        self._lines, self._cells = lines, new_cells
-        if fresh:
-            self.refresh()
-        elif regions:
+            runs = changed_runs(self._cells[y], new_cells[y])
+            regions += [Region(x, y, length, 1) for x, length in runs]
+        self._take(lines, new_cells)
+        if regions:
             self.refresh(*regions)
 
+    def _painted(self) -> list[Line]:
+        """The lines of now; none without a state or a size."""
+        columns, rows = self.size
+        if self._state is None or not columns or not rows:
+            return []
+        lines = [fit(line, columns) for line in self._painter(self._state, columns, rows)[:rows]]
+        return lines + [((" " * columns, Ink.PLAIN),)] * (rows - len(lines))
+
+    def _take(self, lines: list[Line], its_cells: list[list[Cell]]) -> None:
+        self._lines, self._cells, self._size_painted = lines, its_cells, self.size
+
     def on_resize(self, event: Resize) -> None:
-        """A new size: paint everything anew."""
-        self._lines, self._cells = [], []
+        """A new size; the compositor has usually asked for the lines before this is told."""
         self.repaint()
 
     @property
@@ -139,10 +143,35 @@ class Pane(Widget):
         return tuple(self._lines)
 
     def render_line(self, y: int) -> Strip:
-        """Turn line `y` into a strip (Textual's Line API)."""
+        """Turn line `y` into a strip (Textual's Line API).
+
+        At a new size they are painted here and now: a frame of blanks until `Resize` has come round would go over
+        the wire like any other.
+        """
+        if self._size_painted != self.size and (lines := self._painted()):
+            self._take(lines, [cells(line) for line in lines])
         columns = self.size.width
-        base = self.rich_style
         if y >= len(self._lines):
-            return Strip.blank(columns, base)
-        segments = [Segment(text, base + STYLES[ink]) for text, ink in self._lines[y]]
-        return Strip(segments, columns)
+            return Strip.blank(columns)
+        return Strip(_segments(self._lines[y]), columns)
+
+
+def _segments(line: Line) -> list[Segment]:
+    """The spans of a line, joined where nobody sees the seam: every change of style costs a dozen bytes.
+
+    Nothing is said about the colours of plain text: they are the terminal's own.
+    """
+    joined: list[tuple[str, Ink]] = []
+    for text, ink in line:
+        before = joined[-1] if joined else None
+        if before and _one_style(before, (text, ink)):
+            joined[-1] = (before[0] + text, before[1])
+        else:
+            joined.append((text, ink))
+    return [Segment(text, STYLES[ink]) for text, ink in joined]
+
+
+def _one_style(before: Span, after: Span) -> bool:
+    """True where `after` looks the same in the style of `before`: it has that style, or is blank in both."""
+    first, second = STYLES[before[1]], STYLES[after[1]]
+    return first == second or (after[0].isspace() and not (first.reverse or second.reverse))
