@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from textual import on
 from textual.app import App
+from textual.events import Key
 
 from evolve.changes import to_undo
 from evolve.model import SettingChange
@@ -64,6 +65,16 @@ class AskingApp(App[int], inherit_bindings=False):
         self._wake = asyncio.Event()
         self._unpainted = False  # the newest state is not on the screen yet
 
+    def on_key(self, event: Key) -> None:
+        """What was typed while an input was opening belongs into it: over SSH keys come in bunches.
+
+        An input keeps what can be printed to itself, so what gets here was on its way before it had the keys.
+        """
+        entry = self.focused
+        if event.is_printable and entry is not None and entry.check_consume_key(event.key, event.character):
+            event.prevent_default()
+            entry.post_message(Key(event.key, event.character))
+
     # ---- looking ---------------------------------------------------------------------------------------
 
     async def follow(self) -> None:
@@ -104,6 +115,8 @@ class AskingApp(App[int], inherit_bindings=False):
 
     @on(Resumed)
     def _resumed(self) -> None:
+        if isinstance(self.screen, ViewScreen):
+            self.screen.opened()
         self.take(self.state)
         self._wake.set()
 

@@ -9,10 +9,10 @@ import time
 from typing import TYPE_CHECKING
 
 from evolve import approval
+from evolve.forecast import EARLY
 from tui.figures import chance, percent
 
 if TYPE_CHECKING:
-    from evolve.forecast import Foretold
     from evolve.slotbook import UnderWay
     from evolve.stop import Standing
     from evolve.view import RunningView, Snapshot
@@ -84,10 +84,12 @@ def call_line(call: UnderWay, now: float) -> str:
     return f"{call.model} {what}, {max(0.0, now - call.since):.0f} s, at most ${call.dollars:.2f}"
 
 
-def foretold(found: Foretold | None, sign: str = "±") -> str:
-    """`0.9720 ±0.0030`, or `too early`."""
+def foretold(running: RunningView, sign: str = "±") -> str:
+    """`0.9720 ±0.0030`; before that `too early`, then `not known yet` while there is nothing to compare with."""
+    found, progress = running.foretold, running.progress
     if found is None:
-        return "too early"
+        early = progress is None or progress.fraction < EARLY
+        return "too early" if early else "not known yet"
     return f"{found.score:.4f} {sign}{found.margin:.4f}"
 
 
@@ -108,7 +110,7 @@ def forecast(running: RunningView | None) -> str:
         return ""
     told = running.foretold
     if told is None:
-        return "too early to tell, or nothing to compare with"
+        return foretold(running)
     by = f"by the curves of {told.curves}" if told.curves else "by main's curve alone"
     better = "" if told.better is None else f", better than main with P = {chance(told.better)}"
     return f"{told.score:.5f} ± {told.margin:.5f} (80 %), {by}{better}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -19,7 +20,8 @@ from evolve.lock import EngineLock
 from evolve.model import CandidateState, CommandState, Operator, Purpose, Verdict
 from evolve.places import EXPERIMENTS, JOURNAL, LOCK, state_folder
 from evolve.propose.operators import Proposal
-from harness.rundir import PROGRESS
+from harness.rundir import LOCK as LOCK_OF_RUNNER
+from harness.rundir import PROGRESS, SPEC
 from harness.spec import CurvePoint, Outcome, Progress, Result
 
 SETTINGS = {
@@ -81,7 +83,11 @@ class LiveRun:
             changes=("MATRIX_LR: 0.04 -> 0.05",),
         )
         return self.journal.add_candidate(
-            number, proposal, commit=f"{number:040x}", code_hash=f"{number:064x}"
+            number,
+            proposal,
+            commit=f"{number:040x}",
+            code_hash=f"{number:064x}",
+            loss_form="nats",
         )
 
     def train(self, number: int, purpose: Purpose = Purpose.SCREEN, fraction: float = 0.0) -> None:
@@ -89,6 +95,8 @@ class LiveRun:
         experiment = self.journal.start_experiment(number, purpose, seed=7)
         self._folder = self.state / EXPERIMENTS / self.journal.directory(experiment.id)
         self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / LOCK_OF_RUNNER).write_text(f"{os.getpid()}\n")  # this process is measured
+        (self._folder / SPEC).write_text(json.dumps({"device": "cpu"}))
         self._write(Progress("starting", time.time()))
         self.advance(fraction)
 

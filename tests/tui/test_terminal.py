@@ -90,11 +90,28 @@ def test_nothing_is_written_while_nothing_happens():
         assert rate == 0
 
 
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)])
+def test_a_view_is_painted_once_and_whole_when_it_opens(columns, rows):
+    with opened(columns=columns, rows=rows) as terminal:
+        terminal.expect(KEY_LINE)
+        terminal.pump(1.0)
+        assert terminal.written.count(b"queue 5") == 1
+        assert len(terminal.written) < 20_000  # one paint of 120x40 is 7 KB
+        for words in (b"PAUSED", b"Nothing is training", b"crossovers", b"#33", b"queue is full"):
+            assert words in terminal.written
+        start = terminal.type(b"2")
+        terminal.expect(b"what it tries", start=start)
+        terminal.pump(1.0)
+        assert terminal.written[start:].count(b"what it tries") == 1
+        start = terminal.type(b"1")
+        terminal.expect(b"queue 5", start=start)
+
+
 def test_a_live_run_costs_little():
     with opened("live", columns=120, rows=40) as terminal:
         terminal.expect(KEY_LINE)
         terminal.pump(1.0)
-        assert len(terminal.written) < 80_000  # first paint
+        assert len(terminal.written) < 20_000
         rate, _ = terminal.rate(2.0)
         assert 0 < rate < 4_000
         assert terminal.memory_mb() < 120

@@ -52,6 +52,8 @@ class ViewScreen(ActingScreen, inherit_bindings=False):
 
     VIEW: ClassVar[str] = ""
     AUTO_FOCUS = ""
+    _opened = False  # may it be painted?
+    _painted = False
 
     def __init__(self, state: ViewState) -> None:
         """`state` is what is shown first."""
@@ -78,6 +80,20 @@ class ViewScreen(ActingScreen, inherit_bindings=False):
         """
         self.add_class(*size_classes(*self.app.size))
         self.show(self._shown)
+
+    def opened(self) -> None:
+        """It has come to the front, and its panes know their sizes: from now on it is painted."""
+        if not self._opened:
+            self._opened = True
+            self.refresh()
+
+    def _compositor_refresh(self) -> None:
+        """Textual paints a new screen as often as it is laid out, half empty at first; here one paint is enough."""
+        if not self._opened:
+            return
+        super()._compositor_refresh()
+        if not self._painted:  # that was all of it, so nobody needs to ask for all of it again
+            self._painted, self._repaint_required = True, False
 
     def on_screen_resume(self) -> None:
         """Something may have happened while another view was in front."""

@@ -142,7 +142,7 @@ def _caption(state: ViewState, running: RunningView, options: CurveOptions, colu
 
 
 def _foretold(state: ViewState, running: RunningView) -> str:
-    return slotwords.foretold(running.foretold, state.glyphs.plus_minus)
+    return slotwords.foretold(running, state.glyphs.plus_minus)
 
 
 def _nothing_runs(state: ViewState, columns: int) -> list[Line]:

@@ -66,7 +66,7 @@ def _progress_facts(state: ViewState, running: RunningView) -> list[Fact]:
         Fact(9, "elapsed", clock(progress.seconds)),
         Fact(0, "left", "-" if left is None else clock(left)),
         Fact(1, "loss", "-" if progress.loss is None else f"{progress.loss:.4f}"),
-        Fact(2, "foretold", slotwords.foretold(told, state.glyphs.plus_minus)),
+        Fact(2, "foretold", slotwords.foretold(running, state.glyphs.plus_minus)),
     ]
     if told is not None and told.better is not None:
         facts.append(Fact(3, "beats main", chance(told.better)))
@@ -150,7 +150,7 @@ def now_line(state: ViewState, columns: int, rows: int) -> list[Line]:
             Part(1, f"{progress.fraction * 100:3.0f}%"),
             Part(2, "" if left is None else f"{clock(left)} left"),
             Part(3, "" if progress.loss is None else f"loss {progress.loss:.4f}"),
-            Part(4, "" if told is None else f"foretold {slotwords.foretold(told, state.glyphs.plus_minus)}"),
+            Part(4, "" if told is None else f"foretold {slotwords.foretold(running, state.glyphs.plus_minus)}"),
             Part(5, "" if not progress.tokens_per_second else f"{count(progress.tokens_per_second)} tok/s"),
         ]  # fmt: skip
     return [((" ", Ink.PLAIN), *pack(parts, columns - 2))]
@@ -164,8 +164,8 @@ def idea_pane(state: ViewState, columns: int, rows: int) -> list[Line]:
         shown = snapshot.running.candidate
     elif snapshot is not None and snapshot.smoking is not None:
         shown = snapshot.smoking.candidate
-    name = shown.label if shown is not None else "idea"
-    lines: list[Line] = [rule(((f"{name} idea", Ink.DIM),), (), columns, state.glyphs)]
+    name = "idea" if shown is None else f"{shown.label} idea"
+    lines: list[Line] = [rule(((name, Ink.DIM),), (), columns, state.glyphs)]
     if shown is None:
         return lines
     text = words(state, shown.hypothesis) or "No hypothesis was given."

@@ -8,19 +8,19 @@ from evolve.model import Operator
 from tui import slotwords
 from tui.state import ViewState
 from tui.widgets.ink import Ink, Line, Span, cut, width
+from tui.widgets.signs import lead
 from tui.widgets.tables import SHORT, pad, parents, words
 
 if TYPE_CHECKING:
     from evolve.model import Candidate
 
 _MAKER = 60  # columns from which a row tells who made it
-_LINES = 3  # of the proposers, at most
 
 
 def waiting_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
     """`#18 cross #17×#12 APPROVE? relu2 for silu  opus`: number, operator, parents, what holds it, title, maker."""
-    head = f" {pad(candidate.label, 5)}{pad(SHORT[candidate.operator], 8)}"
-    spans: list[Span] = [(head, Ink.PLAIN), (f"{parents(state, candidate)} ", Ink.DIM)]
+    head = f"{pad(candidate.label, 5)}{pad(SHORT[candidate.operator], 8)}"
+    spans: list[Span] = [lead(state, candidate), (head, Ink.PLAIN), (f"{parents(state, candidate)} ", Ink.DIM)]
     spans += [(f"{word} ", ink) for word, ink in flags(state, candidate)]
     maker = words(state, _maker(candidate)) if columns >= _MAKER else ""
     tail = f"  {maker}" if maker else ""
@@ -53,27 +53,22 @@ def _maker(candidate: Candidate) -> str:
     return candidate.model or candidate.proposer
 
 
-def _slot_lines(state: ViewState, columns: int) -> list[Line]:
-    """The slot's own line when nothing trains, then what the proposers are at."""
+def slot_pane(state: ViewState, columns: int, rows: int) -> list[Line]:
+    """Below the queue: what the slot waits for, if it is for somebody, and what the proposers are at."""
     snapshot = state.snapshot
     if snapshot is None or snapshot.run is None:
         return []
     lines: list[Line] = []
-    if said := slotwords.slot(snapshot):
-        ink = Ink.WARN if slotwords.approval_waits(snapshot) else Ink.BOLD
-        lines.append(_cut(state, said, ink, columns, state.glyphs.dot))
+    if slotwords.approval_waits(snapshot) and snapshot.running is None:
+        lines.append(_told(state, slotwords.slot(snapshot), Ink.WARN, columns))
     running = snapshot.running
     if running is not None and running.load is not None and running.load.others:
         others = ", ".join(running.load.others)
-        lines.append(_cut(state, f"the GPU is in use by {others}", Ink.WARN, columns, "!"))
-    told = slotwords.proposing(snapshot)[:_LINES]
-    return lines + [_cut(state, text, Ink.DIM, columns, state.glyphs.dot) for text in told]
+        lines.append(_told(state, f"the GPU is in use by {others}", Ink.WARN, columns))
+    lines += [_told(state, text, Ink.DIM, columns) for text in slotwords.proposing(snapshot)]
+    return lines[:rows]
 
 
-def _cut(state: ViewState, text: str, ink: Ink, columns: int, bullet: str) -> Line:
+def _told(state: ViewState, text: str, ink: Ink, columns: int) -> Line:
+    bullet = "!" if ink is Ink.WARN else state.glyphs.dot
     return ((f" {bullet} ", Ink.DIM), (cut(words(state, text), columns - 4, state.glyphs), ink))
-
-
-def slot_pane(state: ViewState, columns: int, rows: int) -> list[Line]:
-    """Below the queue: why nothing trains, if nothing does, and what the proposers are at."""
-    return _slot_lines(state, columns)[:rows]
