@@ -90,7 +90,7 @@ def prompts(own: Mapping[str, str], found: Iterable[Version]) -> tuple[Prompt, .
     """The versions of each template together: by operator those in force first; the built-in ones are always there."""
     groups: dict[tuple[str, str], list[Version]] = {}
     for version in found:
-        groups.setdefault((version.operator, _as_written(version)), []).append(version)
+        groups.setdefault((version.operator, as_written(version)), []).append(version)
     for name, operator, text in versions_in_force({}):
         members = groups.setdefault((operator, BUILT_IN[operator]), [])
         if all(known.version != name for known in members):
@@ -129,6 +129,12 @@ def together(key: str, found: Iterable[Trend]) -> Trend:
     return merged if len(every) == 1 else replace(merged, latest="")
 
 
+def as_written(version: Version) -> str:
+    """The text that a person would write: a rewrite's version with its intent taken out again."""
+    told = INTENTS.get(version.intent, "")
+    return version.text.replace(told, "{intent}") if told else version.text
+
+
 # ---- private ---------------------------------------------------------------------------------------------
 
 
@@ -143,9 +149,3 @@ def _version(
 ) -> Version:
     since = None if kept is None else kept.time
     return Version(operator, version, in_force, text, since, came_to.get(version))
-
-
-def _as_written(version: Version) -> str:
-    """The text with its intent taken out again."""
-    told = INTENTS.get(version.intent, "")
-    return version.text.replace(told, "{intent}") if told else version.text

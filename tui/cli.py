@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tui.commands import (
     attach,
+    changes,
     doctor,
     export,
     init,
@@ -82,7 +83,7 @@ def build_parser() -> Parser:
     add_workspace(parser, default=None)
     parser.set_defaults(run=attach.open_or_run, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    families = (run, status, show, results, export, trends, scratchpad, prompts, replay)
+    families = (run, status, show, results, export, trends, scratchpad, prompts, changes, replay)
     for family in (*families, steer, prepare, train, doctor, init, logs, attach):
         family.add(commands)
     return parser

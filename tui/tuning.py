@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 PROMPTS, SCRATCHPAD, DIRECTIONS, CHANGES = "prompts", "scratchpad", "directions", "changes"
 FIRST = ("population", "operators", "bandit", "llm", "stop", "approval")  # what is turned most
 TITLES = {"llm": "Model", "stop": "Stop rules", "prompts": "Prompts"}
+FIXED, FIXED_TITLE = "fixed", "Fixed while it runs"
 ABOUT = {
     DIRECTIONS: "What you want the language model to look at, in your own words.",
+    FIXED: "What gives a score its meaning is frozen in a run; the rest is read when an engine starts.",
     CHANGES: "Who changed what, and from which candidate on; and what the engine refused.",
 }
-FROZEN = "Frozen in this run"
 PADS_LISTED = 6
 CHANGES_LISTED = 200
 
@@ -182,10 +183,10 @@ def _rows(told: Told, tuning: Tuning) -> Iterator[Row]:
     yield Row(Kind.DIRECTIONS, "directions file", tuning.program.name, DIRECTIONS)
     yield _group(CHANGES)
     yield from _changes(tuning)
-    yield Row(Kind.GROUP, "group frozen", FROZEN, "frozen")
+    yield Row(Kind.GROUP, f"group {FIXED}", FIXED_TITLE, FIXED)
     for setting in tuning.described:
         if not setting.live:
-            yield Row(Kind.SETTING, setting.key, setting.key, "frozen", setting=setting)
+            yield Row(Kind.SETTING, setting.key, setting.key, FIXED, setting=setting)
 
 
 def _group(name: str) -> Row:

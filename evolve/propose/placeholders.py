@@ -72,7 +72,8 @@ def validate_template(operator: str, text: str) -> None:
         hint = f"; did you mean {{{close[0]}}}?" if close else "."
         words = ", ".join(f"{{{name}}}" for name in sorted(allowed))
         raise UsageError(
-            f"The template [prompts] {operator} has an unknown placeholder {{{one_line(unknown[0], 40)}}}{hint} "
+            f"The template [prompts] {operator} has, in line {_line_of(unknown[0], text)}, an unknown placeholder "
+            f"{{{one_line(unknown[0], 40)}}}{hint} "
             f"It may use {words}."
         )
     if missing := sorted(REQUIRED[operator] - found):
@@ -80,6 +81,11 @@ def validate_template(operator: str, text: str) -> None:
             f"The template [prompts] {operator} lacks {{{missing[0]}}}, without which the model sees no "
             f"{missing[0]}; add it."
         )
+
+
+def _line_of(name: str, template: str) -> int:
+    """The number of the line in which a placeholder stands first."""
+    return template[: template.index(f"{{{name}}}")].count("\n") + 1
 
 
 def in_force(operator: str, templates: Mapping[str, str]) -> str:

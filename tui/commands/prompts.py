@@ -34,6 +34,11 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "operator", metavar="OPERATOR", nargs="?", choices=OPERATORS, help=", ".join(OPERATORS)
     )
     parser.add_argument("--version", metavar="V", help="print this version (its first digits do)")
+    parser.add_argument(
+        "--edit",
+        action="store_true",
+        help="open OPERATOR's template, or the VERSION, in $VISUAL or $EDITOR; what you save is set",
+    )
     parser.add_argument("--json", action="store_true", help="the same data for programs")
 
 
@@ -48,6 +53,8 @@ def _run(args: argparse.Namespace) -> int:
     known = [k for k in known if args.operator in (None, k.operator)]
     if args.version:
         known = _of_version(known, args.version)
+    if args.edit:
+        return _edit(folder, known[0] if args.version else None, args.operator, own)
     if args.json:
         print(to_json([asdict(k) | {"success": k.trend and k.trend.success} for k in known]))
     elif args.version:
@@ -120,6 +127,36 @@ def _print_template(operator: str, own: dict[str, str]) -> None:
     for name in sorted(ALLOWED[operator]):
         must = " (needed)" if name in REQUIRED[operator] else ""
         _say(f"  {{{name}}}: {MEANING[name]}{must}")
+
+
+def _edit(folder: Path, known: Version | None, operator: str | None, own: dict[str, str]) -> int:
+    """What was changed in the editor is set; a text that does not fit is kept for another try."""
+    from evolve.model import EvolveError, UsageError
+    from evolve.promptbook import as_written
+    from evolve.propose.placeholders import in_force, validate_template
+    from tui.commands.steer import put
+    from tui.commands.texts import PROMPTS, TEMPLATE
+    from tui.editing import edited, keep
+
+    operator = known.operator if known is not None else operator
+    if operator is None:
+        raise UsageError(
+            f"Which template? `autoresearch prompts OPERATOR --edit`; there are {', '.join(OPERATORS)}."
+        )
+    current = in_force(operator, own)
+    text = current if known is None else as_written(known)
+    draft = edited(text, name=operator, suffix=".txt", most=TEMPLATE, what="a template")
+    if draft is None and text == current:
+        print("Nothing was changed.")
+        return 0
+    draft = draft or keep(text, operator, ".txt")
+    try:
+        validate_template(operator, draft.text)
+        done = put(folder, f"{PROMPTS}{operator}", draft.text)
+    except EvolveError as error:
+        raise type(error)(f"{error} Your text is in {draft.path}.") from None
+    draft.discard()
+    return done
 
 
 def _print_bare(text: str) -> None:

@@ -17,7 +17,6 @@ from tui.orders import ORDERS, Order, wish
 
 if TYPE_CHECKING:
     from tui.commands.parsing import Parser
-    from tui.orders import Wish
 
 ANSWER = 10.0  # seconds to wait for the engine's answer; it looks four times a second
 
@@ -60,7 +59,7 @@ def _run(order: Order, args: argparse.Namespace) -> int:
     asked = enclosed(wish(order, _given(order, args)), Path())
     folder = workspace(args)
     if order.name == "set":
-        return _set(folder, asked, args.value)
+        return put(folder, asked.args["key"], asked.args["value"], args.value)
     return ask(folder, asked.verb, asked.args)
 
 
@@ -75,19 +74,18 @@ def _given(order: Order, args: argparse.Namespace) -> dict[str, str]:
     return {k: str(v) for k, v in written.items() if k in kept or v not in absent}
 
 
-def _set(folder: Path, asked: Wish, written: str) -> int:
-    """Ask the engine, or where none works write the setting down for the next one."""
+def put(folder: Path, key: str, value: str, written: str = "") -> int:
+    """Ask the engine for a setting, or where none works write it down for the next one; `written`: the value as given."""
     from tui.commands.live import ALIVE, run_in
     from tui.commands.texts import PROMPTS
 
     with run_in(folder) as (_, snapshot):
         alive = snapshot.engine.state in ALIVE
     if alive:
-        return ask(folder, asked.verb, asked.args)
+        return ask(folder, "set", {"key": key, "value": value})
     from evolve import settings as config
     from harness.device import detect
 
-    key, value = asked.args["key"], asked.args["value"]
     current = config.load(folder, gpu=bool(detect().gpus), overrides={})
     changed = config.change(current, key, value)
     config.save_live(folder, {key: value})
@@ -108,7 +106,7 @@ def ask(folder: Path, verb: str, args: dict[str, Any]) -> int:
             raise NothingToDo(
                 f"No engine works in {folder}; `autoresearch run` goes on with its run."
             )
-        answer = client.wait_for(client.send(verb, args, _who()), timeout=ANSWER)
+        answer = client.wait_for(client.send(verb, args, who()), timeout=ANSWER)
     if answer is None or answer.state is CommandState.PENDING:
         raise EvolveError(
             f"The engine has not answered within {ANSWER:.0f} seconds; the request waits for it, "
@@ -120,7 +118,7 @@ def ask(folder: Path, verb: str, args: dict[str, Any]) -> int:
     return 0
 
 
-def _who() -> str:
+def who() -> str:
     """The person for the journal."""
     try:
         return getpass.getuser()

@@ -57,7 +57,7 @@ class EntryScreen(FilteredScreen):
         self.add_class("-entering")
         entry.value = value
         entry.cursor_position = len(value)
-        entry.focus()
+        self.set_focus(entry)  # at once: the next keys may be here already
         self.query_one("#verdict", Pane).show(self.shown)
 
     def leave_entry(self) -> None:

@@ -76,7 +76,7 @@ class FilteredScreen(ListScreen):
             await self.mount(entry, before="#notice")
         entry.value = self.filter_text
         entry.display = True
-        entry.focus()
+        self.set_focus(entry)  # at once: the next keys may be here already
 
     def _close(self) -> None:
         self.set_focus(None)

@@ -16,6 +16,7 @@ from evolve.model import EvolveError, UsageError
 from evolve.propose.placeholders import BUILT_IN
 from evolve.propose.scratchpad import parse
 from tui.commands.scratchpad import BLANK
+from tui.commands.texts import TEMPLATE
 from tui.editing import Draft, edited, editor, keep, open_editor
 from tui.keys import REVIEW
 from tui.messages import Ask, Fetch, Say
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
     from tui.feed import Source
     from tui.screens.tune import TuneScreen
-
-MOST = 1 << 17  # bytes of a text; the engine says how many characters it may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class Texts:
         try:
             with self._screen.app.suspend():
                 draft = edited(
-                    text, name=subject.name, suffix=subject.suffix, most=MOST, what=subject.what
+                    text, name=subject.name, suffix=subject.suffix, most=TEMPLATE, what=subject.what
                 )
         except SuspendNotSupported:
             self._edit_here(subject, text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from evolve.bandit import by_operator
 from evolve.model import CommandState
 from tui.figures import percent, sigmas
-from tui.tuning import Kind, Row, Told, fresh, shown, wished
+from tui.tuning import FIXED, Kind, Row, Told, fresh, shown, wished
 from tui.widgets.ink import Ink, Line, Span, bar, cut, fit, line_width, rule, times, width
 from tui.widgets.tables import list_title, pad, time_of_day, words
 
@@ -17,14 +17,12 @@ if TYPE_CHECKING:
     from tui.widgets.rowlist import Window
 
 BAR = 10  # columns
-LABEL = 16
+LABEL, LONG_LABEL = 16, 26
 VALUE = 12
 UNITS = {
     "candidates": "candidates",
     "experiments": "trainings",
     "hours": "hours",
-    "dollars": "dollars",
-    "target_bpb": "bpb",
     "plateau": "without progress",
 }
 
@@ -44,7 +42,7 @@ def list_row(state: ViewState, told: Told, row: Row, columns: int) -> Line:
     if row.kind is Kind.GROUP:
         return rule(((row.label, Ink.BOLD),), (), columns, state.glyphs)
     if row.kind is Kind.SETTING:
-        return _setting(state, told, row, columns)
+        return fit(_setting(state, told, row, columns), columns)
     head, ink = {
         Kind.PROMPT: _prompt,
         Kind.PAD: _pad,
@@ -57,12 +55,12 @@ def list_row(state: ViewState, told: Told, row: Row, columns: int) -> Line:
 
 def _setting(state: ViewState, told: Told, row: Row, columns: int) -> Line:
     key = row.key
-    frozen = row.group == "frozen"
+    fixed = row.group == FIXED
     star = "*" if told.changed(key) else " "
-    label = max(LABEL, width(row.label) + 1)
-    ink = Ink.DIM if frozen else Ink.PLAIN
+    label = max(LONG_LABEL if fixed else LABEL, width(row.label) + 1)
+    ink = Ink.DIM if fixed else Ink.PLAIN
     spans: list[Span] = [(f" {star} ", Ink.BOLD), (pad(row.label, label), ink)]
-    spans += _value(state, told, key, frozen=frozen)
+    spans += _value(state, told, key, fixed=fixed)
     room = columns - line_width(tuple(spans)) - 2
     if room < 8:
         return tuple(spans)
@@ -73,11 +71,11 @@ def _setting(state: ViewState, told: Told, row: Row, columns: int) -> Line:
     return (*spans, (" ", Ink.PLAIN), *fit(_beside(state, told, row, room), room))
 
 
-def _value(state: ViewState, told: Told, key: str, *, frozen: bool) -> list[Span]:
+def _value(state: ViewState, told: Told, key: str, *, fixed: bool) -> list[Span]:
     value, wish = told.value(key), wished(state, told, key)
     text = words(state, shown(value))
     if wish == value:
-        ink = Ink.DIM if frozen else Ink.BOLD if told.changed(key) else Ink.PLAIN
+        ink = Ink.DIM if fixed else Ink.BOLD if told.changed(key) else Ink.PLAIN
         return [(pad(cut(text, 3 * VALUE, state.glyphs), VALUE), ink)]
     new = words(state, shown(wish))
     return [
@@ -94,10 +92,8 @@ def _beside(state: ViewState, told: Told, row: Row, room: int) -> Line:
         return ((bar(share, BAR, state.glyphs), Ink.PLAIN), (f" {percent(share)}", Ink.PLAIN))
     standing = next((s for s in standings(state) if section == "stop" and s.rule == name), None)
     if standing is not None:
-        return (
-            (bar(standing.share, BAR, state.glyphs), Ink.PLAIN),
-            (f" {used(standing)}", Ink.PLAIN),
-        )
+        said = f" {used(standing, unit=False)}{', ' if left(standing) else ''}{left(standing)}"
+        return ((bar(standing.share, BAR, state.glyphs), Ink.PLAIN), (said, Ink.PLAIN))
     change = told.tuning.last_change(row.key) if told.tuning is not None else None
     if change is not None and fresh(told, change):
         return (("from the next proposal on", Ink.GOOD),)
@@ -175,17 +171,15 @@ def standings(state: ViewState) -> tuple[Standing, ...]:
     return state.snapshot.standings if state.snapshot is not None else ()
 
 
-def used(standing: Standing) -> str:
-    """`12 of 50 candidates`, `0.9731, ends at 0.97 bpb`."""
-    unit = UNITS[standing.rule]
+def used(standing: Standing, *, unit: bool = True) -> str:
+    """`12 of 50 candidates`, `$1.42 of $20`, `0.9731, ends at 0.97 bpb`."""
     if standing.rule == "target_bpb":
         now = "not measured yet" if standing.used is None else f"{standing.used:.4f}"
-        return f"{now}, ends at {standing.limit:g} {unit}"
+        return f"{now}, ends at {standing.limit:g}{' bpb' if unit else ''}"
     if standing.rule == "dollars":
         return f"${standing.used or 0:.2f} of ${standing.limit:g}"
-    if standing.rule == "hours":
-        return f"{standing.used or 0:.1f} of {standing.limit:g} {unit}"
-    return f"{standing.used or 0:g} of {standing.limit:g} {unit}"
+    so_far = f"{standing.used or 0:.1f}" if standing.rule == "hours" else f"{standing.used or 0:g}"
+    return f"{so_far} of {standing.limit:g}{f' {UNITS[standing.rule]}' if unit else ''}"
 
 
 def left(standing: Standing) -> str:

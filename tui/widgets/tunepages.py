@@ -29,7 +29,7 @@ def heading(row: Row | None) -> str:
     if row is None:
         return ""
     if row.kind is Kind.PROMPT and row.prompt is not None:
-        return f"template of {row.prompt.operator}, version {row.prompt.version}"
+        return f"{row.prompt.operator}, version {row.prompt.version}"
     if row.kind is Kind.PAD:
         return "scratchpad"
     return row.key or row.label
@@ -161,8 +161,6 @@ def _group(state: ViewState, told: Told, row: Row, columns: int) -> Iterator[Lin
     assert told.tuning is not None  # noqa: S101 - it lists the row
     yield ()
     about = ABOUT.get(row.group) or told.tuning.sections.get(row.group, "")
-    if row.group == "frozen":
-        about = "What gives a score its meaning, or is read when an engine starts. It changes with a new run."
     yield from _paragraph(state, about, columns)
     yield ()
     yield from _around(state, row.group)
