@@ -32,17 +32,17 @@ def held(context: Context) -> bool:
     """Is all that could be trained waiting for a person? Tells of it once each time that comes about."""
     queue = context.journal.queue()
     waits = waiting(queue, required=context.settings.approval.required)
-    before = context.slot_waits
-    context.slot_waits = in_words(len(waits)) if waits and len(waits) == len(queue) else ""
-    if context.slot_waits and not before:
+    before = context.held
+    context.held = bool(waits) and len(waits) == len(queue)
+    if context.held and not before:
         first = waits[0].id
         context.journal.record_event(
             "approval",
-            f"The slot is idle: {context.slot_waits} (`autoresearch approve {first}`, `autoresearch reject {first}`).",
+            f"The slot is idle: {in_words(len(waits))} (`autoresearch approve {first}`, `autoresearch reject {first}`).",
             first,
             {"waiting": [c.id for c in waits]},
         )
-    return bool(context.slot_waits)
+    return context.held
 
 
 def in_words(count: int) -> str:

@@ -47,7 +47,7 @@ class Context:
     work_ready: asyncio.Event = field(default_factory=asyncio.Event)
     review_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     proposer_doing: str = "idle"
-    slot_waits: str = ""  # for whom an idle slot waits, in words; empty = for nobody
+    held: bool = False  # the slot is idle because all that could train waits for a person's approval
 
     def wake(self) -> None:
         """Something changed: every loop looks again."""

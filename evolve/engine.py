@@ -152,7 +152,7 @@ class Engine:
                 context.finish(reason)
                 return
             if assignment is not None:
-                context.slot_waits = ""
+                context.held = False
                 if await self._comes_through(assignment):
                     await self._experiment(assignment)
             elif not reason_to_stop(context) and (
@@ -260,8 +260,7 @@ class Engine:
 
     async def _heartbeat(self) -> None:
         while True:
-            doing = (self._context.slot_waits, self._nursery.doing())
-            self._lock.beat("; ".join(words for words in doing if words))
+            self._lock.beat(self._nursery.doing())
             await asyncio.sleep(BEAT)
 
     def _catch_signals(self) -> None:

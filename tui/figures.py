@@ -132,6 +132,17 @@ def pruning(found: Pruned | None) -> str:
     return f"{words}; PRUNING OFF, wrong too often" if found.failed else words
 
 
+def asked(candidate: Candidate) -> tuple[str, ...]:
+    """What people asked for this candidate, a word or few each: `pinned`, `boosted 3x`, `measured 2x again`."""
+    parts = (
+        "pinned" if candidate.pinned else "",
+        "banned" if candidate.banned else "",
+        f"boosted {candidate.boosted}x" if candidate.boosted else "",
+        f"measured {candidate.wanted}x again" if candidate.wanted else "",
+    )
+    return tuple(part for part in parts if part)
+
+
 def goes_by(outlook: Outlook) -> str:
     """`val_bpb, 0.01 for twice the speed; memory softly limited to 77,462 MB …`; empty for val_bpb alone."""
     parts = [outlook.goes_by] if outlook.composite else []

@@ -21,6 +21,7 @@ from harness.spec import Outcome
 from tui import slotwords
 from tui.figures import (
     GREEDY,
+    asked,
     believed,
     calls,
     goes_by,
@@ -106,6 +107,7 @@ def status(snapshot: Snapshot) -> str:
         *(("Proposer", one_line(text)) for text in slotwords.proposing(snapshot)),
         ("Population", f"{len(snapshot.population)} alive"),
         *(("", line) for line in _members(snapshot)),
+        ("Again", ", ".join(f"{c.label} {c.wanted}x" for c in snapshot.wished)),
         ("So far", _counts(snapshot)),
         ("Ideas", one_line(tried(outlook.trends))),
         ("Operators", one_line(operators(outlook))),
@@ -214,8 +216,9 @@ def _pace(snapshot: Snapshot) -> str:
 def _queue(snapshot: Snapshot) -> str:
     queue, unheard = snapshot.queue, slotwords.waiting_for_word(snapshot)
     names = [
-        f"{c.label} {c.operator}{' (waits for approval)' if c.id in unheard else ''}"
+        f"{c.label} {c.operator}{f' ({words})' if words else ''}"
         for c in queue[:6]
+        for words in [", ".join((*(["waits for approval"] if c.id in unheard else []), *asked(c)))]
     ]
     more = f" and {len(queue) - 6} more" if len(queue) > 6 else ""
     return ", ".join(names) + more if names else "empty"
@@ -228,7 +231,7 @@ def _members(snapshot: Snapshot) -> list[str]:
         (
             f"{c.label:>5}",
             *believed(c, beliefs.get(c.id), composite=composite),
-            verdict_word(c),
+            ", ".join((verdict_word(c), *asked(c))),
             one_line(c.title, 48),
         )
         for c in shown

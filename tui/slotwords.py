@@ -61,8 +61,7 @@ def approval_waits(snapshot: Snapshot) -> bool:
 
 def waiting_for_word(snapshot: Snapshot) -> frozenset[int]:
     """The candidates of the queue that may not train before a person approves of them."""
-    required = dict(snapshot.settings).get(approval.KEY) == "true"
-    return frozenset(c.id for c in approval.waiting(snapshot.queue, required=required))
+    return frozenset(snapshot.awaiting)
 
 
 def proposing(snapshot: Snapshot) -> list[str]:

@@ -172,6 +172,30 @@ def test_status_says_the_essentials() -> None:
     assert said["Sandbox"] == "bubblewrap"
 
 
+def test_status_tells_what_people_asked_for() -> None:
+    marked = replace(WINNER, pinned=True, boosted=2)
+    wished = candidate(3, wanted=4)
+    child = replace(CHILD, pinned=True)
+    text = plain.status(
+        snapshot(
+            population=(marked, replace(BASELINE, banned=True)),
+            queue=(child, replace(CHILD, id=5)),
+            awaiting=(4,),
+            wished=(wished,),
+        )
+    )
+    for words in (
+        "promoted, pinned, boosted 2x  wider MLP",
+        "baseline, banned",
+        "#4 crossover (waits for approval, pinned), #5 crossover\n",
+        "Again       #3 4x\n",
+    ):
+        assert words in text
+    assert "Again" not in plain.status(snapshot())
+    data = json.loads(plain.to_json(snapshot(wished=(wished,), awaiting=(4,))))
+    assert (data["awaiting"], data["wished"][0]["wanted"]) == ([4], 4)
+
+
 def test_status_tells_of_voided_scores_of_drift_and_of_the_sealed_rows() -> None:
     sealed = replace(WINNER, sealed_gain=0.004, sealed_gap=0.0001)
     drift = "The baseline now trains 4.1 % fewer tokens a second\x1b[2J than at the start."

@@ -8,7 +8,7 @@ from evolve.beliefs import Belief
 from evolve.model import Candidate, Experiment, Smoke
 from harness.process import clean
 from harness.spec import Outcome
-from tui.figures import chance, corrected
+from tui.figures import asked, chance, corrected
 from tui.state import Details, ViewState
 from tui.widgets.ink import Ink, Line, Span, bpb, clock, count, times, width, wrap
 from tui.widgets.tables import pad, parents, status, time_of_day, words
@@ -90,8 +90,7 @@ def _reasons(state: ViewState, candidate: Candidate, columns: int) -> list[str]:
 def _standing(candidate: Candidate) -> str:
     """What people and the search decided about it beside its verdict."""
     parts = (
-        "pinned" if candidate.pinned else "",
-        "banned from having children" if candidate.banned else "",
+        *asked(candidate),
         f"given {times(candidate.chances, 'second chance')}" if candidate.chances else "",
         f"island {candidate.island}" if candidate.island else "",
     )
