@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from textual.screen import Screen
 
 from tui.commands.texts import SCRIPT
-from tui.messages import Ask, Compare, Copy, Fetch, Mark, Say, Visit, Write
+from tui.keys import LINEAGE
+from tui.messages import Ask, Compare, Copy, Fetch, Mark, Reveal, Say, Visit, Write
 from tui.state import ViewState, only_watches, setting, waiting
 
 if TYPE_CHECKING:
@@ -99,6 +100,13 @@ class ActingScreen(Screen[None], inherit_bindings=False):
             self._say("No candidate is selected.")
         else:
             self.post_message(Mark(chosen.id))
+
+    def action_reveal(self) -> None:
+        """Show the candidate in the lineage."""
+        if (chosen := self.selected()) is None:
+            self._say("No candidate is selected.")
+        else:
+            self.post_message(Reveal(chosen.id, LINEAGE))
 
     def action_compare(self) -> None:
         """Show what differs between the candidate and its parent."""

@@ -100,6 +100,10 @@ class LiveScreen(ListScreen):
             entry.set_class(entry.active, "-active")
         self.query_one("#left").set_class(self._queue.active, "-active")
 
+    def action_zoom(self) -> None:
+        """Give the whole body to the list with the keys, or take that back; tab goes on between the lists."""
+        self.toggle_class("-zoomed")
+
     def action_curve(self, option: str) -> None:
         """Turn one way of seeing the curves on or off: `log`, `smoothed`, `late` or `parent`."""
         told = self._curve.toggle(option)

@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
 
-from tui.keys import DETAILS, GROUPS, HELP, ascii_shown, keys_of
+from tui.keys import DETAILS, GROUPS, HELP, LOG, TUNE, ascii_shown, keys_of
 from tui.messages import Open, Say
 from tui.screens.view import ViewScreen, bindings
 from tui.state import Details, ViewState, replaying
 from tui.widgets.canvas import Pane
 from tui.widgets.details import details_page
-from tui.widgets.ink import Ink, Line, cut, rule
+from tui.widgets.ink import Ink, Line, cut, rule, wrap
+from tui.widgets.signs import filter_terms, meanings
 from tui.widgets.tables import pad, words
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from evolve.model import Candidate
+
+
+NAMES = 13  # columns of the names in the help
 
 
 class Page(Pane):
@@ -169,6 +173,22 @@ class HelpScreen(PageScreen):
             lines.append(((f" {group}", Ink.BOLD),))
             for entry in members:
                 shown = entry.shown if state.glyphs.braille else ascii_shown(entry.shown)
-                lines.append(((f"   {pad(shown, 13)}", Ink.BOLD), (entry.help, Ink.PLAIN)))
+                lines += _explained(shown, entry.help, columns)
             lines.append(())
-        return lines
+        if any(entry.id == "filter" for entry in entries) and self._view not in (LOG, TUNE):
+            lines += _listed("Filter", filter_terms(), columns)
+        return lines + _listed("Signs and words", meanings(state), columns)
+
+
+def _listed(title: str, terms: Sequence[tuple[str, str]], columns: int) -> list[Line]:
+    lines: list[Line] = [((f" {title}", Ink.BOLD),)]
+    for name, meaning in terms:
+        lines += _explained(name, meaning, columns)
+    return [*lines, ()]
+
+
+def _explained(name: str, meaning: str, columns: int) -> list[Line]:
+    """A name with what it means beside it, in as many lines as that takes."""
+    first, *more = wrap(meaning, max(12, columns - NAMES - 4))
+    lines: list[Line] = [((f"   {pad(name, NAMES)}", Ink.BOLD), (first, Ink.PLAIN))]
+    return [*lines, *[((" " * (NAMES + 3) + line, Ink.PLAIN),) for line in more]]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 
 from tui.state import ViewState, belief, candidate_of
 from tui.widgets.ink import Ink, Line, Span, bpb, line_width, row, times, width
+from tui.widgets.signs import lead, told
 from tui.widgets.tables import mark, status, words
 
 if TYPE_CHECKING:
@@ -98,17 +99,17 @@ def branch_row(state: ViewState, branch: Branch, columns: int) -> Line:
     glyphs = state.glyphs
     indent = min(branch.depth * STEP, columns // DEEPEST)
     folding = glyphs.opened if branch.opened else glyphs.closed if branch.hidden else " "
-    lead = f"{' ' * indent}{folding} "
+    indented = f"{' ' * indent}{folding} "
     if branch.candidate is None:
         number = branch.hidden or 0
         text = times(number, "failure") if number else "failures"
-        return ((f"{lead}  {text}", Ink.DIM),)
+        return ((f"{indented}  {text}", Ink.DIM),)
     candidate = branch.candidate
     right = _figures(state, branch, candidate, columns)
     name_ink = Ink.BOLD if branch.trunk else Ink.PLAIN
     sign, sign_ink = mark(state, candidate)
     path = glyphs.trunk if branch.trunk else " "
-    left: list[Span] = [(lead, Ink.DIM), (path, Ink.RIVAL), (sign, sign_ink)]
+    left: list[Span] = [(indented, Ink.DIM), (path, Ink.RIVAL), lead(state, candidate), (sign, sign_ink)]
     if branch.head != branch.id:
         left.append((f"#{branch.head}{glyphs.ellipsis}> ", Ink.DIM))
     left.append((candidate.label, name_ink))
@@ -118,7 +119,7 @@ def branch_row(state: ViewState, branch: Branch, columns: int) -> Line:
     if room >= 6:
         left.append(
             (
-                f" {words(state, candidate.title)}"[: max(0, room)],
+                f" {told(state, candidate)}{words(state, candidate.title)}"[: max(0, room)],
                 Ink.PLAIN if candidate.alive else Ink.DIM,
             )
         )

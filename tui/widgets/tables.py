@@ -10,6 +10,7 @@ from harness.spec import Outcome
 from tui.figures import chance
 from tui.state import ViewState, belief
 from tui.widgets.ink import Ink, Line, Span, bpb, cut, plain, rule, width
+from tui.widgets.signs import lead, told
 
 if TYPE_CHECKING:
     from tui.widgets.rowlist import Window
@@ -85,7 +86,7 @@ def mark(state: ViewState, candidate: Candidate) -> Span:
     return ("+", Ink.PLAIN) if candidate.alive else (" ", Ink.PLAIN)
 
 
-def _corrected(state: ViewState, candidate: Candidate) -> tuple[str, str]:
+def corrected_cells(state: ViewState, candidate: Candidate) -> tuple[str, str]:
     """The score without luck and how sure it is, as narrow cells; empty before there is one."""
     known = belief(state, candidate)
     if known is None:
@@ -93,12 +94,13 @@ def _corrected(state: ViewState, candidate: Candidate) -> tuple[str, str]:
     return bpb(known.mean), f"{state.glyphs.plus_minus}{known.sd:.4f}"
 
 
-def _chance(state: ViewState, candidate: Candidate) -> str:
+def chance_cell(state: ViewState, candidate: Candidate) -> str:
+    """P(better than main), as a narrow cell; empty before there is a score."""
     known = belief(state, candidate)
     return "" if known is None else chance(known.better).replace(" ", "")
 
 
-def _word(state: ViewState, candidate: Candidate) -> tuple[str, Ink]:
+def certainty(state: ViewState, candidate: Candidate) -> tuple[str, Ink]:
     """`provisional` after one training, `confirmed` after several."""
     known = belief(state, candidate)
     if known is None:
@@ -112,72 +114,19 @@ def top_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
     The score is the one without luck; the raw one stands in the population view.
     """
     sign, ink = mark(state, candidate)
-    score, error = _corrected(state, candidate)
-    word, word_ink = _word(state, candidate)
+    score, error = corrected_cells(state, candidate)
+    word, word_ink = certainty(state, candidate)
     runs = pad(f"{len(candidate.scores)}{state.glyphs.times}", 4)
-    spans: list[Span] = [(f" {sign}", ink), (pad(candidate.label, 5), Ink.PLAIN)]
+    spans: list[Span] = [lead(state, candidate), (sign, ink), (pad(candidate.label, 5), Ink.PLAIN)]
     spans += [(pad(score or "-", 7), Ink.BOLD), (pad(error, 9), Ink.DIM)]
-    spans += [(pad(_chance(state, candidate), 6), Ink.PLAIN), (runs, Ink.DIM)]
+    spans += [(pad(chance_cell(state, candidate), 6), Ink.PLAIN), (runs, Ink.DIM)]
     room = columns - sum(width(text) for text, _ in spans) - 1
     if room >= 24:
         spans.append((pad(word, 12), word_ink))
         room -= 12
-    spans.append((cut(words(state, candidate.title), room, state.glyphs), Ink.PLAIN))
+    title = told(state, candidate) + words(state, candidate.title)
+    spans.append((cut(title, room, state.glyphs), Ink.PLAIN))
     return tuple(spans)
-
-
-def candidate_header(
-    state: ViewState, columns: int, sort: str = "", descending: bool = False
-) -> Line:
-    """The column heads of the population view."""
-    text = f"   {pad('id', 6)}{pad('val_bpb', 8)}{pad('corrected', 17)}"
-    if columns >= 72:
-        text += pad("P(better)", 10)
-    text += pad("runs", 5)
-    if columns >= 96:
-        text += pad("state", 12)
-    if columns >= 120:
-        text += f"{pad('kids', 5)}{pad('gen', 4)}{pad('made by', 8)}"
-    if columns >= 140:
-        text += pad("category", 15)
-    return ((f"{text}{pad('became', 10)}what it tries", Ink.DIM),)
-
-
-def candidate_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
-    """A row of the population view; the reason of its verdict follows its title where there is room."""
-    sign, sign_ink = mark(state, candidate)
-    word, word_ink = status(candidate)
-    score, error = _corrected(state, candidate)
-    spans: list[Span] = [
-        (f" {sign} ", sign_ink),
-        (pad(candidate.label, 6), Ink.PLAIN),
-        (pad(bpb(candidate.mean), 8), Ink.DIM),
-        (pad(score, 8), Ink.BOLD if candidate.alive else Ink.PLAIN),
-        (pad(error, 9), Ink.DIM),
-    ]
-    if columns >= 72:
-        spans.append((pad(_chance(state, candidate), 10), Ink.PLAIN))
-    spans.append((pad(str(len(candidate.scores)), 5), Ink.DIM))
-    if columns >= 96:
-        sure, sure_ink = _word(state, candidate)
-        spans.append((pad(sure, 12), sure_ink))
-    if columns >= 120:
-        numbers = f"{pad(str(candidate.children), 5)}{pad(str(candidate.generation), 4)}"
-        spans += [(numbers, Ink.DIM), (pad(SHORT[candidate.operator], 8), Ink.PLAIN)]
-    if columns >= 140:
-        spans.append((pad(cut(words(state, candidate.category), 14, state.glyphs), 15), Ink.DIM))
-    spans.append((pad(word, 10), word_ink))
-    return (*spans, *_told(state, candidate, columns - sum(width(text) for text, _ in spans) - 1))
-
-
-def _told(state: ViewState, candidate: Candidate, room: int) -> Line:
-    """What a candidate tries, and why it became what it is, in `room` columns."""
-    title = cut(words(state, candidate.title), room, state.glyphs)
-    reason = words(state, candidate.verdict_reason)
-    if not reason or room - width(title) < 20:
-        return ((title, Ink.PLAIN),)
-    shown = cut(reason, room - width(title) - 3, state.glyphs)
-    return ((title, Ink.PLAIN), (f" {state.glyphs.dot} {shown}", Ink.DIM))
 
 
 EVENT_INKS = {
