@@ -28,8 +28,9 @@ from tui.widgets.canvas import Pane
 from tui.widgets.details import details_page
 from tui.widgets.diffing import patch
 from tui.widgets.diffpage import SPLIT_FROM, Sheet, diff_sheet, numbered, statistics
-from tui.widgets.ink import Ink, Line, Span, fit
+from tui.widgets.ink import Ink, Line, Span, fit, wrap
 from tui.widgets.papers import answer_sheet, log_sheet, prompt_sheet, summary
+from tui.widgets.tables import words
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -179,12 +180,12 @@ class DiffScreen(ReadingScreen):
     def _in_front(self, state: ViewState, columns: int) -> Sheet:
         """The pane in front; it is painted once, for scrolling costs nothing then."""
         if self._asked is None:
-            return _told("Nothing to compare yet: the baseline comes first.")
+            return _told(state, "Nothing to compare yet: the baseline comes first.", columns)
         if self._pane in self._trouble:
-            return _told(self._trouble[self._pane])
+            return _told(state, self._trouble[self._pane], columns)
         found = self._papers.get(self._pane)
         if found is None:
-            return _told("Reading...")
+            return _told(state, "Reading...", columns)
         split = columns >= SPLIT_FROM if self._split is None else self._split
         # Facts are told with what is believed now, so they are painted from every state.
         now = state.snapshot if isinstance(found, Details) else None
@@ -323,8 +324,10 @@ def newest(state: ViewState) -> Pair | None:
     return None if snapshot.incumbent is None else (None, snapshot.incumbent.id)
 
 
-def _told(sentence: str) -> Sheet:
-    return Sheet((((f"  {sentence}", Ink.DIM),),))
+def _told(state: ViewState, sentence: str, columns: int) -> Sheet:
+    """A sentence in place of a text."""
+    lines = wrap(words(state, sentence), columns - 3)
+    return Sheet(tuple(((f"  {line}", Ink.DIM),) for line in lines))
 
 
 def _same(known: tuple[object, ...], wanted: tuple[object, ...]) -> bool:

@@ -1,0 +1,281 @@
+"""View 4 and the shell behind `w`, as a person drives them: on a recording, on a real repository, in a terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evolve.client import Client
+from evolve.model import EvolveError
+from tests.evolve.family import KEY, Family
+from tests.tui.pty_harness import ATTACH, KEY_LINE, Terminal
+from tests.tui.recording import Recording, candidate, snapshot
+from tests.tui.test_app import Slow, opened
+from tui.screens.diff import newest
+from tui.state import ViewState
+from tui.terminal import given_environment, prepare
+from tui.visiting import Script, Visited, copies_of, shell_of, untouched
+from tui.widgets.ink import ASCII
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[Family]:
+    made = Family(tmp_path / "work")
+    yield made
+    made.close()
+
+
+# ---- the view ------------------------------------------------------------------------------------------
+
+
+async def test_on_a_real_run_every_pane_can_be_read(family):
+    client = Client(family.folder)
+    async with opened(client, size=(150, 40)) as session:
+        await session.press("4")
+        await session.settled()
+        assert "#3 ← #1  +1 −1 in 1 place  longer warmdown" in session.shows()
+        assert "64 + WARMDOWN = 0.6" in session.shows()  # side by side on a wide screen
+        await session.press("s")
+        assert "  64     - WARMDOWN = 0.75" in session.shows()
+        await session.press("f", "g")
+        assert '   1   1   """One GPT' in session.shows()
+    client.close()
+
+
+async def test_the_panes_of_a_candidate_that_a_model_wrote(family):
+    client = Client(family.folder)
+    async with opened(client, size=(120, 40), pair=(None, 2)) as session:
+        await session.press("4")
+        await session.settled()
+        seen = {}
+        for pane in ("diff", "facts", "prompt", "answer", "log", "source"):
+            await session.settled()
+            assert f"[{pane}]" in session.shows()
+            seen[pane] = session.shows()
+            await session.press("tab")
+        assert "+ " in seen["diff"]
+        assert "F.silu(hidden) * hidden" in seen["diff"]
+        assert "A larger step early on should pay." in seen["facts"]
+        assert "You improve train.py." in seen["prompt"]
+        assert "1 call, $0.031" in seen["prompt"]
+        assert "<<<<<<< SEARCH" in seen["answer"]
+        assert "step 1 loss 8.0" in seen["log"]
+        assert "from its training" in seen["log"]
+        assert '   1 """One GPT' in seen["source"]
+        assert not any(KEY[:12] in shown for shown in seen.values())
+        assert "[diff]" in session.shows()  # once round
+    client.close()
+
+
+async def test_walking_up_and_down_the_family_and_the_other_way_round():
+    async with opened(Recording("idle"), pair=(None, 12)) as session:
+        await session.press("4")
+        await session.settled()
+        assert "#12 ← #6" in session.shows()
+        await session.press("left_square_bracket", "left_square_bracket")
+        await session.settled()
+        assert "#3 ← #1" in session.shows()
+        await session.press("left_square_bracket")
+        await session.settled()
+        assert "#1  no parent" in session.shows()
+        assert "1 import torch" in session.shows()
+        await session.press("left_square_bracket")
+        assert "the run began with it" in session.shows()
+        for expected in ("#3 ← #1", "#6 ← #3", "#12 ← #6"):
+            await session.press("right_square_bracket")
+            await session.settled()
+            assert expected in session.shows()
+        await session.press("right_square_bracket")
+        assert "The way began here" in session.shows()
+        await session.press("o")
+        await session.settled()
+        assert "#6 ← #12" in session.shows()
+        await session.press("o", "d")
+        await session.settled()
+        assert "#12 ← #6" in session.shows()
+        await session.press("n")
+        assert "3 + MATRIX_LR = 0.052" in session.shows()
+
+
+async def test_d_compares_with_the_parent_and_two_marks_are_compared_by_the_other_d():
+    async with opened(Recording("idle")) as session:
+        await session.press("2", "D")
+        assert "Mark two candidates" in session.shows()
+        await session.press("space", "j", "space", "D")
+        await session.settled()
+        assert "#11 ← #12" in session.shows()  # the older mark on the left
+        await session.press("enter")
+        assert "Trainings" in session.shows()
+        assert "d shows them in the script" in session.shows()
+        await session.press("d")
+        await session.settled()
+        assert "[diff]" in session.shows()
+        await session.press("escape")
+        assert "candidates 35" in session.shows()
+
+
+async def test_what_cannot_be_read_is_a_sentence_in_its_pane():
+    class Gone(Recording):
+        def source(self, number):
+            raise EvolveError("git has no commit here; bring the repository back.")
+
+    async with opened(Gone("idle"), size=(80, 24), glyphs=ASCII, pair=(None, 12)) as session:
+        await session.press("4")
+        await session.settled()
+        shown = " ".join(session.shows().split())
+        assert (
+            "The diff of #12 cannot be shown: git has no commit here; bring the repository back."
+            in shown
+        )
+        await session.press("tab")
+        await session.settled()
+        assert "Hypothesis" in session.shows()
+        assert session.shows().isascii()
+
+
+def test_without_a_choice_the_newest_candidate_is_compared():
+    running = ViewState(snapshot=snapshot())
+    assert newest(running) == (None, 30)
+    assert newest(ViewState(snapshot=snapshot(None))) == (None, 39)  # of the last verdict
+    assert newest(ViewState()) is None
+    empty = snapshot(None, recent=(), incumbent=None)
+    assert newest(ViewState(snapshot=empty)) is None
+
+
+# ---- the shell -----------------------------------------------------------------------------------------
+
+
+def attached(family: Family, shell: str, **options: object) -> Terminal:
+    env = {"SHELL": shell, "PS1": "PROMPT$ ", "ENV": "", "MINE": "kept"}
+    return Terminal((*ATTACH, str(family.folder)), columns=120, rows=36, env=env, **options)
+
+
+def test_a_shell_in_the_worktree_and_back(family):
+    """Nothing is inherited but what the app was given, ctrl+c stays in the shell, and the modes come back."""
+    with attached(family, "/bin/sh") as terminal:
+        terminal.expect(KEY_LINE)
+        terminal.pump(0.5)
+        terminal.type(b"2")
+        terminal.expect(b"SiLU")
+        terminal.type(b":goto 2\r")
+        terminal.pump(1.0)
+        start = terminal.type(b"w")
+        terminal.expect(b"PROMPT$", start=start)
+        assert b"\x1b[?1049l" in terminal.written[start:]
+        said = bytes(terminal.written[start:])
+        assert b"worktrees/2" in said
+        assert b"`exit` or ctrl+d brings you back" in said
+        inside = terminal.modes()
+        assert inside == terminal.modes_before
+        start = terminal.type(b"pwd; env | grep -c TEXTUAL_; echo $MINE; ls trainer\r")
+        terminal.expect(b"train.py", start=start)
+        told = bytes(terminal.written[start:])
+        assert b"\r\n0\r\n" in told
+        assert b"kept" in told
+        terminal.type(b"sleep 100\r")
+        terminal.pump(0.5)
+        start = terminal.type(b"\x03")
+        terminal.expect(b"PROMPT$", start=start)
+        start = terminal.type(b"stty -echo; exit\r")
+        terminal.expect(b"\x1b[?1049h", start=start)
+        terminal.expect(b"gated SiLU", start=start)
+        start = terminal.type(b"q")
+        assert terminal.wait() == 0
+        assert terminal.modes() == terminal.modes_before
+
+
+def test_a_shell_that_is_killed_gives_the_terminal_back(family):
+    with attached(family, "/bin/sh") as terminal:
+        terminal.expect(KEY_LINE)
+        terminal.pump(0.5)
+        terminal.type(b":goto 2\r")
+        terminal.pump(1.0)
+        start = terminal.type(b"w")
+        terminal.expect(b"PROMPT$", start=start)
+        start = terminal.type(b"kill -9 $$\r")
+        terminal.expect(b"\x1b[?1049h", start=start)
+        terminal.expect(KEY_LINE, start=start)
+        terminal.type(b"q")
+        assert terminal.wait() == 0
+
+
+def test_who_asks_the_app_to_end_is_heard_after_the_shell(family):
+    with attached(family, "/bin/sh") as terminal:
+        terminal.expect(KEY_LINE)
+        terminal.pump(0.5)
+        terminal.type(b":goto 2\r")
+        terminal.pump(1.0)
+        start = terminal.type(b"w")
+        terminal.expect(b"PROMPT$", start=start)
+        terminal.kill(signal.SIGTERM)
+        terminal.pump(0.5)
+        terminal.type(b"exit\r")
+        assert terminal.wait() == 128 + signal.SIGTERM
+        assert terminal.modes() == terminal.modes_before
+
+
+async def test_without_a_worktree_copies_are_offered_and_kept_only_when_changed(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("SHELL", str(tmp_path / "shell"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    shell = tmp_path / "shell"
+    shell.write_text("#!/bin/sh\nls > " + str(tmp_path / "seen") + "\n")
+    shell.chmod(0o755)
+    async with opened(Slow()) as session:
+        await session.press("2", "w")
+        assert "has no worktree" in session.shows()
+        await session.press("n")
+        assert not (tmp_path / "seen").exists()
+        await session.press("w", "y")
+        assert (tmp_path / "seen").read_text().split() == ["parent-6.py", "train.py"]
+        assert not list(tmp_path.glob("autoresearch-*"))
+        shell.write_text("#!/bin/sh\necho '# mine' >> train.py\n")
+        await session.press("w", "y")
+        (left,) = tmp_path.glob("autoresearch-12-*")
+        assert f"What you changed is in {left}"[:40] in session.shows()
+        assert (left / "train.py").read_text().endswith("# mine\n")
+        monkeypatch.setenv("SHELL", "/no/such/shell")
+        await session.press("w", "y")
+        assert "/no/such/shell cannot be started" in session.shows()
+
+
+async def test_who_only_watches_gets_copies_even_of_a_living_candidate(family):
+    client = Client(family.folder)
+    async with opened(client, read_only=True, pair=(None, 2)) as session:
+        await session.press("4")
+        await session.settled()
+        await session.press("w")
+        await session.settled()
+        assert "only watches" in session.shows()
+        assert "copy of its train.py" in session.shows()
+        await session.press("n")
+    client.close()
+
+
+def test_copies_are_private_and_known_to_be_untouched(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    visit = Visited(candidate(12), None, (Script(12, "a = 1\n"), Script(6, "a = 0\n")))
+    folder = copies_of(visit)
+    assert folder.stat().st_mode & 0o077 == 0
+    assert sorted(os.listdir(folder)) == ["parent-6.py", "train.py"]
+    assert untouched(folder, visit)
+    (folder / "note").mkdir()
+    assert not untouched(folder, visit)
+    (folder / "note").rmdir()
+    (folder / "train.py").write_text("a = 2\n")
+    assert not untouched(folder, visit)
+
+
+def test_the_shell_gets_the_environment_of_before():
+    environ = {"SSH_CONNECTION": "x", "MINE": "1"}
+    before = dict(environ)
+    prepare(environ)
+    assert environ != before
+    assert given_environment(environ) == before
+    assert shell_of({"SHELL": "/bin/zsh"}) == "/bin/zsh"
+    assert shell_of({}) == "/bin/sh"
