@@ -50,9 +50,12 @@ _LOOK = 0.05  # seconds between looks for an answer
 class Client:
     """A look at one workspace, from any thread. The workspace need not have a run yet."""
 
-    def __init__(self, workspace: Path, read_only: bool = False) -> None:
-        """`read_only`: every request is refused."""
+    def __init__(self, workspace: Path, read_only: bool = False, *, hurry: bool = False) -> None:
+        """`read_only`: every request is refused. `hurry`: for who looks again and again, the first snapshot of a long
+        run lacks what is believed of scores (its outlook says so), which takes seconds with 100,000 candidates.
+        """
         self.state = workspace / STATE
+        self._hurry = hurry
         self._read_only = read_only
         self._journal: Reader | None = None
         self._busy = threading.RLock()
@@ -82,7 +85,8 @@ class Client:
                 run = journal.current_run()
                 if run is None:
                     return self._snapshots.empty()
-                return self._snapshots.take(journal, run, curves=curve)
+                hurry, self._hurry = self._hurry, False
+                return self._snapshots.take(journal, run, curves=curve, hurry=hurry)
 
     def events(self, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
         """What happened after event `after`, oldest first."""

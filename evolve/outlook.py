@@ -7,7 +7,7 @@ matters. It writes nothing and imports neither settings nor git nor numpy, becau
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from evolve import trends
 from evolve.bandit import Share
@@ -21,6 +21,7 @@ from evolve.reader import Reader
 from evolve.trends import Trend
 from harness.spec import Outcome
 
+LONG = 3_000  # candidates from which on a first look takes longer than a frame may
 POLICY = "policy of {}"  # journal key of the acceptance policy that the run's engine follows
 
 
@@ -48,6 +49,7 @@ class Outlook:
     operators: tuple[Share, ...] = ()  # how the next proposals are shared out, largest share first
     calls: tuple[CallFigures, ...] = ()  # of language models, the most used one first
     pruned: Pruned | None = None  # None while nothing was stopped early
+    hurried: bool = False  # True: what takes long was left out, and is there at the next look
 
     @property
     def composite(self) -> bool:
@@ -101,14 +103,24 @@ class Watch:
         self._operators: tuple[Share, ...] = ()
         self._calls: tuple[CallFigures, ...] = ()
 
-    def outlook(self, journal: Reader, run: Run, shown: Collection[int]) -> Outlook:
-        """How the run stands, with the beliefs of the candidates in `shown`."""
-        look = self._current(journal, run)
+    def outlook(
+        self, journal: Reader, run: Run, shown: Collection[int], *, hurry: bool = False
+    ) -> Outlook:
+        """How the run stands, with the beliefs of the candidates in `shown`.
+
+        With `hurry` a first look at a long run leaves out whatever everybody has to be read for.
+        """
         told = run.settings.get("acceptance", {})
-        return Outlook(
+        rules = Outlook(
             policy=journal.meta(POLICY.format(run.name)) or told.get("policy", "confirmed"),
             goes_by=run.fingerprint.get("metric", "val_bpb"),
             memory_limit=run.fingerprint.get("memory_limit", "none"),
+        )
+        if hurry and self._look is None and journal.next_candidate_id() > LONG:
+            return replace(rules, hurried=True)
+        look = self._current(journal, run)
+        return replace(
+            rules,
             noise=look.noise if look.noise.n else None,
             beliefs=look.beliefs(shown),
             trends=self._trends,

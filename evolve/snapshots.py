@@ -84,14 +84,16 @@ class Snapshots:
             **_counts(_NOTHING),
         )
 
-    def take(self, journal: Reader, run: Run, *, curves: bool) -> Snapshot:
+    def take(self, journal: Reader, run: Run, *, curves: bool, hurry: bool = False) -> Snapshot:
         """Everything on the first screen at one instant; without `curves` none are told.
 
+        With `hurry` the first look at a long run lacks what is believed (`Outlook.hurried`).
         While nobody writes to the journal, only the slot and the engine's sign of life are read again.
         """
         version, last = journal.data_version(), self._last
-        if self._replayed or last is None or last.of != (journal, version, curves):
-            snapshot, tally = self._whole(journal, run, curves=curves)
+        known = last is not None and last.of == (journal, version, curves)
+        if self._replayed or last is None or not known or last.snapshot.outlook.hurried:
+            snapshot, tally = self._whole(journal, run, curves=curves, hurry=hurry)
             self._last = _Last((journal, version, curves), snapshot, tally)
             return snapshot
         before, now, holder = last.snapshot, self._clock(), self._holder()
@@ -106,12 +108,14 @@ class Snapshots:
             standings=standings(rules_in(dict(before.settings)), state, before.pace),
         )
 
-    def _whole(self, journal: Reader, run: Run, *, curves: bool) -> tuple[Snapshot, Tally]:
+    def _whole(
+        self, journal: Reader, run: Run, *, curves: bool, hurry: bool
+    ) -> tuple[Snapshot, Tally]:
         incumbent = None if run.incumbent is None else journal.candidate(run.incumbent)
         in_force, living, tally = journal.live_settings(), journal.living(), journal.tally()
         trained = journal.running_experiment()
         shown = {c.id for c in living} | {run.incumbent or 0, trained.candidate if trained else 0}
-        outlook = self._watch.outlook(journal, run, shown)
+        outlook = self._watch.outlook(journal, run, shown, hurry=hurry)
         now, holder = self._clock(), self._holder()
         rules, pace = rules_in(in_force), journal.pace()
         running, gap = self._running(journal, incumbent, outlook, curves=curves)
@@ -226,7 +230,8 @@ def _counts(tally: Tally) -> dict[str, Any]:
 
 def _rank(beliefs: Mapping[int, Belief], candidate: Candidate) -> tuple[float, int]:
     belief = beliefs.get(candidate.id)
-    return (float("inf") if belief is None else belief.mean, candidate.id)
+    known = candidate.mean_fitness if belief is None else belief.mean
+    return (float("inf") if known is None else known, candidate.id)
 
 
 def _in_words(command: Command) -> str:

@@ -101,7 +101,7 @@ def _journal_of(workspace: Path) -> Callable[[], Source]:
     def open_journal() -> Source:
         from evolve.client import Client
 
-        return Client(workspace)
+        return Client(workspace, hurry=True)
 
     return open_journal
 

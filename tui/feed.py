@@ -202,6 +202,8 @@ class Feed:
             self._running = snapshot.running is not None
             self._version, self._looked = version, now
             self._newest = snapshot.recent[-1].id if snapshot.recent else 0
+            if snapshot.outlook.hurried:
+                self._version = None  # the next look brings the rest
             if self._handed is not None and only_time_passed(self._handed, snapshot):
                 snapshot = None
             else:

@@ -34,6 +34,7 @@ from tui.widgets.chart import (
     value_range,
 )
 from tui.widgets.curve import CurvePane
+from tui.widgets.columns import candidate_header, candidate_row
 from tui.widgets.details import details_page
 from tui.widgets.ink import (
     ASCII,
@@ -62,7 +63,7 @@ from tui.widgets.panels import (
     tiny_line,
 )
 from tui.widgets.rowlist import Window
-from tui.widgets.tables import candidate_header, candidate_row, event_row, top_row
+from tui.widgets.tables import event_row, top_row
 from tui.widgets.training import idea_pane, now_line, now_pane
 from tui.widgets.waiting import slot_pane, waiting_row
 

@@ -11,9 +11,10 @@ from tui.ordering import Order, Rows, Sort
 from tui.screens.everybody import EverybodyScreen
 from tui.screens.view import bindings
 from tui.state import ViewState
+from tui.widgets.columns import candidate_header, candidate_row
 from tui.widgets.ink import Line
 from tui.widgets.rowlist import ListSpec, RowList, Window
-from tui.widgets.tables import candidate_header, candidate_row, list_title
+from tui.widgets.tables import list_title
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -113,7 +114,8 @@ class PopulationScreen(EverybodyScreen):
         return list_title(f"candidates {shown}", extra, window, active, columns, state)
 
     def _header(self, state: ViewState, columns: int) -> Line:
-        return candidate_header(state, columns, self.sort.column.name, self.sort.descending)
+        sort = self.sort
+        return candidate_header(state, columns, sort.column.name, descending=sort.descending)
 
     def _empty(self, state: ViewState) -> str:
         return (

@@ -68,10 +68,12 @@ class Glyphs:
     opened: str  # a branch whose children are shown
     closed: str
     trunk: str  # on the way to main
+    up: str  # sorted with the smallest first
+    down: str
 
 
-UNICODE = Glyphs("─", "│", "█", "░", "…", "·", "←", "×", "σ", "±", True, "──", "┄┄", "··", "┼", "▾", "▸", "┃")
-ASCII = Glyphs("-", "|", "#", ".", "..", "-", "<-", "x", "sigma", "+-", False, "**", "..", "::", "o", "v", ">", "=")
+UNICODE = Glyphs("─", "│", "█", "░", "…", "·", "←", "×", "σ", "±", True, "──", "┄┄", "··", "┼", "▾", "▸", "┃", "▴", "▾")
+ASCII = Glyphs("-", "|", "#", ".", "..", "-", "<-", "x", "sigma", "+-", False, "**", "..", "::", "o", "v", ">", "=", "^", "v")
 
 # Cs, Co, Cn: not characters; Zl, Zp: line ends in disguise; Cf: bidi overrides and joiners that change widths.
 _REMOVED = frozenset({"Cf", "Cs", "Co", "Cn"})
