@@ -179,6 +179,13 @@ class AutoresearchApp(VisitingApp, inherit_bindings=False):
             pass
         self.refresh(layout=True)
 
+    def action_to_shell(self) -> None:
+        """Stop the app and go back to the shell; its `fg` brings the app back as it was."""
+        if os.getpgrp() == os.getsid(0):  # nobody could wake it again
+            self.say("No shell waits behind this app, so it cannot be put aside; q leaves it.")
+        else:
+            self.action_suspend_process()
+
     def action_detach(self) -> None:
         """Leave; the engine goes on."""
         self.exit()

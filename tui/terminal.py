@@ -97,6 +97,19 @@ def spare_what_is_loaded() -> None:
     gc.enable()
 
 
+def mend(stdin: TextIO, stdout: TextIO) -> None:
+    """Put a terminal back that a killed app has left behind: its modes, the main screen, the cursor, typing.
+
+    Both must be terminals. Nothing is known of the modes before, so they become those of a usual shell.
+    """
+    os.write(stdout.fileno(), RESET.encode("ascii"))
+    modes = termios.tcgetattr(stdin.fileno())
+    modes[0] |= termios.BRKINT | termios.ICRNL | termios.IXON
+    modes[1] |= termios.OPOST | termios.ONLCR
+    modes[3] |= termios.ECHO | termios.ECHOE | termios.ICANON | termios.ISIG | termios.IEXTEN
+    termios.tcsetattr(stdin.fileno(), termios.TCSANOW, modes)
+
+
 class TerminalGuard:
     """Remembers the terminal's modes and puts them back, whatever happened in between."""
 

@@ -46,10 +46,17 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         "Ends with code 1 when something keeps a run from starting.",
         example="autoresearch doctor --json",
     )
+    parser.add_argument(
+        "--terminal",
+        action="store_true",
+        help="only put this terminal back, after an app that was killed (kill -9, no memory)",
+    )
     parser.add_argument("--json", action="store_true", help="the same findings for programs")
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.terminal:
+        return _mend_terminal()
     from tui.plain import table, to_json
 
     findings = list(examine(workspace(args)))
@@ -63,6 +70,18 @@ def _run(args: argparse.Namespace) -> int:
         for finding in todo:
             print(f"  {finding.subject}: {finding.advice}")
     return 1 if any(f.state == "bad" for f in findings) else 0
+
+
+def _mend_terminal() -> int:
+    """What the app does when it ends, done for one that could not do it."""
+    from evolve.model import UsageError
+    from tui.terminal import mend
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("This is not a terminal; type it in the one that is to be put back.")
+    mend(sys.stdin, sys.stdout)
+    print("This terminal is as it should be: main screen, cursor, no reports, typing is shown.")
+    return 0
 
 
 def examine(folder: Path) -> Iterator[Finding]:
