@@ -18,7 +18,7 @@ from tui.keys import REPLAY, keys_of
 from tui.replaying import Player
 from tui.screens.view import ViewScreen
 from tui.shell import AutoresearchApp
-from tui.state import ViewState
+from tui.state import Notice, ViewState
 
 
 def _bindings() -> list[BindingType]:
@@ -95,8 +95,9 @@ class ReplayApp(AutoresearchApp, inherit_bindings=False):
                 self._feed.reopen()
             return back
 
-        if await self._in_feed(turned):
-            self.state = replace(
-                self.state, roster=Roster(), cards={}, beliefs={}, believed=None, events=()
-            )
+        back = await self._in_feed(turned)
+        state = replace(self.state, notice=Notice())
+        if back:
+            state = replace(state, roster=Roster(), cards={}, beliefs={}, believed=None, events=())
+        self.state = state
         self._wake.set()

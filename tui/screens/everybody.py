@@ -152,7 +152,8 @@ class EverybodyScreen(FilteredScreen):
             return
         if changed is None or len(changed) > FEW:
             matching.looked = 0
-            self._look_on(state)
+            if len(roster):  # none after a replay went back, until the next look
+                self._look_on(state)
             return
         matching.version = roster.version
         self._look_at(matching, changed, lambda s: s.candidates_of(changed))
