@@ -105,10 +105,22 @@ def change(settings: Settings, key: str, value_text: str) -> Settings:
 def rebuilt(in_force: Mapping[str, str]) -> Settings:
     """The settings of a run from their flat form (dotted key to TOML), as a client finds them in the journal.
 
-    Keys that this version does not know are left out, missing ones have their defaults. Raises UsageError.
+    What this version does not know, or takes no more, has its default: the journal may be of an older one.
     """
     known = {key: value for key, value in in_force.items() if field_of(key) is not None}
-    return Settings.model_validate(_merge(Settings().model_dump(), _nested(known)))
+    try:
+        layer = _nested(known)
+    except UsageError:
+        layer = _nested({key: value for key, value in known.items() if _fits(key, value)})
+    return Settings.model_validate(_merge(Settings().model_dump(), layer))
+
+
+def _fits(key: str, text: str) -> bool:
+    try:
+        _nested({key: text})
+    except UsageError:
+        return False
+    return True
 
 
 def defaults(profile: str) -> dict[str, str]:

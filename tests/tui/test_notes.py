@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import stat
 from pathlib import Path
@@ -170,3 +171,52 @@ def test_prompts_work_before_any_run(tmp_path: Path) -> None:
     shown = autoresearch(tmp_path, "prompts")
     assert shown.returncode == 0
     assert shown.stdout.count("in force") == len(BUILT_IN) - 1 + 5
+
+
+def test_a_template_is_edited_checked_and_kept_where_it_does_not_fit(
+    folder: Path, tmp_path: Path
+) -> None:
+    wrong = editor(tmp_path, 'echo "{parnets}" >> "$1"')
+    with engine(folder, agree) as asked:
+        refused = autoresearch(folder, "prompts", "mutate", "--edit", **wrong)
+        assert refused.returncode == 2
+        assert "an unknown placeholder {parnets}; did you mean {parents}?" in refused.stderr
+        kept = Path(refused.stderr.split("Your text is in ")[1].strip().rstrip("."))
+        assert kept.read_text() == BUILT_IN["mutate"] + "{parnets}\n"
+        version = prompt_version(OLD)[:6]
+        untouched = editor(tmp_path, "true")
+        back = autoresearch(folder, "prompts", "--version", version, "--edit", **untouched)
+        assert back.returncode == 0, back.stderr
+    assert [c.args for c in asked] == [{"key": "prompts.mutate", "value": OLD}]
+    nothing = autoresearch(folder, "prompts", "mutate", "--edit", **editor(tmp_path, "true"))
+    assert nothing.stdout == "Nothing was changed.\n"
+    which = autoresearch(folder, "prompts", "--edit", **untouched)
+    assert which.returncode == 2
+    assert "Which template?" in which.stderr
+
+
+# ---- who changed what --------------------------------------------------------------------------------------------
+
+
+def test_changes_are_listed_and_ones_own_is_taken_back(folder: Path) -> None:
+    none = autoresearch(folder, "changes")
+    assert none.returncode == 3
+    me = getpass.getuser()
+    with open_journal(folder) as journal:
+        journal.change_setting("population.size", "6", "9", f"{me} on gpu-a")
+        journal.change_setting("llm.effort", '"medium"', '"high\x1b[31m"', "bob")
+    listed = autoresearch(folder, "changes").stdout.splitlines()
+    assert [line.split()[3:] for line in listed[1:]] == [
+        [me, "on", "gpu-a", "population.size", "6", "9", "#4"],
+        ["bob", "llm.effort", "medium", "high", "[31m", "#4"],
+    ]
+    data = json.loads(autoresearch(folder, "changes", "--json").stdout)
+    assert [row["key"] for row in data] == ["llm.effort", "population.size"]
+    with engine(folder, agree) as asked:
+        assert autoresearch(folder, "changes", "--undo").returncode == 0
+    assert asked[0].args == {"key": "population.size", "value": "6"}
+    with open_journal(folder) as journal:
+        journal.change_setting("population.size", "9", "12", "bob")
+    late = autoresearch(folder, "changes", "--undo")
+    assert late.returncode == 2
+    assert "bob has changed population.size since you did" in late.stderr
