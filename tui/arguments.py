@@ -15,6 +15,7 @@ class Kind(StrEnum):
     """What an argument is."""
 
     CANDIDATE = "candidate"  # 12 or #12
+    CHILD = "child"  # the same; only one that waits for the slot makes sense
     KEY = "key"  # of a setting: population.size
     VALUE = "value"  # of a setting, to the end of the line
     TEXT = "text"  # words, to the end of the line
@@ -25,6 +26,7 @@ class Kind(StrEnum):
     CHOICE = "choice"  # one of `choices`
 
 
+CANDIDATES = frozenset({Kind.CANDIDATE, Kind.CHILD})
 REST = frozenset({Kind.TEXT, Kind.VALUE})  # they take what is left of the line
 
 
@@ -57,7 +59,7 @@ class Argument:
 def read(argument: Argument, text: str) -> dict[str, Any]:
     """What a person wrote for this argument, as arguments of a wish. Raises UsageError."""
     text = text.strip()
-    if argument.kind is Kind.CANDIDATE:
+    if argument.kind in CANDIDATES:
         return {argument.name: _candidate(text)}
     if argument.kind is Kind.WHOLE:
         return {argument.name: _whole(argument, text)}

@@ -6,23 +6,23 @@ in front of a screen only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from evolve.model import Candidate
 from tui.arguments import Argument, Kind
 from tui.commands.export import KINDS
+from tui.completing import Known
 from tui.keys import VIEWS
 from tui.ordering import COLUMNS
-from tui.orders import Known, Order
+from tui.orders import WHO, Order
 from tui.state import ViewState
 
 SORTS = tuple(column.name for column in COLUMNS)
-_WHO = Argument("candidate", Kind.CANDIDATE, "its number, such as 12")
 
 ORDERS: tuple[Order, ...] = (
-    Order("goto", "goto", (_WHO,), "put the cursor on a candidate", "", "goto 12", acting=False),
-    Order("open", "open", (_WHO,), "everything about a candidate", "", "open 12", acting=False),
-    Order("mark", "mark", (_WHO,), "mark a candidate, or take its mark away", "", "mark 12", acting=False),
+    Order("goto", "goto", (WHO,), "put the cursor on a candidate", "", "goto 12", acting=False),
+    Order("open", "open", (WHO,), "everything about a candidate", "", "open 12", acting=False),
+    Order("mark", "mark", (WHO,), "mark a candidate, or take its mark away", "", "mark 12", acting=False),
     Order(
         "view", "view", (Argument("view", Kind.CHOICE, "the view to show", choices=VIEWS),),
         "another view", "", "view population", acting=False,
@@ -32,7 +32,7 @@ ORDERS: tuple[Order, ...] = (
         "show only what matches; nothing shows all", "", "filter muon bpb<0.98", acting=False,
     ),
     Order(
-        "diff", "diff", (_WHO, Argument("other", Kind.CANDIDATE, "its parent otherwise", optional=True)),
+        "diff", "diff", (WHO, Argument("other", Kind.CANDIDATE, "its parent otherwise", optional=True)),
         "compare a candidate with its parent, or with another", "", "diff 12 9", acting=False,
     ),
     Order(
@@ -56,7 +56,12 @@ ORDERS: tuple[Order, ...] = (
 def known(state: ViewState) -> Known:
     """What a line may be completed with: candidates that are on the screen anyway, and the live settings."""
     settings = dict(state.snapshot.settings) if state.snapshot is not None else {}
-    return Known({candidate.id: candidate.title for candidate in _likely(state)}, settings)
+    queue = state.snapshot.queue if state.snapshot is not None else ()
+    return Known(_titles(_likely(state)), _titles(queue), settings)
+
+
+def _titles(candidates: Iterable[Candidate]) -> dict[int, str]:
+    return {candidate.id: candidate.title for candidate in candidates}
 
 
 def _likely(state: ViewState) -> Iterator[Candidate]:

@@ -1,6 +1,6 @@
 """Everything that a person can ask for in words, written down once: for the shell's command line and the app's `:` line.
 
-`parse` turns a line into a `Wish`, `complete` says how a line may go on. Which wishes a run grants is the engine's to
+`parse` turns a line into a `Wish`; how one may go on is `tui.completing`. Which wishes a run grants is the engine's to
 say (`evolve.steering`); orders that do not act only move something in the app. Pure and light: `autoresearch --help`
 starts through here.
 """
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from tui.arguments import REST, Argument, Kind, nearest, read, wrong
+from tui.arguments import CANDIDATES, REST, Argument, Kind, nearest, read, wrong
 
-MOST = 50  # completions that are offered at once
 _WIDTH = 60  # columns of a wish in words
-_WHO = Argument("candidate", Kind.CANDIDATE, "its number, such as 12")
+WHO = Argument("candidate", Kind.CANDIDATE, "its number, such as 12")
+_CHILD = Argument("candidate", Kind.CHILD, "its number, such as 12")
 
 
 def _times(help: str) -> Argument:
@@ -86,54 +86,54 @@ ORDERS: tuple[Order, ...] = (
         'inject my_train.py --title "wider MLP"',
     ),
     Order(
-        "drop", "drop", (_WHO,), "take a child out of the queue",
+        "drop", "drop", (_CHILD,), "take a child out of the queue",
         "Take a child out of the queue before it trains. It stays in git and in the results, without a score.",
         "drop 12",
     ),
     Order(
-        "pin", "pin", (_WHO,), "let a candidate live whatever comes",
+        "pin", "pin", (WHO,), "let a candidate live whatever comes",
         "Keep a candidate in the population whatever comes; a child that waits keeps its place in the queue.",
         "pin 12",
     ),
-    Order("unpin", "unpin", (_WHO,), "take a pin back", "Take a pin back; the candidate lives as long as it deserves to.", "unpin 12"),
+    Order("unpin", "unpin", (WHO,), "take a pin back", "Take a pin back; the candidate lives as long as it deserves to.", "unpin 12"),
     Order(
-        "ban", "ban", (_WHO,), "let a candidate have no more children",
+        "ban", "ban", (WHO,), "let a candidate have no more children",
         "Take a candidate out of the population; it has no more children. What main holds stays.",
         "ban 12",
     ),
     Order(
-        "unban", "unban", (_WHO,), "take a ban back",
+        "unban", "unban", (WHO,), "take a ban back",
         "Take a ban back. A candidate that had lived before lives again, until somebody better needs its place.",
         "unban 12",
     ),
     Order(
-        "boost", "boost", (_WHO, _times("children that it is to have; 3, and 0 takes it back")),
+        "boost", "boost", (WHO, _times("children that it is to have; 3, and 0 takes it back")),
         "let the next children have this parent",
         "Let the next children have a member of the population as a parent, wherever an operator allows it.",
         "boost 12 5",
     ),
     Order(
-        "remeasure", "remeasure", (_WHO, _times("further trainings; 1, and 0 takes it back")),
+        "remeasure", "remeasure", (WHO, _times("further trainings; 1, and 0 takes it back")),
         "train a candidate again, with fresh seeds",
         "Train a candidate again with fresh seeds, as soon as nothing more urgent waits for the slot. The scores\n"
         "join the others, and what is believed of it changes: it may live again, or become a contender for main.",
         "remeasure 12",
     ),
     Order(
-        "approve", "approve", (_WHO,), "let a child train that waits for you",
+        "approve", "approve", (_CHILD,), "let a child train that waits for you",
         "Let a child train that waits for approval (`set approval.required true`). The others go on waiting.",
         "approve 12",
     ),
     Order(
         "reject", "reject",
-        (_WHO, Argument("reason", Kind.TEXT, "why, for whoever makes the next child", optional=True)),
+        (_CHILD, Argument("reason", Kind.TEXT, "why, for whoever makes the next child", optional=True)),
         "turn a child down before it trains",
         "Take a child out of the queue, with a reason that whoever makes the next child of its parent is told.",
         "reject 12 too slow on this GPU",
     ),
     Order(
         "move", "move",
-        (_WHO, Argument("place", Kind.PLACE, "first, last, up, down, a number, or how far: +2, -1")),
+        (_CHILD, Argument("place", Kind.PLACE, "first, last, up, down, a number, or how far: +2, -1")),
         "change a child's place in the queue",
         "Let a child that waits train earlier or later.",
         "move 12 first",
@@ -161,25 +161,6 @@ class Wish:
     acting: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a line may be completed with."""
-
-    candidates: Mapping[int, str] = field(
-        default_factory=dict
-    )  # number to title, the likely ones first
-    settings: Mapping[str, str] = field(default_factory=dict)  # live settings in force, as TOML
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """One way for a line to go on."""
-
-    line: str  # the whole line when it is taken
-    word: str  # what it puts at the end
-    about: str  # a phrase: what the order does, the candidate's title, the setting's value
-
-
 def names(orders: Sequence[Order] = ORDERS, *, acting: bool = True) -> list[str]:
     """The names of all orders; without `acting`, of those that only move something in the app."""
     return [order.name for order in orders if acting or not order.acting]
@@ -196,9 +177,10 @@ def order(name: str, orders: Sequence[Order] = ORDERS) -> Order:
 def parse(line: str | Sequence[str], orders: Sequence[Order] = ORDERS) -> Wish:
     """What a line, or the words of one, asks for. Raises UsageError with a sentence.
 
-    The app knows more `orders` than those that a run is asked for. Text and values of settings go to the end of the line; `"two words"` are one word.
+    The app knows more `orders` than those that a run is asked for. Text and values of settings go to the end of the
+    line; `"two words"` are one word.
     """
-    words = _words(line)
+    words = words_of(line)
     if not words:
         raise wrong("Say what is to be done, such as: pause.")
     chosen = order(words[0].text, orders)
@@ -226,50 +208,32 @@ def wish(chosen: Order, given: Mapping[str, str]) -> Wish:
     return Wish(chosen.name, chosen.verb, words, args, chosen.acting)
 
 
-def complete(
-    line: str, known: Known, *, acting: bool = True, orders: Sequence[Order] = ORDERS
-) -> tuple[Completion, ...]:
-    """How a line may go on, at most `MOST` ways; none where nothing can be said. `acting` False: read-only."""
-    words = _words(line)
-    fresh = not line or line[-1].isspace()
-    begun = "" if fresh or not words else words[-1].text
-    before = words if fresh else words[:-1]
-    head = line if fresh else line[: words[-1].start]
-    if not before:
-        allowed = [one for one in orders if acting or not one.acting]
-        found: Iterator[tuple[str, str]] = ((one.name, one.summary) for one in allowed)
-    else:
-        chosen = next((one for one in orders if one.name == before[0].text), None)
-        if chosen is None or (chosen.acting and not acting):
-            return ()
-        found = _continuations(chosen, [w.text for w in before[1:]], begun, known)
-    fitting = [(word, about) for word, about in found if word.startswith(begun.removeprefix("#"))]
-    return tuple(Completion(f"{head}{word}", word, about) for word, about in fitting[:MOST])
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a line."""
+
+    text: str  # without the quotes around it
+    start: int  # in the line, or its place among the words
+
+
+def words_of(line: str | Sequence[str]) -> list[Word]:
+    """The words of a line; `"two words"` are one."""
+    if not isinstance(line, str):
+        return [Word(word, place) for place, word in enumerate(line)]
+    found = re.finditer(r'"([^"]*)"?|(\S+)', line)
+    return [Word(m[2] if m[1] is None else m[1], m.start()) for m in found]
 
 
 # ---- private ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
-    text: str
-    start: int  # in the line, or its place among the words
-
-
-def _words(line: str | Sequence[str]) -> list[_Word]:
-    if not isinstance(line, str):
-        return [_Word(word, place) for place, word in enumerate(line)]
-    found = re.finditer(r'"([^"]*)"?|(\S+)', line)
-    return [_Word(m[2] if m[1] is None else m[1], m.start()) for m in found]
-
-
-def _rest(line: str | Sequence[str], word: _Word) -> str:
+def _rest(line: str | Sequence[str], word: Word) -> str:
     """The line from this word on, as it was written; quotes around all of it are taken off a text."""
     return line[word.start :] if isinstance(line, str) else " ".join(line[word.start :])
 
 
 def _given(
-    chosen: Order, words: Sequence[_Word], line: str | Sequence[str]
+    chosen: Order, words: Sequence[Word], line: str | Sequence[str]
 ) -> Iterator[tuple[str, str]]:
     """Each argument that was given, by name, with what was written for it."""
     options = {f"--{a.name}": a for a in chosen.arguments if a.option or a.kind is Kind.FLAG}
@@ -303,44 +267,8 @@ def _given(
 
 
 def _shown(argument: Argument, text: str) -> str:
-    if argument.kind is Kind.CANDIDATE:
+    if argument.kind in CANDIDATES:
         return f"#{text.strip().lstrip('#0')}"
     if argument.kind is Kind.FLAG:
         return argument.name
     return text
-
-
-def _continuations(
-    chosen: Order, before: Sequence[str], begun: str, known: Known
-) -> Iterator[tuple[str, str]]:
-    """Words that may come next, each with what it is about."""
-    options = {f"--{a.name}": a for a in chosen.arguments if a.option or a.kind is Kind.FLAG}
-    if before and (asked := options.get(before[-1])) and asked.kind is not Kind.FLAG:
-        return  # its text
-    if begun.startswith("-"):
-        yield from ((name, a.help) for name, a in options.items() if name not in before)
-        return
-    places = [a for a in chosen.arguments if not (a.option or a.kind is Kind.FLAG)]
-    given = [word for word in before if word not in options]
-    if len(given) >= len(places):
-        yield from ((name, a.help) for name, a in options.items() if name not in before)
-        return
-    argument = places[len(given)]
-    if argument.kind is Kind.CANDIDATE:
-        yield from ((str(number), title) for number, title in known.candidates.items())
-    elif argument.kind is Kind.KEY:
-        yield from known.settings.items()
-    elif argument.kind is Kind.VALUE:
-        yield from _values(known.settings.get(given[-1], ""))
-    elif argument.kind is Kind.PLACE:
-        yield from (("first", "trains next"), ("last", "trains last"), ("up", "one earlier"), ("down", "one later"))  # fmt: skip
-    elif argument.kind is Kind.CHOICE:
-        yield from ((choice, argument.help) for choice in argument.choices)
-
-
-def _values(now: str) -> Iterator[tuple[str, str]]:
-    """Values of a setting that is `now`: either of two, or the one to be edited."""
-    if now in ("true", "false"):
-        yield from ((word, "as it is now" if word == now else "") for word in ("true", "false"))
-    elif now:
-        yield now, "as it is now"

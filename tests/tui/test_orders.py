@@ -10,10 +10,12 @@ import pytest
 from evolve.model import UsageError
 from tui.arguments import REST, Kind
 from tui.commands.texts import enclosed
-from tui.orders import MOST, ORDERS, Known, complete, names, order, parse
+from tui.completing import MOST, Known, complete
+from tui.orders import ORDERS, names, order, parse
 
 KNOWN = Known(
     candidates={12: "wider MLP", 3: "relu2 -> silu", 120: "12 heads"},
+    queue={3: "relu2 -> silu", 120: "12 heads"},
     settings={"population.size": "8", "population.plateau": "20", "pruning.enabled": "true"},
 )
 
@@ -139,6 +141,7 @@ def test_who_only_watches_is_offered_no_order_that_acts() -> None:
     [
         ("pin ", ["12", "3", "120"]),
         ("pin #1", ["12", "120"]),
+        ("approve ", ["3", "120"]),
         ("pin 12 ", []),
         ("juggle ", []),
         ("set pop", ["population.size", "population.plateau"]),
@@ -156,9 +159,9 @@ def test_a_line_may_go_on_so(line: str, words: list[str]) -> None:
 
 
 def test_a_completion_is_a_line_and_says_what_it_is_about() -> None:
-    first, second = complete("move #1", KNOWN)
-    assert (first.line, first.about) == ("move 12", "wider MLP")
-    assert (second.line, second.about) == ("move 120", "12 heads")
+    first, second = complete("pin #1", KNOWN)
+    assert (first.line, first.about) == ("pin 12", "wider MLP")
+    assert (second.line, second.about) == ("pin 120", "12 heads")
     (size,) = complete("set population.s", KNOWN)
     assert (size.line, size.about) == ("set population.size", "8")
 

@@ -14,10 +14,11 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from evolve.model import UsageError
+from tui.completing import Completion, complete
 from tui.here import ORDERS as HERE
 from tui.here import History, known
 from tui.messages import Given
-from tui.orders import ORDERS, Completion, complete, parse
+from tui.orders import ORDERS, parse
 from tui.state import ViewState, only_watches
 from tui.widgets.canvas import Pane
 from tui.widgets.ink import Ink, Line, cut, plain, rule, same_ink
