@@ -32,6 +32,9 @@ PRIOR_SHARE, PRIOR_RUNS = 0.1, 2.0
 # A loss higher than any that went on to its end is outside of what the regression knows: from there on a nat counts
 # for half of what it is worth in the end, and what is still to come may differ by more.
 BEYOND_RATE, BEYOND_SHARE = 0.5, 0.15
+ALONE_SHARE = (
+    0.35  # the same while main's is the only curve, and nobody knows how alike two of them are
+)
 EARLY = 0.05  # of the budget, before which nobody is told anything
 BAND = 0.8  # probability of the band that people are shown
 
@@ -155,7 +158,7 @@ def foretell(
     found = forecast(loss, fraction, known) or _like_the_others(loss, fraction, known)
     if found is None:
         behind = 0
-        found = _beside_main(loss, fraction, rival, noise)
+        found = _beside_main(curve, fraction, rival, noise)
     if found is None:
         return None
     better = None
@@ -190,22 +193,35 @@ def _like_the_others(loss: float, fraction: float, known: Sequence[Known]) -> Fo
 
 
 def _beside_main(
-    loss: float, fraction: float, rival: Rival | None, noise: Noise | None
+    curve: Curve, fraction: float, rival: Rival | None, noise: Noise | None
 ) -> Forecast | None:
     """By the distance to main's curve at the same fraction, and by what two trainings differ anyway."""
     if rival is None or noise is None or not rival.curve:
         return None
-    shown, end = loss_at(rival.curve, fraction), rival.curve[-1][1]
-    if shown is None or end <= 0:
+    apart = _distances(curve, rival.curve, fraction)
+    shown = loss_at(rival.curve, fraction)
+    end = fmean(loss for at, loss in rival.curve if at > rival.curve[-1][0] - WINDOW)
+    if shown is None or end <= 0 or not apart:
         return None
     worth = abs(rival.mean) / end
-    to_come = max(0.0, shown - end)
-    score = rival.mean + worth * (loss - shown)
-    ahead = max(0.0, loss - shown) if to_come else 0.0  # a late starter may still catch up
-    spread = math.hypot(
-        noise.sigma, rival.sd, PRIOR_SHARE * to_come * worth, BEYOND_SHARE * ahead * worth
+    # What is still to come may go another way, and the distance itself moves.
+    open_nats = math.hypot(
+        ALONE_SHARE * max(0.0, shown - end), stdev(apart) if len(apart) > 1 else apart[0]
     )
-    return Forecast(score, spread, max(2.0, noise.freedom))
+    spread = math.hypot(noise.sigma, rival.sd, worth * open_nats)
+    return Forecast(rival.mean + worth * apart[0], spread, max(2.0, noise.freedom))
+
+
+def _distances(curve: Curve, other: Curve, fraction: float) -> list[float]:
+    """How far `curve` lay above `other` in the last windows before `fraction`, the newest first."""
+    found = []
+    for back in range(4):
+        at = fraction - back * WINDOW
+        ours, theirs = loss_at(curve, at), loss_at(other, at)
+        if ours is None or theirs is None:
+            break
+        found.append(ours - theirs)
+    return found
 
 
 @lru_cache(maxsize=256)
