@@ -133,12 +133,12 @@ def pruning(found: Pruned | None) -> str:
 
 
 def asked(candidate: Candidate) -> tuple[str, ...]:
-    """What people asked for this candidate, a word or few each: `pinned`, `boosted 3x`, `measured 2x again`."""
+    """What people asked for this candidate, a word or two each: `pinned`, `boosted 3`, `measured again 2`."""
     parts = (
         "pinned" if candidate.pinned else "",
         "banned" if candidate.banned else "",
-        f"boosted {candidate.boosted}x" if candidate.boosted else "",
-        f"measured {candidate.wanted}x again" if candidate.wanted else "",
+        f"boosted {candidate.boosted}" if candidate.boosted else "",
+        f"measured again {candidate.wanted}" if candidate.wanted else "",
     )
     return tuple(part for part in parts if part)
 

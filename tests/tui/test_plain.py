@@ -185,7 +185,7 @@ def test_status_tells_what_people_asked_for() -> None:
         )
     )
     for words in (
-        "promoted, pinned, boosted 2x  wider MLP",
+        "promoted, pinned, boosted 2  wider MLP",
         "baseline, banned",
         "#4 crossover (waits for approval, pinned), #5 crossover\n",
         "Again       #3 4x\n",

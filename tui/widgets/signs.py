@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evolve.model import Candidate
+from tui.figures import asked
 from tui.filters import FIELDS
 from tui.state import ViewState
 from tui.widgets.ink import Ink, Span
@@ -19,14 +20,8 @@ def lead(state: ViewState, candidate: Candidate) -> Span:
 
 def told(state: ViewState, candidate: Candidate) -> str:
     """`marked, pinned, boosted 3: `, or nothing: goes before a title."""
-    words = (
-        "marked" if candidate.id in state.marks else "",
-        "pinned" if candidate.pinned else "",
-        "banned" if candidate.banned else "",
-        f"boosted {candidate.boosted}" if candidate.boosted else "",
-        f"measured again {candidate.wanted}" if candidate.wanted else "",
-    )
-    said = ", ".join(word for word in words if word)
+    marked = ("marked",) if candidate.id in state.marks else ()
+    said = ", ".join((*marked, *asked(candidate)))
     return f"{said}: " if said else ""
 
 
