@@ -76,6 +76,7 @@ class ViewState:
     notice: Notice = field(default_factory=Notice)
     roster: Roster = field(default_factory=Roster)  # every candidate, without texts
     cards: Mapping[int, Candidate] = field(default_factory=dict)  # those that were on the screen, with texts
+    outdated: frozenset[int] = frozenset()  # cards of candidates that were touched since
     beliefs: Mapping[int, Belief | None] = field(default_factory=dict)  # of these, as of `believed`
     believed: Moment | None = None
     events: tuple[Event, ...] = ()
@@ -241,9 +242,10 @@ def with_reading(state: ViewState, reading: Reading) -> ViewState:
         state,
         error="",
         snapshot=reading.snapshot or state.snapshot,
-        roster=state.roster if reading.roster is None else reading.roster,
         events=events,
     )
+    if reading.roster is not None:
+        state = with_roster(state, reading.roster)
     if reading.snapshot is not None and known is not None:
         state = with_changes_of_others(state, known.recent[-1].id if known.recent else 0)
     for answer in reading.answers:
@@ -295,19 +297,26 @@ def with_mark(state: ViewState, number: int) -> ViewState:
 
 def unread(state: ViewState, numbers: Iterable[int]) -> tuple[int, ...]:
     """Those whose texts are not known, or are older than what the roster tells of them."""
-    cards, roster = state.cards, state.roster
-    return tuple(n for n in numbers if n not in cards or not roster.agrees(cards[n]))
+    return tuple(n for n in numbers if n not in state.cards or n in state.outdated)
+
+
+def with_roster(state: ViewState, roster: Roster) -> ViewState:
+    """The roster is this one now; texts of those that were touched are to be read again."""
+    changed = roster.since(state.roster.version) if roster.run == state.roster.run else None
+    touched = state.cards.keys() if changed is None else state.cards.keys() & set(changed)
+    return replace(state, roster=roster, outdated=state.outdated | touched)
 
 
 def with_cards(state: ViewState, found: Iterable[Candidate]) -> ViewState:
     """These candidates were read; the ones that were read longest ago are forgotten."""
-    cards = dict(state.cards)
+    cards, read = dict(state.cards), set[int]()
     for candidate in found:
         cards.pop(candidate.id, None)
         cards[candidate.id] = candidate
+        read.add(candidate.id)
     for number in tuple(cards)[: max(0, len(cards) - CARDS_KEPT)]:
         del cards[number]
-    return replace(state, cards=cards)
+    return replace(state, cards=cards, outdated=state.outdated & cards.keys() - read)
 
 
 def moment_of(state: ViewState) -> Moment:

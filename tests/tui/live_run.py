@@ -17,7 +17,7 @@ from typing import Self
 
 from evolve.journal import Journal
 from evolve.lock import EngineLock
-from evolve.model import CandidateState, CommandState, Operator, Purpose, Verdict
+from evolve.model import CandidateState, Command, CommandState, Operator, Purpose, Verdict
 from evolve.places import EXPERIMENTS, JOURNAL, LOCK, state_folder
 from evolve.propose.operators import Proposal
 from harness.rundir import LOCK as LOCK_OF_RUNNER
@@ -27,6 +27,7 @@ from harness.spec import CurvePoint, Outcome, Progress, Result
 SETTINGS = {
     "profile": "cpu",
     "population": {"size": 8},
+    "approval": {"required": False},
     "stop": {"candidates": 12, "hours": 0.5, "dollars": 0.0, "target_bpb": 0.0, "plateau": 0},
 }
 
@@ -126,12 +127,42 @@ class LiveRun:
         self.journal.finish_experiment(running.id, result, state)
 
     def answer(self, words: str = "Done.") -> None:
-        """Answer every command that waits; pausing and resuming are obeyed."""
+        """Apply every command that waits, as an engine would, and answer it."""
         for command in self.journal.pending_commands():
-            state = {"pause": "paused", "resume": "running"}.get(command.verb)
-            if state is not None:
-                self.journal.set_run_state(state, f"{command.verb} by {command.who}")
+            self._obey(command)
             self.journal.answer_command(command.id, CommandState.DONE, words)
+
+    def refuse(self, words: str) -> None:
+        """Refuse every command that waits."""
+        for command in self.journal.pending_commands():
+            self.journal.answer_command(command.id, CommandState.REFUSED, words)
+
+    def _obey(self, command: Command) -> None:
+        journal, args, who = self.journal, command.args, command.who
+        number = int(args.get("candidate", 0))
+        match command.verb:
+            case "pause" | "resume":
+                state = "paused" if command.verb == "pause" else "running"
+                journal.set_run_state(state, f"{command.verb} by {who}")
+            case "pin" | "unpin":
+                journal.mark(number, pinned=command.verb == "pin")
+            case "ban" | "unban":
+                journal.mark(number, banned=command.verb == "ban")
+            case "boost":
+                journal.boost(number, args["times"], f"#{number} boosted by {who}.")
+            case "remeasure":
+                journal.want(number, args["times"], f"#{number} wanted by {who}.")
+            case "approve":
+                journal.approve(number, who)
+            case "drop":
+                journal.drop_candidate(number, f"Dropped by {who}.")
+            case "move":
+                queue = [candidate.id for candidate in journal.queue()]
+                place = queue.index(number)
+                queue.insert(max(0, place + args["by"]), queue.pop(place))
+                journal.order_queue(queue)
+            case "set":
+                journal.change_setting(args["key"], "", args["value"], who)
 
     def keep_going(self, seconds: float) -> None:
         """Be an engine for a while: twenty seconds a training."""
