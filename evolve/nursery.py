@@ -190,6 +190,8 @@ class Nursery:
             if await self._adopt(proposal):
                 return True
             failed[choice.arm] += 1
+        if urgent and self._models:
+            return False  # a language model may still find one
         for number in boosted:
             context.journal.boost(
                 number, 0, f"The boost of #{number} ends: no new child of it was to be found."

@@ -16,7 +16,9 @@ from evolve.census import trim
 from evolve.choosing import choose, standing
 from evolve.client import Client
 from evolve.model import CandidateState, Command, CommandState, Operator, Purpose, Verdict
+from evolve.nursery import Nursery
 from evolve.propose.builtin import BuiltinProposer
+from evolve.propose.operators import Brief, Proposal, ProposalFailed
 from evolve.steering import Steering
 from evolve.stopping import reason_to_stop
 from harness.spec import Outcome, Result, SmokeResult
@@ -295,6 +297,39 @@ def test_a_boost_ends_with_its_candidates_place(tmp_path: Path) -> None:
         gone = here.journal.candidate(worst)
         assert (gone.alive, gone.boosted) == (False, 0)
         assert f"#{worst} leaves the population. Its boost ends." in here.told("population")
+
+
+class Barren:
+    """The built-in proposer, which finds no child of one candidate."""
+
+    name = "builtin"
+
+    def __init__(self, parent: int) -> None:
+        self.parent, self.tried = parent, 0
+        self._honest = BuiltinProposer()
+
+    def operators(self) -> frozenset[Operator]:
+        return self._honest.operators()
+
+    async def propose(self, brief: Brief) -> Proposal:
+        if self.parent in [view.id for view in brief.parents]:
+            self.tried += 1
+            raise ProposalFailed("nothing comes to mind")
+        return await self._honest.propose(brief)
+
+
+async def test_a_boost_in_vain_ends_and_the_search_goes_on(tmp_path: Path) -> None:
+    with person(tmp_path) as (here, ann):
+        second = crowd(here)[1]
+        ann.does("boost", second)
+        barren = Barren(second)
+        nursery = Nursery(here.context, barren, {})
+        while not here.journal.queue():
+            assert await nursery.urgent()
+        assert barren.tried >= 2
+        assert here.journal.candidate(second).boosted == 0
+        assert f"The boost of #{second} ends: no new child of it was to be found." in here.told("population")  # fmt: skip
+        assert second not in here.journal.queue()[0].parents
 
 
 # ---- the queue ----------------------------------------------------------------------------------------------
