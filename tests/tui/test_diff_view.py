@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from tests.evolve.family import KEY, Family
 from tests.tui.pty_harness import ATTACH, KEY_LINE, Terminal
 from tests.tui.recording import Recording, candidate, snapshot
 from tests.tui.test_app import Slow, opened
-from tui.screens.diff import newest
+from tui.screens.papers import newest
 from tui.state import ViewState
 from tui.terminal import given_environment, prepare
 from tui.visiting import Script, Visited, copies_of, shell_of, untouched
@@ -97,8 +96,14 @@ async def test_walking_up_and_down_the_family_and_the_other_way_round():
         await session.press("o", "d")
         await session.settled()
         assert "#12 ← #6" in session.shows()
+        assert "#6 is its only parent" in session.shows()
         await session.press("n")
         assert "3 + MATRIX_LR = 0.052" in session.shows()
+        assert ", at 1" in session.shows()
+        await session.press("n")
+        assert "That was the last one." in session.shows()
+        await session.press("tab", "s")
+        assert "That is for a diff of two" in session.shows()
 
 
 async def test_d_compares_with_the_parent_and_two_marks_are_compared_by_the_other_d():
@@ -262,7 +267,7 @@ def test_copies_are_private_and_known_to_be_untouched(tmp_path, monkeypatch):
     visit = Visited(candidate(12), None, (Script(12, "a = 1\n"), Script(6, "a = 0\n")))
     folder = copies_of(visit)
     assert folder.stat().st_mode & 0o077 == 0
-    assert sorted(os.listdir(folder)) == ["parent-6.py", "train.py"]
+    assert sorted(path.name for path in folder.iterdir()) == ["parent-6.py", "train.py"]
     assert untouched(folder, visit)
     (folder / "note").mkdir()
     assert not untouched(folder, visit)

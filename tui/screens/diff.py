@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
-
-from textual.containers import Vertical
-
-from tui.comparing import (
-    Code,
-    Comparison,
-    Conversation,
-    Pair,
-    Printed,
-    Shelf,
-    conversation,
-    printed,
-)
-from tui.feed import details_of
+from tui.comparing import Pair
 from tui.keys import DIFF
-from tui.messages import Compare, Copy, Fetch, Open, Say
-from tui.screens.pages import Page, ReadingScreen
+from tui.messages import Compare, Copy, Open, Say
+from tui.screens.papers import PANES, PapersScreen
 from tui.screens.view import bindings
-from tui.state import Details, ViewState
-from tui.widgets.canvas import Pane
-from tui.widgets.details import details_page
+from tui.state import ViewState
 from tui.widgets.diffing import patch
-from tui.widgets.diffpage import SPLIT_FROM, Sheet, diff_sheet, numbered, statistics
-from tui.widgets.ink import Ink, Line, Span, fit, wrap
-from tui.widgets.papers import answer_sheet, log_sheet, prompt_sheet, summary
-from tui.widgets.tables import words
+from tui.widgets.diffpage import SPLIT_FROM
 
-if TYPE_CHECKING:
-    from textual.app import ComposeResult
-
-    from evolve.model import Candidate
-    from tui.feed import Source
-
-PANES = ("diff", "facts", "prompt", "answer", "log", "source")
-AGAIN = 2.0  # seconds after which a pane of the running candidate is read again
 ABOVE = 2  # lines that stay above a place that is jumped to
 
 
-class DiffScreen(ReadingScreen):
-    """The fourth view. What it shows is read in the feed's thread, pane by pane, when it is first looked at."""
+class DiffScreen(PapersScreen):
+    """The fourth view."""
 
     VIEW = DIFF
     CSS_PATH = "diff.tcss"
@@ -53,199 +24,63 @@ class DiffScreen(ReadingScreen):
     def __init__(self, state: ViewState) -> None:
         """`state` is what is shown first."""
         super().__init__(state)
-        self._shelf = Shelf(ascii_only=not state.glyphs.braille)
-        self._pane = PANES[0]
-        self._asked: Pair | None = None  # what is or will be on the screen
-        self._default: Pair | None = None  # chosen by the app, until somebody chooses
-        self._comparison: Comparison | None = None
-        self._papers: dict[str, Any] = {}  # of the right candidate, by pane
-        self._trouble: dict[str, str] = {}  # why a pane cannot be shown
-        self._tops: dict[str, int] = {}  # where each pane was scrolled to
         self._trail: list[Pair] = []  # the way back from ancestors
         self._walked_to: Pair | None = None  # where the last step on that way leads
-        self._split: bool | None = None  # None: by the width
-        self._fold = True
-        self._sheet: tuple[tuple[object, ...], Sheet] | None = None  # the last one painted
-        self._read_at = 0.0  # when the pane in front was asked for, in the run's time
-
-    def body(self) -> ComposeResult:
-        """The names of the panes, and the one in front."""
-        with Vertical(classes="body"):
-            yield Pane(self._tabs, id="tabs")
-            yield Page(self._title, self._text, id="paper")
-
-    def selected(self) -> Candidate | None:
-        """The right candidate."""
-        return None if self._comparison is None else self._comparison.right
-
-    # ---- what is shown -----------------------------------------------------------------------------------
-
-    def on_screen_resume(self) -> None:
-        """Without a choice the newest candidate of now is shown, not the one of the last visit."""
-        self._default = None
-        super().on_screen_resume()
-
-    def show(self, state: ViewState) -> None:
-        """Show a state; another pair is read first."""
-        if self._default is None:
-            self._default = newest(state)
-        pair = state.pair or self._default
-        if pair is not None and pair != self._asked:
-            self._turn_to(pair)
-        super().show(state)
-        self._read_again(state)
 
     def _turn_to(self, pair: Pair) -> None:
         if pair != self._walked_to:
             self._trail.clear()
-        self._asked, self._comparison = pair, None
-        self._papers, self._trouble, self._tops = {}, {}, {}
-        self._read("diff")
-        if self._pane != "diff":
-            self._read(self._pane)
-
-    def _read_again(self, state: ViewState) -> None:
-        """The papers of the running candidate grow."""
-        snapshot, asked = state.snapshot, self._asked
-        running = snapshot.running if snapshot is not None else None
-        if snapshot is None or running is None or asked is None or self._pane not in self._papers:
-            return
-        grows = running.candidate.id == asked[1] and self._pane in ("facts", "log")
-        if grows and snapshot.time - self._read_at >= AGAIN:
-            self._read(self._pane)
-
-    def _read(self, pane: str) -> None:
-        """Ask for what a pane shows."""
-        assert self._asked is not None  # noqa: S101 - panes are read only for a pair
-        pair, number = self._asked, self._asked[1]
-        snapshot = self.shown.snapshot
-        self._read_at = snapshot.time if snapshot is not None else 0.0
-        works: dict[str, Callable[[Source], Any]] = {
-            "diff": partial(self._shelf.compare, pair=pair),
-            "facts": partial(details_of, number=number),
-            "prompt": partial(conversation, number=number),
-            "answer": partial(conversation, number=number),
-            "log": partial(printed, number=number),
-            "source": lambda source: self._shelf.code(source, source.candidate(number)),
-        }
-        about = f"The diff of #{number}" if pane == "diff" else f"The {pane} of #{number}"
-        done, failed = partial(self._arrived, pane, pair), partial(self._failed, pane, pair)
-        self.post_message(Fetch(works[pane], done, about, failed))
-
-    def _arrived(self, pane: str, pair: Pair, found: Any) -> None:
-        if pair != self._asked:  # the person has gone on meanwhile
-            return
-        follows = pane == "log" and (pane not in self._papers or self.page().at_end)
-        self._papers[pane] = found
-        self._trouble.pop(pane, None)
-        if isinstance(found, Conversation):
-            self._papers["prompt"] = self._papers["answer"] = found
-        if isinstance(found, Comparison):
-            self._comparison = found
-        super().show(self.shown)
-        if follows and pane == self._pane:
-            self.action_edge(1)
-
-    def _failed(self, pane: str, pair: Pair, sentence: str) -> None:
-        if pair == self._asked:
-            self._trouble[pane] = sentence
-            super().show(self.shown)
-
-    # ---- painting ----------------------------------------------------------------------------------------
-
-    def _tabs(self, state: ViewState, columns: int, rows: int) -> list[Line]:
-        spans: list[Span] = []
-        for name in PANES:
-            here = name == self._pane
-            spans.append((f"[{name}]" if here else f" {name} ", Ink.BOLD if here else Ink.DIM))
-        return [fit(((" ", Ink.PLAIN), *spans), columns)]
-
-    def _title(self, state: ViewState) -> str:
-        if self._asked is None:
-            return "diff"
-        comparison, number = self._comparison, self._asked[1]
-        if comparison is None:
-            return f"#{number}"
-        if self._pane != "diff":
-            talk = self._papers.get(self._pane)
-            more = f" {summary(talk)}" if isinstance(talk, Conversation) else ""
-            return f"{self._pane} of #{number}{more}  {comparison.right.title}"
-        left = "" if comparison.left is None else f" {state.glyphs.arrow} {comparison.left.label}"
-        told = statistics(comparison, state.glyphs)
-        return f"{comparison.right.label}{left}  {told}  {comparison.right.title}"
-
-    def _text(self, state: ViewState, columns: int) -> Sequence[Line]:
-        return self._in_front(state, columns).lines
-
-    def _in_front(self, state: ViewState, columns: int) -> Sheet:
-        """The pane in front; it is painted once, for scrolling costs nothing then."""
-        if self._asked is None:
-            return _told(state, "Nothing to compare yet: the baseline comes first.", columns)
-        if self._pane in self._trouble:
-            return _told(state, self._trouble[self._pane], columns)
-        found = self._papers.get(self._pane)
-        if found is None:
-            return _told(state, "Reading...", columns)
-        split = columns >= SPLIT_FROM if self._split is None else self._split
-        # Facts are told with what is believed now, so they are painted from every state.
-        now = state.snapshot if isinstance(found, Details) else None
-        key = (self._pane, found, now, columns, split, self._fold)
-        if self._sheet is None or not _same(self._sheet[0], key):
-            self._sheet = (key, self._paint(state, found, columns, split=split))
-        return self._sheet[1]
-
-    def _paint(self, state: ViewState, found: Any, columns: int, *, split: bool) -> Sheet:
-        match self._pane, found:
-            case "diff", Comparison(left=None):
-                return numbered(found.new, columns)
-            case "diff", Comparison():
-                return diff_sheet(found, columns, state.glyphs, split=split, fold=self._fold)
-            case "facts", Details():
-                return Sheet(tuple(details_page(state, found, columns)))
-            case "prompt", Conversation():
-                return prompt_sheet(state, found, columns)
-            case "answer", Conversation():
-                return answer_sheet(state, found, columns)
-            case "log", Printed():
-                return log_sheet(state, found, columns)
-            case "source", Code():
-                return numbered(found, columns)
-        raise LookupError(f"nothing paints {self._pane}")
-
-    # ---- keys --------------------------------------------------------------------------------------------
+        super()._turn_to(pair)
 
     def action_next_pane(self) -> None:
         """Show the next pane, where it was left."""
         if self._asked is None:
             return
         self._tops[self._pane] = self.page().top
+        self._place = None
         self._pane = PANES[(PANES.index(self._pane) + 1) % len(PANES)]
         if self._pane not in self._papers:
             self._read(self._pane)
         self.page().scroll_to_row(self._tops.get(self._pane, 0))
-        super().show(self.shown)
+        self.show_again()
 
     def action_jump(self, by: int) -> None:
         """To the next or the previous place: a change, a call, a definition."""
         page = self.page()
         stops = self._in_front(self.shown, page.size.width).stops
-        here = page.top + ABOVE
+        # A place near the end cannot be scrolled to the top, so it is remembered where the last jump led.
+        here = page.top if self._place is None else self._place[1]
+        if self._place is None or self._place[0] != page.top:
+            here = page.top + ABOVE - (1 if page.top == 0 and by > 0 else 0)
         ahead = [stop for stop in stops if (stop > here if by > 0 else stop < here)]
-        if ahead:
-            page.scroll_to_row((ahead[0] if by > 0 else ahead[-1]) - ABOVE)
-        else:
+        if not ahead:
             self.post_message(Say("That was the last one." if by > 0 else "This is the first one."))
+            return
+        stop = ahead[0] if by > 0 else ahead[-1]
+        page.scroll_to_row(stop - ABOVE)
+        self._place = (page.top, stop)
+        self.show_again()
 
     def action_side_by_side(self) -> None:
         """One column or two, whatever the width."""
-        split = self.page().size.width >= SPLIT_FROM if self._split is None else self._split
-        self._split = not split
-        self._repainted()
+        if self._of_the_diff():
+            split = self.page().size.width >= SPLIT_FROM if self._split is None else self._split
+            self._split = not split
+            self._repainted()
 
     def action_fold(self) -> None:
         """Only what changed, or every line."""
-        self._fold = not self._fold
-        self._repainted()
+        if self._of_the_diff():
+            self._fold = not self._fold
+            self._repainted()
+
+    def _of_the_diff(self) -> bool:
+        """True where a diff is in front; else says that this key is for it."""
+        comparison = self._comparison
+        if self._pane == "diff" and comparison is not None and comparison.left is not None:
+            return True
+        self.post_message(Say("That is for a diff of two; tab goes through the panes."))
+        return False
 
     def action_swap(self) -> None:
         """The other way round."""
@@ -261,7 +96,12 @@ class DiffScreen(ReadingScreen):
             self.post_message(Say("It has no parent."))
             return
         left = self._comparison.left if self._comparison is not None else None
-        place = right.parents.index(left.id) + 1 if left and left.id in right.parents else 0
+        place = 0
+        if left is not None and left.id in right.parents:
+            place = right.parents.index(left.id) + 1
+            if len(right.parents) == 1:
+                self.post_message(Say(f"{left.label} is its only parent."))
+                return
         self.post_message(Compare(right.id, right.parents[place % len(right.parents)]))
 
     def action_ancestor(self, by: int) -> None:
@@ -308,30 +148,5 @@ class DiffScreen(ReadingScreen):
 
     def _repainted(self) -> None:
         """Another form of the same pane: from its beginning, since its lines are others."""
+        self._place = None
         self.page().scroll_to_row(0)
-
-
-def newest(state: ViewState) -> Pair | None:
-    """What is compared when nobody has chosen: the running candidate, else the one that was judged last."""
-    snapshot = state.snapshot
-    if snapshot is None:
-        return None
-    if snapshot.running is not None:
-        return None, snapshot.running.candidate.id
-    judged = [e.candidate for e in snapshot.recent if e.kind == "verdict" and e.candidate]
-    if judged:
-        return None, judged[-1]
-    return None if snapshot.incumbent is None else (None, snapshot.incumbent.id)
-
-
-def _told(state: ViewState, sentence: str, columns: int) -> Sheet:
-    """A sentence in place of a text."""
-    lines = wrap(words(state, sentence), columns - 3)
-    return Sheet(tuple(((f"  {line}", Ink.DIM),) for line in lines))
-
-
-def _same(known: tuple[object, ...], wanted: tuple[object, ...]) -> bool:
-    """Whether nothing that is painted from has changed; by identity, since comparing texts takes long."""
-    return all(
-        a is b or (isinstance(a, str | int) and a == b) for a, b in zip(known, wanted, strict=True)
-    )
