@@ -93,7 +93,7 @@ class Sort:
 
     @classmethod
     def by(cls, name: str) -> Sort:
-        """By the column of this name; raises StopIteration's cousin KeyError when there is none."""
+        """By the column of this name; raises KeyError when there is none."""
         column = {column.name: column for column in COLUMNS}[name]
         return cls(column, column.descending)
 

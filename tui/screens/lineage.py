@@ -18,7 +18,8 @@ from tui.widgets.details import details_page
 from tui.widgets.ink import Ink, Line, cut, rule
 from tui.widgets.rowlist import ListSpec, RowList, Window
 from tui.widgets.tables import list_title, words
-from tui.widgets.tree import Forest, chains, narrowed
+from tui.widgets.tree import Forest
+from tui.widgets.treerows import chains, narrowed
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -187,8 +188,8 @@ class LineageScreen(EverybodyScreen):
             return Branches(state, forest, narrowed(forest, kept), folds=False)
         if not narrow:
             return Branches(state, forest, list(forest.rows))
-        rows, heads, depths = chains(forest, forest.rows)
-        return Branches(state, forest, rows, heads=heads, depths=depths)
+        drawn = chains(forest, forest.rows)
+        return Branches(state, forest, drawn.rows, drawn=drawn)
 
     def _title(self, state: ViewState, window: Window, active: bool, columns: int) -> Line:
         every = len(state.roster)

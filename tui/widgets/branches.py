@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
 from tui.state import ViewState, belief, candidate_of
-from tui.widgets.ink import Ink, Line, Span, bpb, line_width, row, times, width
+from tui.widgets.ink import Ink, Line, Span, bpb, line_width, row, times
 from tui.widgets.signs import lead, told
 from tui.widgets.tables import mark, status, words
 
 if TYPE_CHECKING:
     from evolve.model import Candidate
     from tui.widgets.tree import Forest
+    from tui.widgets.treerows import Chains
 
 DEEPEST = 3  # an indentation takes one column in this many at most
 STEP = 2  # columns a level
@@ -43,14 +44,14 @@ class Branches(Sequence[Branch]):
         rows: Sequence[int],
         *,
         folds: bool = True,
-        heads: Mapping[int, int] | None = None,
-        depths: Sequence[int] | None = None,
+        drawn: Chains | None = None,
     ) -> None:
-        """`folds`: False where everything above a row is shown anyway. `heads`, `depths`: from `tree.chains`."""
+        """`folds`: False where everything above a row is shown anyway. `drawn`: the rows with lines drawn together."""
         self._state, self._forest, self._folds = state, forest, folds
         self.rows = rows
-        self._heads: Mapping[int, int] = heads or {}
-        self._depths = depths
+        self._heads = drawn.heads if drawn is not None else {}
+        self._next = drawn.next if drawn is not None else {}
+        self._depths = None if drawn is None else drawn.depths
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -87,6 +88,8 @@ class Branches(Sequence[Branch]):
         """Where a row is, or else the nearest one above it that is shown."""
         known = len(self._forest.roster)
         while row and abs(row) <= known:
+            while row in self._next:
+                row = self._next[row]
             try:
                 return self.rows.index(row)
             except ValueError:
@@ -109,7 +112,12 @@ def branch_row(state: ViewState, branch: Branch, columns: int) -> Line:
     name_ink = Ink.BOLD if branch.trunk else Ink.PLAIN
     sign, sign_ink = mark(state, candidate)
     path = glyphs.trunk if branch.trunk else " "
-    left: list[Span] = [(indented, Ink.DIM), (path, Ink.RIVAL), lead(state, candidate), (sign, sign_ink)]
+    left: list[Span] = [
+        (indented, Ink.DIM),
+        (path, Ink.RIVAL),
+        lead(state, candidate),
+        (sign, sign_ink),
+    ]
     if branch.head != branch.id:
         left.append((f"#{branch.head}{glyphs.ellipsis}> ", Ink.DIM))
     left.append((candidate.label, name_ink))
@@ -155,8 +163,3 @@ def _figures(state: ViewState, branch: Branch, candidate: Candidate, columns: in
 def legend(state: ViewState) -> str:
     """What the signs mean, for the title."""
     return f"{state.glyphs.trunk} the way to main, * main, + alive"
-
-
-def title_width(text: str) -> int:
-    """Columns of a title."""
-    return width(text)

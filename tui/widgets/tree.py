@@ -9,7 +9,7 @@ steps up its ancestors and one move in memory.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 
 from evolve.model import Verdict
 from evolve.roster import VERDICTS, Roster
@@ -338,50 +338,3 @@ class Forest:
         if self.visible(row):
             place = self.rows.index(row)
             self.rows[place + 1 : place + 1] = self._below(row)
-
-
-def narrowed(forest: Forest, matches: Iterable[int]) -> list[int]:
-    """The rows of a filter: the matches with all their ancestors, whatever is folded."""
-    kept: set[int] = set()
-    for number in matches:
-        at = number
-        while at and at not in kept:
-            kept.add(at)
-            at = forest.parent(at)
-    under: dict[int, list[int]] = {}
-    for number in sorted(kept, reverse=True):
-        under.setdefault(forest.parent(number), []).append(number)
-    found: list[int] = []
-    todo = under.get(0, [])
-    while todo:
-        found.append(number := todo.pop())
-        todo += under.get(number, [])
-    return found
-
-
-def chains(forest: Forest, rows: Collection[int]) -> tuple[list[int], dict[int, int], list[int]]:
-    """The rows with every line of single children drawn together into its last one: for narrow screens.
-
-    Returns the rows that remain, from the last of a line to its first, and how deep each remaining row then stands.
-    """
-    kept: list[int] = []
-    heads: dict[int, int] = {}
-    depths: list[int] = []
-    shown: dict[int, int] = {0: -1}  # how deep the children of a row begin
-    for row in rows:
-        above = forest.holder(row)
-        depth = shown.get(above, -1) + 1
-        before = kept[-1] if kept else 0
-        if row > 0 and before > 0 and above == before and _single(forest, before):
-            heads[row] = heads.pop(before, before)
-            kept[-1], depth = row, depths[-1]
-        else:
-            kept.append(row)
-            depths.append(depth)
-        shown[row] = depth
-    return kept, heads, depths
-
-
-def _single(forest: Forest, number: int) -> bool:
-    """Has a candidate just one row below it?"""
-    return forest.size(number) > 0 and len(forest.level(number)) == 1
