@@ -107,7 +107,8 @@ def prepare(holder: Holder, kind: str, suffix: str) -> Export:
     if kind == "best":
         return _best(holder)
     gathered = holder.gathered()
-    many = f"{len(gathered.candidates)} candidates"
+    count = len(gathered.candidates)
+    many = "1 candidate" if count == 1 else f"{count} candidates"
     if kind == "lineage":
         return Export(lineage(gathered), f"the lineage of {many}")
     return Export(results(gathered, suffix), f"the results of {many}")

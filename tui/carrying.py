@@ -138,7 +138,8 @@ class CarryingApp(AskingApp, inherit_bindings=False):
             return export.about
 
         def done(about: str) -> None:
-            self.post_message(Copy(str(path), f"{path}: {about}. The path is"))
+            near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+            self.post_message(Copy(str(path), f"{near}: {about}. Its path is"))
 
         self.post_message(Fetch(work, done, "The run"))
 

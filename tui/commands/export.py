@@ -25,7 +25,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         description="Write what a run has come to as a file for other programs, all of one instant: the results as a\n"
         "table (.tsv, .csv or .jsonl, by the end of the file's name), the lineage as a node-link graph (.json),\n"
         "or the script that main holds (.py). A file that is there stays, unless --replace is given.",
-        example="autoresearch export results night.csv",
+        example="autoresearch export results night.csv --replace",
     )
     parser.add_argument("kind", metavar="WHAT", choices=KINDS, help="results, lineage or best")
     parser.add_argument(
