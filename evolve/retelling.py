@@ -51,6 +51,7 @@ class Retelling(Trainings):
         super().__init__(db, run)
         for table in TIMED:
             db.execute(f"CREATE INDEX IF NOT EXISTS recorded.{table}_time ON {table} (time)")
+        db.execute("CREATE INDEX IF NOT EXISTS recorded.llm_call_of ON llm_call (run, candidate)")
         self._before = 0.0  # timed rows until this moment are there
         self._ended = False
         self._kinds: dict[str, Callable[[sqlite3.Row, dict[str, Any]], None]] = {
@@ -142,15 +143,16 @@ class Retelling(Trainings):
     def _queued(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
         number = event["candidate"]
         last = self._rows.one(
-            "SELECT coalesce(max(priority), -1) FROM main.candidate WHERE state = 'ready'"
+            "SELECT coalesce(max(priority), -1) FROM main.candidate WHERE run = ? AND state = 'ready'",
+            (self._run,),
         )[0]
         which = "run = ? AND id = ?"
         self._rows.bring("candidate", which, (self._run, number), QUEUED | {"priority": last + 1})
         self._rows.bring("parent", "run = ? AND candidate = ?", (self._run, number))
         self._db.execute(
-            """UPDATE main.candidate SET children = children + 1, boosted = max(0, boosted - 1) WHERE id IN
-            (SELECT parent FROM main.parent WHERE candidate = ?)""",
-            (number,),
+            """UPDATE main.candidate SET children = children + 1, boosted = max(0, boosted - 1)
+            WHERE run = :run AND id IN (SELECT parent FROM main.parent WHERE run = :run AND candidate = :child)""",
+            {"run": self._run, "child": number},
         )
         self._db.execute(
             """UPDATE main.llm_call SET candidate = :of WHERE id IN
@@ -180,8 +182,8 @@ class Retelling(Trainings):
     def _reopened(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
         self._update(event["candidate"], state="contender")
         if event["kind"] == "second chance":
-            again = "UPDATE main.candidate SET chances = chances + 1 WHERE id = ?"
-            self._db.execute(again, (event["candidate"],))
+            again = "UPDATE main.candidate SET chances = chances + 1 WHERE run = ? AND id = ?"
+            self._db.execute(again, (self._run, event["candidate"]))
 
     def _population(self, event: sqlite3.Row, data: dict[str, Any]) -> None:
         number, words = event["candidate"], event["text"]
@@ -221,7 +223,8 @@ class Retelling(Trainings):
 
     def _ready(self) -> list[int]:
         found = self._db.execute(
-            "SELECT id FROM main.candidate WHERE state = 'ready' ORDER BY priority, id"
+            "SELECT id FROM main.candidate WHERE run = ? AND state = 'ready' ORDER BY priority, id",
+            (self._run,),
         )
         return [row["id"] for row in found]
 

@@ -41,8 +41,8 @@ class Trainings:
         ended = self._rows.one("SELECT * FROM main.experiment WHERE id = ?", (number,))
         if ended["outcome"] != Outcome.VOID:
             self._update(of, outcome=ended["outcome"])
-            fewer = "UPDATE main.candidate SET wanted = max(0, wanted - 1) WHERE id = ?"
-            self._db.execute(fewer, (of,))
+            fewer = "UPDATE main.candidate SET wanted = max(0, wanted - 1) WHERE run = ? AND id = ?"
+            self._db.execute(fewer, (self._run, of))
             if ended["peak_memory_mb"] is not None:
                 self._update(of, peak_memory_mb=ended["peak_memory_mb"])
             self._count(of)
@@ -52,7 +52,8 @@ class Trainings:
     def _afterwards(self, ended: sqlite3.Row) -> CandidateState:
         """Where a candidate goes when a training of it has ended, as `settling` and `void_experiment` decide."""
         known = self._rows.one(
-            "SELECT verdict FROM main.candidate WHERE id = ?", (ended["candidate"],)
+            "SELECT verdict FROM main.candidate WHERE run = ? AND id = ?",
+            (self._run, ended["candidate"]),
         )
         if ended["outcome"] == Outcome.VOID:
             if ended["purpose"] == Purpose.CONFIRM and not ended["wished"]:
@@ -111,8 +112,10 @@ class Trainings:
             },
         )
         if verdict is not Verdict.BASELINE:
-            first = "UPDATE main.candidate SET judged = coalesce(judged, ?) WHERE id = ?"
-            self._db.execute(first, (event["id"], event["candidate"]))
+            first = (
+                "UPDATE main.candidate SET judged = coalesce(judged, ?) WHERE run = ? AND id = ?"
+            )
+            self._db.execute(first, (event["id"], self._run, event["candidate"]))
 
     def _update(self, number: int, **columns: object) -> None:
         self._db.execute(
