@@ -48,8 +48,13 @@ def flat(nested: Mapping[str, Any]) -> dict[str, str]:
 
 
 def text_of(value: str) -> str:
-    """The bare text of a TOML string; anything else as it is."""
-    return json.loads(value) if value.startswith('"') else value
+    """The bare text of a TOML string as `literal` writes it; anything else as it is."""
+    if not value.startswith('"'):
+        return value
+    try:
+        return str(json.loads(value, strict=False))
+    except ValueError:
+        return value
 
 
 def texts(flat_settings: Mapping[str, str], prefix: str) -> dict[str, str]:

@@ -208,7 +208,7 @@ def test_changes_are_listed_and_ones_own_is_taken_back(folder: Path) -> None:
     listed = autoresearch(folder, "changes").stdout.splitlines()
     assert [line.split()[3:] for line in listed[1:]] == [
         [me, "on", "gpu-a", "population.size", "6", "9", "#4"],
-        ["bob", "llm.effort", "medium", "high", "[31m", "#4"],
+        ["bob", "llm.effort", "medium", "high", "#4"],
     ]
     data = json.loads(autoresearch(folder, "changes", "--json").stdout)
     assert [row["key"] for row in data] == ["llm.effort", "population.size"]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import TextArea
 
 from tui.state import ViewState
 from tui.widgets.canvas import Pane
 from tui.widgets.ink import Ink, Line, rule
+from tui.widgets.sheet import Sheet
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -35,32 +35,21 @@ class EditorScreen(Screen[str], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """A title, the text, and the keys."""
         yield Pane(self._title, id="title")
-        area = TextArea(
-            self._before,
-            id="text",
-            theme="css",
-            soft_wrap=True,
-            show_line_numbers=True,
-            tab_behavior="indent",
-            highlight_cursor_line=False,
-        )
-        area.cursor_blink = False
-        yield area
+        yield Sheet(self._before, id="text")
         yield Pane(lambda state, columns, rows: [((f" {HOW}", Ink.DIM),)], id="how")
 
     def on_mount(self) -> None:
         """Show the lines around the text, and give it the keys."""
         for pane in self.query(Pane):
             pane.show(self._state)
-        self.query_one(TextArea).focus()
+        self.set_focus(self.query_one(Sheet))
 
     def _title(self, state: ViewState, columns: int, rows: int) -> list[Line]:
         return [rule(((self._what, Ink.BOLD),), (), columns, state.glyphs)]
 
     def action_done(self) -> None:
         """This is the text."""
-        text = self.query_one(TextArea).text
-        self.dismiss(text)
+        self.dismiss(self.query_one(Sheet).text)
 
     def action_leave(self) -> None:
         """Forget it."""

@@ -25,7 +25,7 @@ from tui.screens.view import bindings
 from tui.state import ViewState
 from tui.tuning import SCRATCHPAD, Kind, Row, Told, Verdict, verdict
 from tui.widgets.ink import Line
-from tui.widgets.tunepages import diff_lines
+from tui.widgets.prose import diff_lines
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
