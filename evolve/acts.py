@@ -181,7 +181,7 @@ class Acts:
         journal, again = self._context.journal, command.args.get("again") is True
         reason = f"Killed by {command.who}."
         if (running := journal.running_experiment()) is not None:
-            journal.kill_training(running, again=again)
+            journal.kill_training(running, reason, again=again)
             answer = (
                 f"Ending the training of #{running.candidate}; {_after_kill(running, again=again)}."
             )

@@ -172,13 +172,14 @@ class Settling:
     def _void(self, candidate: Candidate, experiment: Experiment, result: Result) -> None:
         journal = self._context.journal
         trained = journal.experiments(candidate.id)
-        killed = next(e.killed for e in trained if e.id == experiment.id)
+        told = next(e for e in trained if e.id == experiment.id)
+        if told.killed:
+            journal.void_experiment(experiment.id, told.reason)
+            if told.killed == "drop":
+                self._killed(candidate, experiment, told.reason)
+            return
         voids = sum(e.outcome is Outcome.VOID and not e.killed for e in trained)
         journal.void_experiment(experiment.id, result.reason)
-        if killed:
-            if killed == "drop":
-                self._killed(candidate, experiment, result.reason)
-            return
         if voids + 1 >= VOIDS and not self._context.stopping:
             raise EvolveError(
                 f"Training #{candidate.id} was lost {VOIDS} times to causes outside it; the last one: "

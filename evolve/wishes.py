@@ -43,8 +43,12 @@ class Wishes(Verdicts):
             self._drop(number, words)
             if reason and candidate.parents:
                 data = {"title": candidate.title, "category": candidate.category, "reason": reason}
-                text = f"“{candidate.title}” was turned down by {who}: {reason}"
-                self._event("refused", text, candidate.parents[0], data)
+                parent = candidate.parents[0]
+                text = (
+                    f"Whoever makes the next child of #{parent} is told that “{candidate.title}” was turned down: "
+                    f"{reason}"
+                )
+                self._event("refused", text, parent, data)
 
     def approve(self, number: int, who: str) -> None:
         """A person lets a child train."""
@@ -69,12 +73,15 @@ class Wishes(Verdicts):
                 self._update(number, chances=0)
             self._event("remeasure", reason, number, {"wanted": times})
 
-    def kill_training(self, experiment: Experiment, *, again: bool) -> None:
-        """A person ends the running training: what becomes of its candidate is settled when it has ended."""
+    def kill_training(self, experiment: Experiment, reason: str, *, again: bool) -> None:
+        """A person ends the running training: what becomes of its candidate is settled when it has ended.
+
+        `reason`: who did, a sentence.
+        """
         with self._transaction():
             self._db.execute(
-                "UPDATE experiment SET killed = ? WHERE id = ? AND finished IS NULL",
-                ("again" if again else "drop", experiment.id),
+                "UPDATE experiment SET killed = ?, reason = ? WHERE id = ? AND finished IS NULL",
+                ("again" if again else "drop", reason, experiment.id),
             )
 
     # ---- private -------------------------------------------------------------------------------------------

@@ -95,9 +95,10 @@ def test_a_kill_is_kept_when_the_engine_is_killed_too(tmp_path: Path) -> None:
     with desk(tmp_path) as here:  # another engine, which finds what the first one left
         left = here.journal.running_experiment()
         assert left is not None
-        here.judge.settle(left, Result(Outcome.VOID, "Killed by ann.", seed=0), adopted=True)
+        here.judge.settle(left, Result(Outcome.VOID, "Stopped by SIGTERM.", seed=0), adopted=True)
         gone = here.journal.candidate(number)
         assert (gone.state, gone.verdict) == (CandidateState.DROPPED, Verdict.DROPPED)
+        assert gone.verdict_reason == "Killed by ann."
         assert here.step() is None
 
 
