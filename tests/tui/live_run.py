@@ -91,9 +91,15 @@ class LiveRun:
             loss_form="nats",
         )
 
-    def train(self, number: int, purpose: Purpose = Purpose.SCREEN, fraction: float = 0.0) -> None:
+    def train(
+        self,
+        number: int,
+        purpose: Purpose = Purpose.SCREEN,
+        fraction: float = 0.0,
+        seed: int = 7,
+    ) -> None:
         """Start a training, as far as `fraction` of its budget."""
-        experiment = self.journal.start_experiment(number, purpose, seed=7)
+        experiment = self.journal.start_experiment(number, purpose, seed=seed)
         self._folder = self.state / EXPERIMENTS / self.journal.directory(experiment.id)
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / LOCK_OF_RUNNER).write_text(f"{os.getpid()}\n")  # this process is measured

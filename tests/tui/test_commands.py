@@ -141,7 +141,7 @@ def test_status_for_people(folder: Path) -> None:
         "#2 1.20000 in 1 training, corrected 1.2",
         ", provisional  MATRIX_LR",
         "#4 crossover",
-        "4 candidates, 3 trainings, 1 failed, 1 promoted",
+        "4 candidates, 3 trainings, 1 failed (1 oom), 1 promoted",
         "12 candidates",
         "bubblewrap",
         "#3 failed: out of memory",
@@ -439,11 +439,33 @@ def test_the_app_opens_on_a_run_that_rests(folder: Path) -> None:
         assert terminal.wait() == 0
 
 
-def test_a_dumb_terminal_is_told_what_it_can_have(folder: Path) -> None:
-    with Terminal(line("-C", str(folder)), env={"TERM": "dumb"}) as terminal:
+def test_a_dumb_terminal_is_told_of_the_run_in_plain_text(folder: Path) -> None:
+    for command in ((), ("attach",)):
+        with Terminal(
+            line("-C", str(folder), *command), columns=200, env={"TERM": "dumb"}
+        ) as terminal:
+            assert terminal.wait() == 0  # no engine works here, so there is nothing to wait for
+            assert b"this is `status --watch`" in terminal.written
+            assert b"Incumbent" in terminal.written
+            assert b"\x1b[?1049h" not in terminal.written
+
+
+def test_a_dumb_terminal_without_a_run_is_told_how_to_start_one(tmp_path: Path) -> None:
+    with Terminal(line("-C", str(tmp_path)), columns=200, env={"TERM": "dumb"}) as terminal:
         assert terminal.wait() == 2
-    assert b"status --watch" in terminal.written
-    assert b"\x1b" not in terminal.written
+        assert b"autoresearch run --headless" in terminal.written
+
+
+def test_a_pipe_follows_the_engine_that_works_here(folder: Path) -> None:
+    with engine(folder, agree):
+        process = subprocess.Popen(
+            line("-C", str(folder)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        with process:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            process.terminate()  # it would follow the engine for as long as that works
+        assert said.startswith("REHEARSAL")
 
 
 def test_watching_repaints_where_there_is_a_cursor(folder: Path) -> None:

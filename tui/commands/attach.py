@@ -1,4 +1,7 @@
-"""`autoresearch` without a command: the app where there is a terminal, a headless run where there is none.
+"""`autoresearch` without a command: the app where there is a terminal that can show it, plain text where there is none.
+
+A pipe or a dumb terminal follows the run that goes on here as `status --watch` does; without one, a pipe starts a
+headless run.
 
 Where there is no run yet it offers to start one, after showing what that means. The app owns the screen; this
 module only decides what to open.
@@ -10,7 +13,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from tui.commands import run
+from tui.commands import run, status
 from tui.commands.parsing import add_command, can_show_app, workspace
 
 if TYPE_CHECKING:
@@ -35,9 +38,16 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
 def open_or_run(args: argparse.Namespace) -> int:
     """What `autoresearch` does without a command."""
     folder = workspace(args)
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() and not _engine_works(folder):
         return run.headless(folder, run.Options())
     return _open(folder, read_only=False)
+
+
+def _engine_works(folder: Path) -> bool:
+    from tui.commands.live import ALIVE, current_snapshot
+
+    snapshot = current_snapshot(folder)
+    return snapshot is not None and snapshot.engine.state in ALIVE
 
 
 def _attach(args: argparse.Namespace) -> int:
@@ -48,12 +58,16 @@ def _open(folder: Path, *, read_only: bool) -> int:
     from evolve.model import NothingToDo, UsageError
     from tui.commands.live import current_snapshot
 
+    found = current_snapshot(folder)
     if not can_show_app():
-        raise UsageError(
-            "This terminal cannot show the app; follow a run with `autoresearch status --watch`, "
-            "start one with `autoresearch run --headless`."
-        )
-    if current_snapshot(folder) is None:
+        if found is None:
+            raise UsageError(
+                "This terminal cannot show the app, and there is no run to be told of in plain text; "
+                "start one with `autoresearch run --headless`."
+            )
+        print("This terminal cannot show the app; this is `status --watch`.", file=sys.stderr)
+        return status.watch(folder)
+    if found is None:
         if read_only or not _offer(folder):
             raise NothingToDo(
                 f"There is no run in {folder} yet; start one with `autoresearch run`."

@@ -45,15 +45,23 @@ def _run(args: argparse.Namespace) -> int:
     from tui.commands.live import run_in
     from tui.plain import status, to_json
 
-    with run_in(folder) as (client, snapshot):
-        if args.watch:
-            return _watch(client, folder, as_json=args.json)
+    if args.watch:
+        return watch(folder, as_json=args.json)
+    with run_in(folder) as (_, snapshot):
+        pass
     print(to_json(snapshot) if args.json else status(snapshot))
     return 0
 
 
-def _watch(client: Client, folder: Path, *, as_json: bool) -> int:
+def watch(folder: Path, *, as_json: bool = False) -> int:
     """Print on change until no engine works here; Ctrl-C ends the watching, never the engine."""
+    from tui.commands.live import run_in
+
+    with run_in(folder) as (client, _):
+        return _watch(client, folder, as_json=as_json)
+
+
+def _watch(client: Client, folder: Path, *, as_json: bool) -> int:
     from tui.commands.live import ALIVE, look
     from tui.plain import status, to_json, watch_key
 
