@@ -238,7 +238,7 @@ def unit_of(name: str, value: float, siblings: dict[str, str]) -> int:
 
 
 def _divisible(value: float, unit: int) -> list[float]:
-    multiples = {round(value * factor / unit) * unit for factor in (0.67, 0.8, 1.25, 1.5)}
+    multiples = {round(value * factor / unit) * unit for factor in (0.5, 0.67, 0.8, 1.25, 1.5, 2.0)}
     return [v for v in sorted(multiples | {int(value) + unit, int(value) - unit}) if v >= unit]
 
 

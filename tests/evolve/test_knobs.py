@@ -255,3 +255,13 @@ def test_when_only_tokens_count_more_capacity_is_tried_first_and_less_hardly() -
     in_tokens, in_seconds = depths(CPU), depths(Setting())
     assert sum(d > before for d in in_tokens) > 2 * sum(d < before for d in in_tokens)
     assert len(in_tokens) > len(in_seconds) > 0
+
+
+def test_a_width_may_double_where_capacity_is_free() -> None:
+    """Of equal tokens the larger model learns more, so the boldest step is among the first that are drawn."""
+    lessons, surface = learn((), 0.02), Surface((), 0.02)
+    first = [turn(OURS, random.Random(seed), lessons, surface, 1, CPU)[0] for seed in range(60)]
+    widths = [t for t in first if t.knob.kind.name == "width"]
+    factors = Counter(float(t.text) / float(t.knob.text) for t in widths)
+    assert factors[2.0] >= 3
+    assert factors[2.0] > factors[0.5]
