@@ -185,7 +185,8 @@ def _training(snapshot: Snapshot) -> str:
     if running is None:
         return f"nothing: {one_line(slotwords.slot(snapshot))}"
     experiment, candidate, progress = running.experiment, running.candidate, running.progress
-    head = f"{candidate.label} {candidate.operator} ({experiment.purpose})"
+    why = "asked for" if experiment.wished else experiment.purpose
+    head = f"{candidate.label} {candidate.operator} ({why})"
     if progress is None:
         return f"{head} starting  {one_line(candidate.title, 40)}"
     parts = [f"{progress.phase} {progress.fraction:.0%}"]

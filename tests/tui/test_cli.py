@@ -13,7 +13,7 @@ from tui.cli import build_parser, parse
 from tui.commands.parsing import workspace
 from tui.commands.run import Options, options
 
-LISTED = ("run", "status", "results", "trends", "operators", "scratchpad", "prompts", "pause", "resume", "stop", "set", "inject", "prepare", "train", "doctor", "init", "logs")  # fmt: skip
+LISTED = ("run", "status", "results", "trends", "operators", "scratchpad", "prompts", "pause", "resume", "stop", "set", "inject", "drop", "pin", "unpin", "ban", "unban", "boost", "remeasure", "approve", "reject", "move", "kill", "prepare", "train", "doctor", "init", "logs")  # fmt: skip
 
 
 def autoresearch(*argv: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -275,6 +275,9 @@ def test_status_shows_the_training_in_the_slot() -> None:
 
 def test_a_training_without_progress_is_starting() -> None:
     assert "#4 crossover (screen) starting" in plain.status(snapshot(running=running(None)))
+    slot = running(None)
+    wished = replace(slot, experiment=replace(slot.experiment, wished=True))
+    assert "#4 crossover (asked for) starting" in plain.status(snapshot(running=wished))
 
 
 @pytest.mark.parametrize("state", ["none", "dead"])

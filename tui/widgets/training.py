@@ -89,8 +89,10 @@ def _speed(rate: float, running: RunningView, state: ViewState) -> str:
 def _candidate_facts(state: ViewState, snapshot: Snapshot, running: RunningView) -> list[Fact]:
     candidate = running.candidate
     gap = snapshot.gap_seconds
+    run = running.experiment
+    why = "asked for" if run.wished else PURPOSES[run.purpose]
     return [
-        Fact(14, "why", PURPOSES[running.experiment.purpose]),
+        Fact(14, "why", why),
         *_believed(state, candidate),
         Fact(22, "seed", str(running.experiment.seed)),
         Fact(18, "made by", str(candidate.operator)),
