@@ -22,7 +22,7 @@ from harness.rundir import LOG
 if TYPE_CHECKING:
     from evolve.reader import Reader
 
-LOG_SHOWN = 256 << 10  # bytes of the end of a log that are read unless more is asked for
+LOG_SHOWN = 64 << 10  # bytes of the end of a log that are read unless more is asked for
 
 
 @dataclass(frozen=True, slots=True)

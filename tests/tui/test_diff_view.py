@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evolve.client import Client
 from evolve.model import EvolveError
+from evolve.provenance import LogText
 from tests.evolve.family import KEY, Family
 from tests.tui.pty_harness import ATTACH, KEY_LINE, Terminal
-from tests.tui.recording import Recording, candidate, snapshot
+from tests.tui.recording import START, Recording, candidate, snapshot
 from tests.tui.test_app import Slow, opened
 from tui.screens.papers import newest
 from tui.state import ViewState
@@ -142,11 +144,61 @@ async def test_what_cannot_be_read_is_a_sentence_in_its_pane():
         assert session.shows().isascii()
 
 
+async def test_a_crossover_is_compared_with_each_parent_in_turn(family):
+    client = Client(family.folder)
+    async with opened(client, pair=(None, 4)) as session:
+        await session.press("4")
+        for expected in ("#4 ← #2", "#4 ← #3", "#4 ← #2"):
+            await session.settled()
+            assert expected in session.shows()
+            await session.press("d")
+        await session.press("y")
+        assert "the diff of #4" in session.shows()
+    client.close()
+
+
+async def test_the_log_of_the_running_candidate_is_followed_to_its_end():
+    class Growing(Recording):
+        lines = 100
+        moment = START + 600.0
+
+        def data_version(self):
+            return int(self.moment)
+
+        def snapshot(self):
+            return snapshot(time=self.moment)
+
+        def log_of(self, number):
+            text = "\n".join(f"step {n} loss 2.0" for n in range(self.lines))
+            return LogText(text, Path("/run.log"), len(text), "training", cut=False)
+
+    source = Growing("idle")
+    async with opened(source, pair=(None, 30)) as session:
+        await session.press("4", "tab", "tab", "tab", "tab")
+        await session.settled()
+        assert "step 99 loss" in session.shows()
+        source.lines, source.moment = 120, source.moment + 3
+        await session.settled()
+        await session.settled()
+        assert "step 119 loss" in session.shows()
+        await session.press("g")  # who reads further up is left there
+        source.lines, source.moment = 140, source.moment + 3
+        await session.settled()
+        await session.settled()
+        assert "step 0 loss" in session.shows()
+        assert "of 141" in session.shows()
+
+
 def test_without_a_choice_the_newest_candidate_is_compared():
     running = ViewState(snapshot=snapshot())
     assert newest(running) == (None, 30)
     assert newest(ViewState(snapshot=snapshot(None))) == (None, 39)  # of the last verdict
     assert newest(ViewState()) is None
+    seed = running.snapshot.running
+    again = replace(
+        seed, candidate=candidate(1)
+    )  # main is measured again: it has nothing to differ from
+    assert newest(ViewState(snapshot=snapshot(running=again))) == (None, 39)
     empty = snapshot(None, recent=(), incumbent=None)
     assert newest(ViewState(snapshot=empty)) is None
 

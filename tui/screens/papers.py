@@ -132,8 +132,9 @@ class PapersScreen(ReadingScreen):
     def _arrived(self, pane: str, pair: Pair, found: Any) -> None:
         if pair != self._asked:  # the person has gone on meanwhile
             return
-        follows = pane == "log" and (pane not in self._papers or self.page().at_end)
-        self._papers[pane] = found
+        known = self._papers.get(pane)
+        follows = pane == "log" and (known is None or self.page().at_end)
+        self._papers[pane] = known if known == found else found  # what is painted stays
         self._trouble.pop(pane, None)
         if isinstance(found, Conversation):
             self._papers["prompt"] = self._papers["answer"] = found
@@ -221,12 +222,14 @@ def newest(state: ViewState) -> Pair | None:
     snapshot = state.snapshot
     if snapshot is None:
         return None
-    if snapshot.running is not None:
-        return None, snapshot.running.candidate.id
+    running = snapshot.running.candidate if snapshot.running is not None else None
+    if running is not None and running.parents:
+        return None, running.id
     judged = [e.candidate for e in snapshot.recent if e.kind == "verdict" and e.candidate]
     if judged:
         return None, judged[-1]
-    return None if snapshot.incumbent is None else (None, snapshot.incumbent.id)
+    first = running or snapshot.incumbent
+    return None if first is None else (None, first.id)
 
 
 def _told(state: ViewState, sentence: str, columns: int) -> Sheet:
