@@ -254,12 +254,15 @@ def with_reading(state: ViewState, reading: Reading) -> ViewState:
 
 
 def with_changes_of_others(state: ViewState, newest: int) -> ViewState:
-    """Say when somebody else has changed a setting; `newest` is the last event that was known before."""
+    """Say when a setting changed that this app did not ask for; `newest` is the last event that was known before."""
     recent = state.snapshot.recent if state.snapshot is not None else ()
+    mine = {(state.who, asked.key) for asked in state.asked}
     others = [
         event
         for event in recent
-        if event.id > newest and event.kind == "setting" and event.data.get("who") != state.who
+        if event.id > newest
+        and event.kind == "setting"
+        and (event.data.get("who"), event.data.get("key")) not in mine
     ]
     return with_notice(state, others[-1].text) if others else state
 

@@ -191,15 +191,15 @@ def test_undo_goes_back_one_s_own_changes_one_by_one() -> None:
     assert to_undo(changes(*made), "carl") is None
 
 
-def test_a_change_by_somebody_else_is_said_and_one_s_own_is_not() -> None:
-    at = snapshot(recent=())
-    told = replace(
-        snapshot().recent[0], id=99, kind="setting", text="size: 6 → 7 (bob)", data={"who": "bob"}
-    )
-    state = ViewState(replace(at, recent=(told,)), who="ann")
-    assert with_changes_of_others(state, 98).notice.text == "size: 6 → 7 (bob)"
+def test_a_change_that_this_app_did_not_ask_for_is_said() -> None:
+    data = {"who": "ann", "key": "population.size"}
+    told = replace(snapshot().recent[0], id=99, kind="setting", text="size: 6 → 7 (ann)", data=data)
+    state = ViewState(snapshot(recent=(told,)), who="ann")
+    assert with_changes_of_others(state, 98).notice.text == "size: 6 → 7 (ann)"
     assert with_changes_of_others(state, 99) is state
-    assert with_changes_of_others(replace(state, who="bob"), 98).notice.text == ""
+    asked = (Asked(1, "size", "population.size", "7"),)
+    assert with_changes_of_others(replace(state, asked=asked), 98).notice.text == ""
+    assert with_changes_of_others(replace(state, asked=asked, who="bob"), 98).notice.text
 
 
 # ---- on a real journal ---------------------------------------------------------------------------------------
@@ -357,3 +357,25 @@ def test_an_editor_of_one_s_own_edits_the_scratchpad_and_gives_the_terminal_back
             terminal.type(b"q")
             assert terminal.wait() == 0
             assert terminal.modes() == terminal.modes_before
+
+
+def test_the_editor_in_the_app_writes_only_what_changed(tmp_path: Path) -> None:
+    with LiveRun(tmp_path):
+        argv = (*ATTACH, str(tmp_path))
+        with Terminal(argv, columns=120, rows=40, env={"EDITOR": "", "VISUAL": ""}) as terminal:
+            terminal.expect(b"q detach")
+            terminal.type(b"5")
+            terminal.expect(b"Who lives.")
+            terminal.type(b"/prompts.mutate\r")
+            terminal.expect(b"It may use")
+            terminal.type(b"e")
+            terminal.expect(b"ctrl+s done")
+            terminal.type(b"x")
+            terminal.pump(1.0)
+            start = terminal.type(b"abcdefgh\x1b[C\x1b[D")
+            terminal.pump(1.5)
+            assert 10 <= len(terminal.written) - start < 10 * 300
+            terminal.type(b"\x1b")
+            terminal.expect(b"Nothing was changed.")
+            terminal.type(b"q")
+            assert terminal.wait() == 0
