@@ -183,13 +183,13 @@ class AskingApp(App[int], inherit_bindings=False):
         `kept` holds what a person wrote for it; where that does not arrive, its place is told.
         """
         snapshot = self.state.snapshot
-        where = f" Your text is in {kept}." if kept else ""
+        where = f"Your text is in {kept}. " if kept else ""  # first, as a long line is cut
         if why_not := only_watches(self.state):
-            self.say(f"{why_not}{where}", Ink.WARN)
+            self.say(f"{where}{why_not}", Ink.WARN)
         elif snapshot is None or not engine_alive(snapshot.engine):
             hint = advice(self.state, time_of_day)
             why_not = hint.text if hint is not None else "No engine answers yet."
-            self.say(f"{why_not}{where}", Ink.WARN)
+            self.say(f"{where}{why_not}", Ink.WARN)
         else:
             self.run_worker(self._send(verb, words, args or {}, kept), group="send")
 

@@ -250,8 +250,8 @@ class Feed:
         try:
             number = self._opened().send(verb, args, self._who)
         except FAULTS as error:
-            where = f" Your text is in {kept}." if kept else ""
-            return f"That could not be sent: {_sentence(error)}{where}"
+            where = f"Your text is in {kept}. " if kept else ""
+            return f"{where}That could not be sent: {_sentence(error)}"
         self._waiting[number] = kept
         return number
 
@@ -307,6 +307,6 @@ def _with_text(command: Command, kept: Path | None) -> Command:
     if kept is None:
         return command
     if command.state is CommandState.REFUSED:
-        return replace(command, answer=f"{command.answer} Your text is in {kept}.")
+        return replace(command, answer=f"Your text is in {kept}. {command.answer}")
     kept.unlink(missing_ok=True)
     return command

@@ -155,9 +155,9 @@ class LiveRun:
             case "ban" | "unban":
                 journal.mark(number, banned=command.verb == "ban")
             case "boost":
-                journal.boost(number, args["times"], f"#{number} boosted by {who}.")
+                journal.boost(number, args.get("times", 3), f"#{number} boosted by {who}.")
             case "remeasure":
-                journal.want(number, args["times"], f"#{number} wanted by {who}.")
+                journal.want(number, args.get("times", 1), f"#{number} wanted by {who}.")
             case "approve":
                 journal.approve(number, who)
             case "drop":

@@ -189,9 +189,9 @@ async def test_a_copy_is_edited_and_sent_and_kept_where_it_is_refused(tmp_path, 
         session.source.answers += 1
         await session.settled()
         shown = session.app.state.notice.text
-        assert shown.startswith("Refused: That file cannot be trained: no loss. Your text is in ")
+        assert shown.startswith("Refused: Your text is in ")
         (kept,) = tmp_path.glob("candidate-12-*.py")
-        assert shown.endswith(f" in {kept}.")
+        assert shown.endswith(f" in {kept}. That file cannot be trained: no loss.")
         assert kept.read_text(encoding="utf-8") == "# 12\nDEPTH = 5\n"
 
 

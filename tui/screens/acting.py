@@ -173,7 +173,9 @@ class ActingScreen(Screen[None], inherit_bindings=False):
             number = chosen.id
             self.post_message(
                 Fetch(
-                    lambda source: source.source(number), partial(self._edit, number), f"#{number}"
+                    lambda source: source.source(number),
+                    partial(self._edit, number),
+                    f"The script of #{number}",
                 )
             )
 
