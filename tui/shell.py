@@ -19,18 +19,20 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.events import Resize
 
 from tui.feed import Feed
 from tui.keys import DIFF, LINEAGE, LIVE, LOG, POPULATION, TUNE
 from tui.messages import Compare, Copy, Open, Reveal
 from tui.screens.pages import DetailsScreen, HelpScreen, PageScreen
 from tui.screens.view import HEIGHTS, WIDTHS, ViewScreen
-from tui.state import ViewState, engine_alive, engine_word, wished_size
+from tui.state import ViewState, engine_alive, engine_word, only_watches, wished_size
 from tui.terminal import copy, on_signals, spare_what_is_loaded
 from tui.visiting import VisitingApp
 from tui.widgets.ink import Ink
 
 if TYPE_CHECKING:
+    from textual.geometry import Size
     from textual.screen import Screen
 
 # Where each view is; its module is imported when the view is first shown.
@@ -59,6 +61,7 @@ class AutoresearchApp(VisitingApp, inherit_bindings=False):
         super().__init__(feed, state)
         self._crash_log = crash_log
         self._before = LIVE  # the view before this one
+        self._told: Size | None = None  # the terminal's size, as it was told last
         for view in SCREENS:
             self.add_mode(view, partial(self._screen_of, view))
 
@@ -75,6 +78,13 @@ class AutoresearchApp(VisitingApp, inherit_bindings=False):
         self.run_worker(self.follow(), name="follow", exclusive=True)
         if not self.is_headless:
             self.call_after_refresh(spare_what_is_loaded)
+
+    @on(Resize)
+    def _same_size_again(self, event: Resize) -> None:
+        """Paint all of it: the terminal was smaller for a moment, or another program's, and has lost what it showed."""
+        if event.size == self._told:
+            self.refresh(layout=True)
+        self._told = event.size
 
     # ---- keys that work everywhere -----------------------------------------------------------------------
 
@@ -99,8 +109,8 @@ class AutoresearchApp(VisitingApp, inherit_bindings=False):
     def action_stop_engine(self) -> None:
         """Ask for the word "stop", then stop the search."""
         snapshot = self.state.snapshot
-        if snapshot is None or not engine_alive(snapshot.engine):
-            self.ask("stop", "stop")  # says why there is nothing to stop
+        if only_watches(self.state) or snapshot is None or not engine_alive(snapshot.engine):
+            self.ask("stop", "stop")  # says why that cannot be
             return
         from tui.screens.confirm import TypedConfirm
 

@@ -53,6 +53,9 @@ def prepare(environ: MutableMapping[str, str]) -> None:
         environ.setdefault("TEXTUAL_FPS", SLOW_FRAMES)
     for name, value in TEXTUAL_DEFAULTS.items():
         environ.setdefault(name, value)
+    # Where somebody has exported them they say how large the terminal was, whatever it is now.
+    for name in ("COLUMNS", "LINES"):
+        environ.pop(name, None)
 
 
 def given_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -104,7 +107,7 @@ def mend(stdin: TextIO, stdout: TextIO) -> None:
     """
     os.write(stdout.fileno(), RESET.encode("ascii"))
     modes = termios.tcgetattr(stdin.fileno())
-    modes[0] |= termios.BRKINT | termios.ICRNL | termios.IXON
+    modes[0] |= termios.ICRNL | termios.IXON
     modes[1] |= termios.OPOST | termios.ONLCR
     modes[3] |= termios.ECHO | termios.ECHOE | termios.ICANON | termios.ISIG | termios.IEXTEN
     termios.tcsetattr(stdin.fileno(), termios.TCSANOW, modes)
