@@ -68,7 +68,7 @@ class Page(Pane):
         self._top = max(0, min(self._top, len(lines) - room))
         end = min(len(lines), self._top + room)
         where = f"lines {self._top + 1} to {end} of {len(lines)}" if len(lines) > room else ""
-        name = cut(words(state, self._title(state)), max(8, columns - 30), state.glyphs)
+        name = cut(words(state, self._title(state)), max(8, columns - len(where) - 6), state.glyphs)
         head = rule(
             ((name, Ink.BOLD),), ((where, Ink.DIM),) if where else (), columns, state.glyphs
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from evolve.model import CommandState
 from tui.figures import cached_share, percent
 from tui.tuning import ABOUT, PROMPTS, Kind, Row, Told, fresh, shown, wished
-from tui.widgets.ink import Ink, Line, bar, times
+from tui.widgets.ink import Ink, Line, bar, times, wrap
 from tui.widgets.prose import NAME, diff_lines, fact, paragraph, section
 from tui.widgets.tables import pad, time_of_day, words
 from tui.widgets.tune import BAR, left, standings, to, used
@@ -82,7 +82,7 @@ def _setting(state: ViewState, told: Told, row: Row, columns: int) -> Iterator[L
     yield ()
     yield from _around(state, row.group)
     mine = [c for c in told.tuning.changes if c.key == key]
-    yield from section("Changes", [_change_line(state, c) for c in mine])
+    yield from section("Changes", _changes(state, mine, columns))
 
 
 def _around(state: ViewState, group: str) -> Iterator[Line]:
@@ -146,7 +146,7 @@ def _group(state: ViewState, told: Told, row: Row, columns: int) -> Iterator[Lin
     if row.group == PROMPTS:
         yield from section("What came of each", [came_to(state, p) for p in told.prompts])
     made = [c for c in told.tuning.changes if c.key.startswith(f"{row.group}.")]
-    yield from section("Changes", [_change_line(state, c) for c in made])
+    yield from section("Changes", _changes(state, made, columns))
 
 
 # ---- changes -------------------------------------------------------------------------------------------------
@@ -186,9 +186,15 @@ def _request(state: ViewState, told: Told, row: Row, columns: int) -> Iterator[L
     yield from fact(str(asked.state), words(state, asked.answer or "no answer yet"), columns, ink)
 
 
-def _change_line(state: ViewState, change: SettingChange) -> Line:
-    text = "its text" if change.key.startswith(f"{PROMPTS}.") else (
-        f"{shown(change.old)} {to(state)} {shown(change.new)}"
-    )  # fmt: skip
-    said = f"   {time_of_day(change.time)} {change.key}: {text}, {change.who}, from #{change.applied_from} on"
-    return ((words(state, said), Ink.PLAIN),)
+def _changes(state: ViewState, made: Iterable[SettingChange], columns: int) -> Iterator[Line]:
+    """One line for each change, or two where it is narrow."""
+    for change in made:
+        text = f"{shown(change.old)} {to(state)} {shown(change.new)}"
+        what = "its text" if change.key.startswith(f"{PROMPTS}.") else text
+        name = change.key.partition(".")[2]
+        said = f"{name}: {what}, {change.who}, from #{change.applied_from} on"
+        for place, line in enumerate(wrap(words(state, said), max(16, columns - 14))):
+            yield (
+                (f"   {time_of_day(change.time) if place == 0 else '':9}", Ink.DIM),
+                (line, Ink.PLAIN),
+            )
