@@ -276,7 +276,11 @@ def stretched(story: Story, folder: Path) -> Path:
             ("experiment", "started"),
         ):
             db.execute(f"UPDATE {table} SET {column} = {column} + 2 WHERE {column} > ?", (moment,))
-        db.execute("UPDATE experiment SET setup_seconds = 0.1, eval_seconds = 0.5 WHERE candidate = 2")
+        db.execute(
+            "UPDATE experiment SET setup_seconds = 0.1, eval_seconds = 0.5 WHERE candidate = 2"
+        )
+        screen = "UPDATE experiment SET started = ? WHERE candidate = 2 AND purpose = 'screen'"
+        db.execute(screen, (moment,))
         db.commit()
     return path
 

@@ -17,6 +17,7 @@ from tests.tui.stage import MOMENT, stage
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 LARGE = (120, 40)
+LATE = (28, 12.0)
 _FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
 
@@ -27,14 +28,15 @@ class Picture:
     name: str
     keys: tuple[str, ...]
     size: tuple[int, int] = LARGE
+    moment: tuple[int, float] = MOMENT  # as `stage` takes it
 
 
 PICTURES = (
     Picture("live", ("1",)),
-    Picture("population", ("2",)),
-    Picture("lineage", ("3",)),
-    Picture("diff", ("4",)),
-    Picture("tune", ("5",)),
+    Picture("population", ("2",), moment=LATE),
+    Picture("lineage", ("3", *"jjjj"), moment=LATE),  # on what main holds
+    Picture("diff", ("2", "g", *"jj", "d"), moment=LATE),
+    Picture("tune", ("5",), moment=LATE),
     Picture("live-80x24", ("1",), (80, 24)),
 )
 
@@ -50,7 +52,7 @@ def bare(svg: str) -> str:
 
 async def shoot(picture: Picture) -> str:
     """The SVG of one picture."""
-    async with stage(picture.size, MOMENT) as staged:
+    async with stage(picture.size, picture.moment) as staged:
         await staged.press(*picture.keys)
         return bare(staged.app.export_screenshot(title="autoresearch"))
 

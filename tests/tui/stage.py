@@ -20,6 +20,7 @@ from evolve.replay import Replay  # noqa: E402
 from tui.feed import Feed  # noqa: E402
 from tui.replay_app import ReplayApp  # noqa: E402
 from tui.replaying import Player  # noqa: E402
+from tui.screens.lineage import REST  # noqa: E402
 from tui.state import ViewState, with_reading  # noqa: E402
 from tui.widgets.ink import ASCII, UNICODE  # noqa: E402
 
@@ -42,7 +43,9 @@ class Stage:
     async def settled(self) -> None:
         """Wait until two looks in a row show the same."""
         before = ""
-        for _ in range(LOOKS):
+        for look in range(LOOKS):
+            # Facts about the row under the cursor are read when it has rested there for a moment.
+            await self.pilot.pause(REST * 1.5 if look == 1 else None)  # type: ignore[attr-defined]
             reading = await self.app._in_feed(lambda: self.app._feed.look(roster=True, events=True))
             self.app.take(with_reading(self.app.state, reading))
             await self.pilot.pause()  # type: ignore[attr-defined]

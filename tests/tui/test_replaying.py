@@ -15,6 +15,7 @@ from evolve.replay import Replay
 from tests.tui.stage import Stage
 from tui.commands.replay import moment
 from tui.feed import Feed
+from tui.keys import REPLAY, keys_of, page
 from tui.replay_app import ReplayApp
 from tui.replaying import AGAIN, JUMP, PlayClock, Player, usual_speed
 from tui.state import ViewState, with_reading
@@ -186,6 +187,18 @@ async def test_the_keys_of_a_replay_play_and_never_act() -> None:
         await staged.press("question_mark")
         assert "Twice as fast" in staged.text()
         assert "Population one larger" not in staged.text()
+
+
+def test_every_key_of_a_replay_does_something_and_is_in_the_docs() -> None:
+    table = page()
+    names = [name for entry in REPLAY for name in entry.keys]
+    assert len(set(names)) == len(names)
+    for entry in REPLAY:
+        assert hasattr(ReplayApp, f"action_{entry.action.partition('(')[0].removeprefix('app.')}")
+        assert entry.help in table
+        assert entry in keys_of("live", replay=True)
+        assert entry not in keys_of("live")
+    assert not [entry.id for entry in keys_of("live", replay=True) if entry.acting]
 
 
 def test_a_recording_that_is_none_is_a_sentence(tmp_path: Path) -> None:
