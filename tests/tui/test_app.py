@@ -51,7 +51,7 @@ class Session:
 
     def shows(self) -> str:
         """The text on the screen."""
-        panes = [pane for pane in self.app.screen.query(Pane) if pane.display and pane.size]
+        panes = [p for p in self.app.screen.query(Pane) if p.display and p.visible and p.size]
         return "\n".join(text_of(pane.lines) for pane in panes)
 
     async def press(self, *keys: str) -> None:

@@ -64,7 +64,7 @@ class CommandLine(Vertical):
         """Begin a line; completions come from what is known now."""
         self._state = state
         self._history.restart()
-        self.display = True
+        self.visible = True  # not `display`: another layout would be painted from top to bottom
         self._entry.value = ""
         self._offer("")
         self._entry.focus()
@@ -112,7 +112,7 @@ class CommandLine(Vertical):
 
     def action_leave(self) -> None:
         """Give no order."""
-        self.display = False
+        self.visible = False
         self.screen.set_focus(None)
 
     @on(Input.Changed, "#order")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.reactive import Reactive
+from textual.widget import Widget
 
 from tui.keys import keys_of
 from tui.messages import Open
@@ -50,6 +52,8 @@ class Resumed(Message):
 class ViewScreen(ActingScreen, inherit_bindings=False):
     """The frame of a view: status, facts, body, notice, keys; or a single line when the terminal is tiny."""
 
+    # Textual paints the whole screen again when the focus goes elsewhere, which nothing here shows.
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
     VIEW: ClassVar[str] = ""
     AUTO_FOCUS = ""
     _opened = False  # may it be painted?
