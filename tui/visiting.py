@@ -7,6 +7,7 @@ started with and nothing more. An app that only watches never leads into a workt
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -32,12 +33,9 @@ if TYPE_CHECKING:
 SCRIPT = "train.py"
 HERE = (
     "A worktree of the engine: look and try things out. What you change is moved aside when {label} leaves the\n"
-    "population, and is never trained; `autoresearch inject train.py` makes a candidate of it."
+    "population, and is never trained."
 )
-COPIES = (
-    "Copies of {label} and of its parents, in a folder that goes away unless you change something in it.\n"
-    "`autoresearch inject train.py` makes a candidate of what you write here."
-)
+COPIES = "Copies of {label} and of its parents, in a folder that goes away unless you change something in it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +91,15 @@ def shell_of(environ: Mapping[str, str]) -> str:
     return environ.get("SHELL") or "/bin/sh"
 
 
+def injection(attach: str, here: Path) -> str:
+    """How to make a candidate of a file, from a folder that is not the workspace: a sentence.
+
+    `attach` is the command that opens the app, `here` where the app was started.
+    """
+    command = attach if " -C " in attach else f"{attach} -C {shlex.quote(str(here))}"
+    return f"`{command} inject FILE` makes a candidate of a file of yours."
+
+
 def run_shell(folder: Path, environ: Mapping[str, str], greeting: str) -> None:
     """Say where one is, and run the person's shell until it ends. The terminal has to be free. Raises OSError."""
     if sys.__stdout__ is not None:
@@ -117,7 +124,8 @@ class VisitingApp(CarryingApp, inherit_bindings=False):
             return
         from tui.screens.confirm import Confirm
 
-        alone = f"{label} has no worktree; only the living population has them."
+        others = "" if visit.candidate.alive else "; only the living population has them"
+        alone = f"{label} has no worktree{others}."
         why = only_watches(self.state) or alone
 
         def decided(yes: bool | None) -> None:
@@ -141,6 +149,8 @@ class VisitingApp(CarryingApp, inherit_bindings=False):
 
     def _step_into(self, visit: Visited, folder: Path, words: str) -> None:
         title = plain(f"{visit.candidate.label} {visit.candidate.title}")
+        if not only_watches(self.state):
+            words = f"{words}\n{injection(self.state.attach, Path.cwd())}"
         greeting = f"{title}\n{folder}\n{words}\n`exit` or ctrl+d brings you back to the app."
         try:
             with self.aside():

@@ -19,7 +19,7 @@ from tests.tui.test_app import Slow, opened
 from tui.screens.papers import newest
 from tui.state import ViewState
 from tui.terminal import given_environment, prepare
-from tui.visiting import Script, Visited, copies_of, shell_of, untouched
+from tui.visiting import Script, Visited, copies_of, injection, shell_of, untouched
 from tui.widgets.ink import ASCII
 
 
@@ -225,6 +225,7 @@ def test_a_shell_in_the_worktree_and_back(family):
         assert b"\x1b[?1049l" in terminal.written[start:]
         said = bytes(terminal.written[start:])
         assert b"worktrees/2" in said
+        assert f"-C {family.folder} inject FILE".encode() in said.replace(b"\r\n", b"")
         assert b"`exit` or ctrl+d brings you back" in said
         inside = terminal.modes()
         assert inside == terminal.modes_before
@@ -326,6 +327,12 @@ def test_copies_are_private_and_known_to_be_untouched(tmp_path, monkeypatch):
     (folder / "note").rmdir()
     (folder / "train.py").write_text("a = 2\n")
     assert not untouched(folder, visit)
+
+
+def test_the_way_to_train_ones_own_file_works_from_where_the_shell_is():
+    here = Path("/my runs/one")
+    assert "`autoresearch -C '/my runs/one' inject FILE`" in injection("autoresearch", here)
+    assert "`autoresearch -C /w inject FILE`" in injection("autoresearch -C /w", here)
 
 
 def test_the_shell_gets_the_environment_of_before():
