@@ -43,7 +43,7 @@ class Load:
     clock_mhz: int | None = None
     cores: float | None = None  # on a CPU: how many are at work
     peak_mb: float | None = None  # the largest `memory_mb` since this client looks
-    others: tuple[str, ...] = ()  # who computes on the GPU, so that the training waits with its start
+    others: tuple[str, ...] = ()  # who computes on the GPU: the training waits for them
     history: tuple[float, ...] = ()  # `busy` of the last looks, a second apart, newest last
 
 

@@ -5,11 +5,14 @@ from dataclasses import replace
 import pytest
 
 from evolve.beliefs import Belief
-from evolve.model import Outcome, Verdict
+from evolve.model import CandidateState, Operator, Outcome, Smoke, Verdict
 from evolve.outlook import Pruned
-from evolve.view import EngineView
+from evolve.slotbook import UnderWay
+from evolve.telemetry import Load
+from evolve.view import EngineView, SmokeView
 from harness.spec import AuditReport, Progress
 from tests.tui.recording import (
+    START,
     candidate,
     curve,
     event,
@@ -33,9 +36,10 @@ from tui.widgets.chart import (
     smooth,
     value_range,
 )
-from tui.widgets.curve import CurvePane
 from tui.widgets.columns import candidate_header, candidate_row
+from tui.widgets.curve import CurvePane
 from tui.widgets.details import details_page
+from tui.widgets.gauges import strip
 from tui.widgets.ink import (
     ASCII,
     UNICODE,
@@ -195,6 +199,42 @@ def test_a_new_point_changes_few_columns():
     assert 0 < sum(length for _, length in runs) < 12
 
 
+def test_a_log_axis_and_the_last_half_show_what_they_say():
+    assert Axis(log=True).place(0.01) == 0.0
+    assert Axis(log=True).place(0.1) == pytest.approx(0.5)
+    assert Axis(log=True).place(0.001) is None
+    assert Axis(start=0.5).place(0.75) == 0.5
+    assert Axis(start=0.5).place(0.4) is None
+    late = text_of(chart(both(0.9), 80, 12, UNICODE, Axis(start=0.5, seconds=300.0)))
+    assert late.splitlines()[-1].split() == ["2:30", "3:07", "3:45", "4:22", "5:00"]
+    assert "3%" in text_of(chart(both(0.9), 80, 12, UNICODE, Axis(log=True)))
+
+
+def test_a_smooth_curve_never_changes_its_past():
+    points = [(i / 50, 3.0 + (-1) ** i * 0.1) for i in range(51)]
+    calm = smooth(points)
+    assert calm[:30] == smooth(points[:30])
+    assert max(loss for _, loss in calm[5:]) - min(loss for _, loss in calm[5:]) < 0.1
+    assert smooth([(0.1, float("nan"))]) == []
+
+
+def test_a_forecast_is_a_band_at_the_right_edge():
+    lines = plot(both(0.5), 40, 11, (2.0, 3.0), ASCII, target=Target(2.1, 2.2, 2.3))
+    edge = "".join(text_of([line])[-1] for line in lines)
+    assert edge == "       |o|" + edge[-1]
+    outside = plot(both(0.5), 40, 11, (2.0, 3.0), ASCII, target=Target(3.5, 3.6, 3.7))
+    assert "o" not in text_of(outside)
+
+
+def test_a_parent_has_a_curve_of_its_own_when_it_is_asked_for():
+    pane = CurvePane()
+    assert "parent" not in text_of(pane(ViewState(snapshot=ON_CPU, glyphs=ASCII), 80, 12))
+    assert "with the parent's curve" in pane.toggle("parent")
+    shown = text_of(pane(ViewState(snapshot=ON_CPU, glyphs=ASCII), 80, 12))
+    assert "parent ::" in shown
+    assert parent_trace(()).mark in shown
+
+
 def test_a_chart_without_room_or_points_is_empty():
     assert chart((), 80, 20, UNICODE) == []
     assert chart(both(1.0), 9, 20, UNICODE) == []
@@ -219,6 +259,19 @@ PAINTERS = (
 )
 NEVER_RUN = ViewState(snapshot=snapshot(None, run=None, incumbent=None, population=(), recent=()))
 STARTING = replace(snapshot(), running=replace(running(0.0), progress=None, curve=(), reference=()))
+SMOKING = snapshot(
+    None,
+    smoking=SmokeView(Smoke(1, 33, "1-33", 1_790_000_596.0), candidate(33, title=HOSTILE)),
+    calling=(UnderWay(HOSTILE, "crossover", (12, 9), 1_790_000_592.0, 0.12),),
+)
+ON_CPU = snapshot(
+    running=replace(
+        running(0.5),
+        foretold=None,
+        parent=curve(1.0, 2.3),
+        load=Load("CPU", 0.6, 350.0, 24_000.0, cores=2.4, others=(HOSTILE,)),
+    )
+)
 WEIRD = snapshot(
     running=replace(running(0.5), candidate=candidate(30, title=HOSTILE, hypothesis=HOSTILE)),
     recent=(event(1, text=HOSTILE, kind=HOSTILE),),
@@ -237,6 +290,9 @@ WEIRD = snapshot(
         ViewState(snapshot=STARTING),
         ViewState(snapshot=WEIRD),
         ViewState(snapshot=WEIRD, glyphs=ASCII, read_only=True, error=HOSTILE),
+        ViewState(snapshot=SMOKING),
+        ViewState(snapshot=SMOKING, glyphs=ASCII),
+        ViewState(snapshot=ON_CPU, glyphs=ASCII),
     ],
 )
 def test_every_painter_survives_every_state_at_every_size(state, size):
@@ -364,6 +420,43 @@ def test_the_time_left_comes_from_the_budget_spent():
     assert "left       -" in text_of(
         now_pane(ViewState(snapshot=snapshot(running=scoring)), 28, 20)
     )
+
+
+def test_a_small_pane_keeps_the_figures_that_matter_most():
+    names = [text_of([line]).split()[0] for line in now_pane(STATE, 30, 7)[2:]]
+    assert names == ["left", "loss", "foretold", "beats", "tokens/s"]
+    tall = text_of(now_pane(STATE, 36, 40))
+    for words in ("foretold   2.0612 ±0.0031", "beats main 71 %", "412k 1.02× main", "97%",
+                  "45.0/140 GB", "45.8, main 44.2 GB", "670 W", "68 C", "1980 MHz", "slot idle"):  # fmt: skip
+        assert words in tall
+
+
+def test_the_slot_says_what_it_tries_out_and_who_writes_what():
+    state = ViewState(snapshot=replace(SMOKING, calling=(UnderWay("opus", "crossover", (12, 9), START + 592, 0.12),)))  # fmt: skip
+    assert "#33 is tried out" in text_of(CurvePane()(state, 90, 12))
+    assert "trying out #33 (smoke run), 4 s" in text_of(CurvePane()(state, 90, 12))
+    told = text_of(slot_pane(state, 70, 3))
+    assert "opus writes a crossover of #12 and #9, 8 s, at most $0.12" in told
+    assert "trying out #33" in text_of(now_line(state, 70, 1))
+
+
+def test_a_waiting_child_says_what_holds_it():
+    child = candidate(31, state=CandidateState.READY, operator=Operator.MUTATE, pinned=True)
+    asks = ViewState(snapshot=snapshot(None, queue=(child,), awaiting=(31,)))
+    row = waiting_row(asks, child, 70)
+    assert ("approve? ", Ink.WARN) in row
+    assert ("pinned ", Ink.BOLD) in row
+    assert "1 child waits for your approval" in text_of(slot_pane(asks, 60, 2))
+    assert ("approved ", Ink.GOOD) in waiting_row(STATE, replace(child, approved=True), 70)
+    assert "approve" not in text_of([waiting_row(STATE, child, 70)])
+
+
+def test_a_strip_has_a_column_a_look_and_the_newest_at_the_right():
+    assert strip((0.0, 0.4, 1.0), 4, ASCII) == "  :#"
+    assert strip((1.0, 1.0), 2, UNICODE) == " ⣿"
+    assert strip((0.0, 1.0), 1, UNICODE) == "⣸"
+    assert strip((), 5, UNICODE) == ""
+    assert width(strip((0.3,) * 60, 20, UNICODE)) == 20
 
 
 def test_a_repeat_shows_what_it_is_to_settle():

@@ -17,7 +17,8 @@ Points = Sequence[tuple[float, float]]  # (fraction of the budget 0…1, loss in
 BRAILLE = 0x2800
 # Dot bits of a braille cell, by row and then by column.
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-WARMUP, LOG_WARMUP = 0.1, 0.03  # the first losses are so high that they would flatten everything after them
+# The first losses are so high that they would flatten everything after them.
+WARMUP, LOG_WARMUP = 0.1, 0.03
 LABEL = 6  # columns of the axis labels
 WINDOW = 0.05  # of the budget, over which a smooth curve is averaged
 FIRST = 0.01  # of the budget: where a logarithmic axis begins

@@ -20,7 +20,11 @@ _MAKER = 60  # columns from which a row tells who made it
 def waiting_row(state: ViewState, candidate: Candidate, columns: int) -> Line:
     """`#18 cross #17×#12 APPROVE? relu2 for silu  opus`: number, operator, parents, what holds it, title, maker."""
     head = f"{pad(candidate.label, 5)}{pad(SHORT[candidate.operator], 8)}"
-    spans: list[Span] = [lead(state, candidate), (head, Ink.PLAIN), (f"{parents(state, candidate)} ", Ink.DIM)]
+    spans: list[Span] = [
+        lead(state, candidate),
+        (head, Ink.PLAIN),
+        (f"{parents(state, candidate)} ", Ink.DIM),
+    ]
     spans += [(f"{word} ", ink) for word, ink in flags(state, candidate)]
     maker = words(state, _maker(candidate)) if columns >= _MAKER else ""
     tail = f"  {maker}" if maker else ""
