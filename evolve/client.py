@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evolve import provenance, roster
+from evolve import provenance
 from evolve.beliefs import Belief
 from evolve.database import faults, open_reader, open_sender, version
 from evolve.model import (
@@ -32,7 +32,7 @@ from evolve.model import (
 from evolve.outlook import Watch
 from evolve.places import JOURNAL, STATE
 from evolve.reader import Reader
-from evolve.roster import Roster
+from evolve.roster import FIRST_PAGE, Roster
 from evolve.rows import as_json
 from evolve.snapshots import Snapshots
 from evolve.toml_text import texts
@@ -142,13 +142,16 @@ class Client:
         with self._reading() as journal:
             return () if journal is None else journal.candidates_of(numbers)
 
-    def roster(self, known: Roster, limit: int = roster.FIRST_PAGE) -> Roster:
-        """`known` brought up to date by at most `limit` rows; the same object when there is nothing new."""
+    def roster(self, known: Roster, limit: int = FIRST_PAGE) -> Roster:
+        """Every candidate: `known` brought up to date by `limit` rows or more; the same object when nothing is new.
+
+        There is one roster a client, from which beliefs are computed too, so it may be further than `known` already.
+        """
         with self._reading() as journal:
             if journal is None:
                 return known
             with journal.instant():
-                return roster.read(journal, known, limit)
+                return self._watch.roster(journal, limit)
 
     def beliefs(self, only: Collection[int] | None = None) -> dict[int, Belief]:
         """What is believed of every candidate that has a score, by number, or of those in `only`."""

@@ -24,19 +24,25 @@ class Evidence:
 
     def __init__(self) -> None:
         """Nothing is known."""
-        self.roster = Roster()
+        self.roster = Roster()  # of which the figures are
+        self._latest = self.roster
         self._seed = array("q")  # of a candidate's only score
         self._score = array("d")  # its fitness
         self._tables: dict[int, dict[int, float]] = {}  # of those with several scores
         self.noise = measured(())
         self._field: Field | None = None  # what is believed, once somebody asked
 
+    def list_on(self, journal: Reader, limit: int) -> Roster:
+        """The newest roster, at most `limit` rows further than the last one. Figures follow at the next `update`."""
+        self._latest = read(journal, self._latest, limit)
+        return self._latest
+
     def update(self, journal: Reader) -> None:
         """Read what is new."""
         before = self.roster
-        roster = read(journal, before, _ALL)
+        roster = self.list_on(journal, _ALL)
         while not roster.complete and len(roster):
-            roster = read(journal, roster, _ALL)
+            roster = self.list_on(journal, _ALL)
         changed = roster.since(before.version) if roster.run == before.run and len(before) else None
         if roster is before:
             return

@@ -18,6 +18,7 @@ from evolve.evidence import Evidence
 from evolve.model import Run
 from evolve.noise import Noise
 from evolve.reader import Reader
+from evolve.roster import Roster
 from evolve.trends import Trend
 from harness.spec import Outcome
 
@@ -134,6 +135,10 @@ class Watch:
     ) -> dict[int, Belief]:
         """What is believed of every scored candidate, or of those in `only`."""
         return self._current(journal, run).beliefs(only)
+
+    def roster(self, journal: Reader, limit: int) -> Roster:
+        """Every candidate, at most `limit` rows further than the last time; the same object when nothing is new."""
+        return self._evidence.list_on(journal, limit)
 
     def trends(self, journal: Reader, run: Run, by: str) -> tuple[Trend, ...]:
         """By one of `trends.KEYS`."""

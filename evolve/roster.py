@@ -26,6 +26,7 @@ VERDICTS: tuple[Verdict | None, ...] = (None, *Verdict)
 OUTCOMES: tuple[Outcome | None, ...] = (None, *Outcome)
 _ALIVE, _PINNED, _BANNED, _VOIDED = 1, 2, 4, 8
 _REMEMBERED = 50  # looks of which a roster still knows what they changed
+_MANY = 1_000  # changes of one look that are not worth remembering one by one
 FIRST_PAGE = 4_000  # rows of the first look, so that it is a short one
 _NOT_SCORED = math.nan
 
@@ -82,7 +83,8 @@ class Roster:
         self.stamp = 0  # of the newest change that is in it
         self.complete = False  # False while older rows are still to be read
         self.version = 0
-        self._news: tuple[tuple[int, ...], ...] = ()  # numbers changed by the last looks
+        # numbers changed by the last looks, None for one that changed many
+        self._news: tuple[tuple[int, ...] | None, ...] = ()
         self.parent = array("i")  # the first parent, 0 = none
         self.other = array("i")  # the second parent of a crossover, 0 = none
         self.operator = array("b")  # place in `OPERATORS`
@@ -105,12 +107,16 @@ class Roster:
         return len(self.parent)
 
     def since(self, version: int) -> tuple[int, ...] | None:
-        """The numbers that changed after `version`, ascending; None = too long ago, or of another run: take all."""
+        """The numbers that changed after `version`, ascending; None = too many, or too long ago: take all."""
         behind = self.version - version
         if behind < 0 or behind > len(self._news):
             return None
-        fresh = self._news[len(self._news) - behind :]
-        return fresh[0] if len(fresh) == 1 else tuple(sorted({n for batch in fresh for n in batch}))
+        found: set[int] = set()
+        for batch in self._news[len(self._news) - behind :]:
+            if batch is None:
+                return None
+            found.update(batch)
+        return tuple(sorted(found))
 
     def with_rows(
         self, rows: Iterable[Iterable[Any]], stamp: int, limit: int | None = None
@@ -128,7 +134,8 @@ class Roster:
         new.names = tuple(names)
         new.stamp, new.complete = stamp, limit is None or len(news) < limit
         new.version = self.version + 1
-        new._news = (*self._news[1 - _REMEMBERED :], news)
+        told = news if len(news) <= _MANY else None
+        new._news = (*self._news[1 - _REMEMBERED :], told)
         return new
 
     def _take(self, row: Iterable[Any], names: dict[str, int]) -> int:

@@ -92,7 +92,7 @@ class EverybodyScreen(FilteredScreen):
     def _follow_wish(self, state: ViewState) -> None:
         if (
             state.wanted is not None
-            and state.wanted != self._followed
+            and state.wanted is not self._followed  # the same candidate may be wanted again
             and state.wanted[0] == self.VIEW
         ):
             self._followed = state.wanted
