@@ -192,12 +192,13 @@ async def test_a_boost_is_used_up_by_children_and_survives_the_engine(tmp_path: 
         await until(lambda: len(here.client.snapshot().population) >= 3)
         here.slot.free.clear()
         favourite = here.client.snapshot().population[-1].id
+        await here.ask("pin", candidate=favourite)  # else somebody better might take its place
         await here.ask("set", key="population.buffer", value="1")
         known = here.context.journal.next_candidate_id()
         assert (await here.ask("boost", candidate=favourite, times=4)).answer == (
             f"#{favourite} is boosted: the next 4 children have it as a parent."
         )
-        assert here.client.candidate(favourite).boosted == 4
+        assert here.client.candidate(favourite).boosted in (3, 4)  # a child may have come by now
         assert (await here.ask("boost", candidate=favourite, times=99)).state is REFUSED
     left = here.client.candidate(favourite).boosted
     async with running(tmp_path) as here:
