@@ -62,7 +62,7 @@ class Branches(Sequence[Branch]):
     def __getitem__(self, place: slice) -> list[Branch]: ...
     def __getitem__(self, place: int | slice) -> Branch | list[Branch]:
         if not isinstance(place, slice):
-            return self._branch(place % len(self.rows), 0)
+            return self._branch(range(len(self.rows))[place], 0)
         places = range(*place.indices(len(self.rows)))
         shallowest = min((self._depth(at) for at in places), default=0)
         return [self._branch(at, shallowest) for at in places]
