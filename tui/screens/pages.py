@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
 
+from tui.filters import FIELDS
 from tui.keys import DETAILS, GROUPS, HELP, LOG, TUNE, ascii_shown, keys_of
 from tui.messages import Open, Say
 from tui.screens.view import ViewScreen, bindings
@@ -14,7 +15,7 @@ from tui.state import Details, ViewState, replaying
 from tui.widgets.canvas import Pane
 from tui.widgets.details import details_page
 from tui.widgets.ink import Ink, Line, cut, rule, wrap
-from tui.widgets.signs import filter_terms, meanings
+from tui.widgets.signs import meanings
 from tui.widgets.tables import pad, words
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class HelpScreen(PageScreen):
                 lines += _explained(shown, entry.help, columns)
             lines.append(())
         if any(entry.id == "filter" for entry in entries) and self._view not in (LOG, TUNE):
-            lines += _listed("Filter", filter_terms(), columns)
+            lines += _listed("Filter", FIELDS, columns)
         return lines + _listed("Signs and words", meanings(state), columns)
 
 

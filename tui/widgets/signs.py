@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from evolve.model import Candidate
 from tui.figures import asked
-from tui.filters import FIELDS
 from tui.state import ViewState
 from tui.widgets.ink import Ink, Span
 
@@ -45,8 +44,3 @@ def meanings(state: ViewState) -> tuple[tuple[str, str], ...]:
         ("pending", "the engine has not answered yet"),
         (glyphs.sigma, "how much the score of the same script moves from seed to seed"),
     )  # fmt: skip
-
-
-def filter_terms() -> tuple[tuple[str, str], ...]:
-    """What a filter of candidates understands."""
-    return FIELDS
