@@ -119,12 +119,13 @@ def _run_facts(snapshot: Snapshot | None) -> list[Fact]:
     """Figures of the run: they fill what the training leaves free."""
     if snapshot is None or snapshot.run is None:
         return []
-    pace, ends = snapshot.pace, slotwords.ends(snapshot.standings)
+    running = snapshot.engine.state == "running"  # a paused run counts nothing down
+    pace, ends = snapshot.pace, slotwords.ends(snapshot.standings) if running else None
     hourly = f"{pace.experiments:.1f} trainings" if pace.experiments else ""
     dollars = f"${snapshot.dollars:.2f}" + (f", {pace.dollars:.2f}/h" if pace.dollars else "")
     pruned = snapshot.outlook.pruned
     return [
-        Fact(19, "ends in", f"{clock(ends[0] * 3600)}, by {ends[1]}" if ends else ""),
+        Fact(19, "ends in", f"{_minutes(ends[0])}, by {ends[1]}" if ends else ""),
         Fact(23, "an hour", hourly),
         Fact(24, "dollars", dollars if snapshot.llm_calls else ""),
         Fact(25, "failed", slotwords.failures(snapshot.failed_by_kind)),
@@ -134,6 +135,12 @@ def _run_facts(snapshot: Snapshot | None) -> list[Fact]:
         Fact(29, "promoted", str(snapshot.promotions)),
         Fact(30, "crossovers", str(snapshot.crossovers)),
     ]
+
+
+def _minutes(hours: float) -> str:
+    """`1 h 5 min`: whole minutes, so that it moves once a minute."""
+    minutes = round(hours * 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def now_line(state: ViewState, columns: int, rows: int) -> list[Line]:
