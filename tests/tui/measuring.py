@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.tui.pty_harness import APP, ATTACH, KEY_LINE, ROOT, Terminal
+from tests.tui.pty_harness import ATTACH, KEY_LINE, ROOT, Terminal
 
 # The least that an app made with Textual can be: one widget that draws one line.
 BARE_APP = """
@@ -79,11 +79,10 @@ def start(argv: Sequence[str], columns: int, rows: int) -> Start:
         return Start(passed * 1000, cpu * 1000, len(terminal.written), terminal.memory_mb())
 
 
-def starts(
-    columns: int, rows: int, times: int = 5, argv: Sequence[str] = (*APP, "live")
-) -> tuple[Start, Start]:
-    """The medians of several starts of the app and of a bare Textual app, taken in turns."""
-    pairs = [(start(argv, columns, rows), start(BARE, columns, rows)) for _ in range(times)]
+def starts(workspace: Path, columns: int, rows: int, times: int = 5) -> tuple[Start, Start]:
+    """The medians of several starts on a workspace and of a bare Textual app, taken in turns."""
+    app = (*ATTACH, str(workspace))
+    pairs = [(start(app, columns, rows), start(BARE, columns, rows)) for _ in range(times)]
     ours, bare = zip(*pairs, strict=True)
     return _median(ours), _median(bare)
 
