@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import tarfile
 from contextlib import closing
+from lzma import LZMAError
 from pathlib import Path
 
 from evolve.database import check_version, faults, open_writer
@@ -103,13 +104,18 @@ def unpack(packed: Path, folder: Path) -> Path:
     """Unpack a recording into `folder` as a workspace with its journal and repository; returns the journal."""
     state = folder / STATE
     state.mkdir(parents=True)
-    with tarfile.open(packed, "r:xz") as opened:
-        for name, to in ((JOURNAL, state / JOURNAL), (SOURCES, folder / SOURCES)):
-            file = opened.extractfile(name)
-            if file is None:
-                raise EvolveError(f"{packed} holds no {name}; install autoresearch again.")
-            with file, to.open("wb") as out:
-                shutil.copyfileobj(file, out)
+    try:
+        with tarfile.open(packed, "r:xz") as opened:
+            for name, to in ((JOURNAL, state / JOURNAL), (SOURCES, folder / SOURCES)):
+                file = opened.extractfile(name)
+                if file is None:
+                    raise tarfile.TarError(f"{name} is no file")
+                with file, to.open("wb") as out:
+                    shutil.copyfileobj(file, out)
+    except (tarfile.TarError, LZMAError, EOFError, KeyError) as error:
+        raise EvolveError(f"{packed} is no recording, or damaged ({error}).") from error
+    except FileNotFoundError as error:
+        raise UsageError(f"{packed} does not exist; name a {JOURNAL} or a workspace.") from error
     git = GitRunner(folder)
     git.run("clone", "--quiet", "--bare", str(folder / SOURCES), str(folder / ".git"))
     return state / JOURNAL

@@ -162,6 +162,7 @@ class ReplaySource(Client):
         """Use `Player.open`."""
         super().__init__(player.replay.workspace, read_only=True)
         self._player = player
+        self._taken: tuple[tuple[float, Playback, bool], Snapshot] | None = None
         self._snapshots = Snapshots(
             self.state, self._watch, clock=lambda: player.moment, engine=self._engine
         )
@@ -171,8 +172,11 @@ class ReplaySource(Client):
         return self._player.advance()
 
     def snapshot(self, curve: bool = True) -> Snapshot:
-        """As of a client, with how it is played."""
-        return replace(super().snapshot(curve), playback=self._player.playback)
+        """As of a client, with how it is played. While the recording stands still, it is the same one."""
+        now = (self._player.moment, self._player.playback, curve)
+        if self._taken is None or self._taken[0] != now:
+            self._taken = (now, replace(super().snapshot(curve), playback=now[1]))
+        return self._taken[1]
 
     def send(self, verb: str, args: Mapping[str, Any], who: str) -> int:
         """Nothing can be asked of a recording."""

@@ -31,6 +31,7 @@ from evolve.model import (
 )
 from evolve.places import JOURNAL, STATE, state_folder
 from evolve.propose.operators import NO_USAGE, Asked, Proposal
+from evolve.recordings import DEMO
 from evolve.replay import Replay
 from evolve.sealing import SealedGain
 from harness.spec import AuditReport, CurvePoint, Outcome, Result, SmokeResult
@@ -443,6 +444,8 @@ def test_what_cannot_be_played_is_told_in_a_sentence(story: Story, tmp_path: Pat
     damaged.write_bytes(data)
     foreign = tmp_path / "notes.db"
     foreign.write_text("These are notes, not a journal. " * 200)
+    torn = tmp_path / "torn.tar.xz"
+    torn.write_bytes(DEMO.read_bytes()[:5000])
     empty = tmp_path / "empty"
     Journal.open(state_folder_of(empty) / JOURNAL).close()
     for place, words in (
@@ -450,6 +453,8 @@ def test_what_cannot_be_played_is_told_in_a_sentence(story: Story, tmp_path: Pat
         (foreign, "is no journal of autoresearch"),
         (empty, "has no run yet"),
         (tmp_path / "nowhere", "does not exist"),
+        (torn, "is no recording, or damaged"),
+        (tmp_path / "nowhere.tar.xz", "does not exist"),
         (tmp_path, "has no journal"),
     ):
         with pytest.raises(EvolveError, match=words):
