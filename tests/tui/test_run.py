@@ -168,6 +168,11 @@ def test_in_a_terminal_the_engine_goes_on_without_the_app(folder: Path) -> None:
     ) as terminal:
         terminal.expect(b"Ends after", 30)
         terminal.expect(b"detach", 30)
+        terminal.hang_up()  # as when the connection breaks
+        assert terminal.wait() != 0
+    assert "Engine      running" in autoresearch(folder, "status").stdout
+    with Terminal(line(folder, "attach"), columns=100, rows=30) as terminal:
+        terminal.expect(b"detach", 30)
         terminal.type(b"q")
         assert terminal.wait() == 0
     assert "Engine      running" in autoresearch(folder, "status").stdout
