@@ -318,7 +318,8 @@ def test_in_tmux_a_client_detaches_and_comes_back_to_the_same_frame(tmux):
     tmux.until("q detach")
     for _ in range(2):
         with tmux.client() as client:
-            client.expect(KEY_LINE)
+            client.expect(b"\x1b[?1049h")
+            tmux.until("q detach")
             client.type(b"2")
             tmux.until("what it tries")
             client.type(b"\x1b[M \xf0\x30")  # what re-attaching terminals have sent
