@@ -365,9 +365,7 @@ def _seed(context: Context) -> None:
     )
     number = context.journal.next_candidate_id()
     digest, form = code_hash(source), loss_form(source)
-    context.journal.add_candidate(
-        number, proposal, commit=commit, code_hash=digest, loss_form=form
-    )
+    context.journal.add_candidate(number, proposal, commit=commit, code_hash=digest, loss_form=form)
 
 
 def _repair(context: Context) -> None:

@@ -215,7 +215,9 @@ class Client:
         from evolve import tunable
 
         with self._reading() as journal:
-            return tunable.checked({} if journal is None else journal.settings_in_force(), key, value)
+            return tunable.checked(
+                {} if journal is None else journal.settings_in_force(), key, value
+            )
 
     def prompts(self) -> tuple[Prompt, ...]:
         """Every template of a prompt that is or was in force, with what its children have come to."""

@@ -47,7 +47,9 @@ class Context:
     work_ready: asyncio.Event = field(default_factory=asyncio.Event)
     review_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     proposer_doing: str = "idle"
-    held: bool = False  # the slot is idle because all that could train waits for a person's approval
+    held: bool = (
+        False  # the slot is idle because all that could train waits for a person's approval
+    )
 
     def wake(self) -> None:
         """Something changed: every loop looks again."""

@@ -124,7 +124,9 @@ class Experiment:
     host_memory_mb: float | None = None  # measured, at its largest
     device_memory_mb: float | None = None  # of the GPU until it was scored, measured; None on a CPU
     wished: bool = False  # a person asked for it: a judged candidate is measured again
-    killed: str = ""  # a person ended it: "drop" its candidate, or train it "again"; empty = nobody did
+    killed: str = (
+        ""  # a person ended it: "drop" its candidate, or train it "again"; empty = nobody did
+    )
     traceback: str = ""
     log_tail: str = ""
     curve: tuple[CurvePoint, ...] = ()  # empty unless asked for

@@ -300,7 +300,7 @@ _VERSION_3 = (
     *(
         f"""CREATE TRIGGER candidate_{name} AFTER {event} BEGIN
             UPDATE candidate SET touched = 1 + (SELECT max(touched) FROM candidate WHERE run = NEW.run)
-            WHERE run = NEW.run AND id = NEW.id; END"""
+            WHERE run = NEW.run AND id = NEW.id; END"""  # noqa: S608 - our own words
         for name, event in (
             ("begins", "INSERT ON candidate"),
             ("changes", "UPDATE ON candidate WHEN NEW.touched = OLD.touched"),

@@ -71,7 +71,11 @@ class AskingApp(App[int], inherit_bindings=False):
         An input keeps what can be printed to itself, so what gets here was on its way before it had the keys.
         """
         entry = self.focused
-        if event.is_printable and entry is not None and entry.check_consume_key(event.key, event.character):
+        if (
+            event.is_printable
+            and entry is not None
+            and entry.check_consume_key(event.key, event.character)
+        ):
             event.prevent_default()
             entry.post_message(Key(event.key, event.character))
 
@@ -132,7 +136,9 @@ class AskingApp(App[int], inherit_bindings=False):
                 self.take(with_cards(self.state, cards))
         if doubted := unbelieved(self.state, shown):
             moment = moment_of(self.state)
-            found = await self._ask_source(lambda source: source.beliefs(doubted), "Corrected scores")
+            found = await self._ask_source(
+                lambda source: source.beliefs(doubted), "Corrected scores"
+            )
             if found is not None:
                 self.take(with_beliefs(self.state, moment, doubted, found))
 

@@ -282,9 +282,7 @@ def details_of(source: Source, number: int) -> Details:
 
 def _concealed(run: Experiment) -> Experiment:
     """A training whose texts show no key, should a script ever have come by one."""
-    return replace(
-        run, log_tail=conceal_keys(run.log_tail), traceback=conceal_keys(run.traceback)
-    )
+    return replace(run, log_tail=conceal_keys(run.log_tail), traceback=conceal_keys(run.traceback))
 
 
 def only_time_passed(before: Snapshot, after: Snapshot) -> bool:

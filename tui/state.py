@@ -75,7 +75,9 @@ class ViewState:
     asked: tuple[Asked, ...] = ()
     notice: Notice = field(default_factory=Notice)
     roster: Roster = field(default_factory=Roster)  # every candidate, without texts
-    cards: Mapping[int, Candidate] = field(default_factory=dict)  # those that were on the screen, with texts
+    cards: Mapping[int, Candidate] = field(
+        default_factory=dict
+    )  # those that were on the screen, with texts
     outdated: frozenset[int] = frozenset()  # cards of candidates that were touched since
     beliefs: Mapping[int, Belief | None] = field(default_factory=dict)  # of these, as of `believed`
     believed: Moment | None = None
@@ -148,7 +150,9 @@ def _played(played: Playback, moment: float, glyphs: Glyphs) -> Word:
     if played.over(moment):
         return Word("end of the recording", Ink.WARN)
     speed = f"{glyphs.times}{played.speed:g}"
-    return Word(f"replay {speed}", Ink.GOOD) if played.playing else Word(f"stopped {speed}", Ink.WARN)
+    return (
+        Word(f"replay {speed}", Ink.GOOD) if played.playing else Word(f"stopped {speed}", Ink.WARN)
+    )
 
 
 def replaying(state: ViewState) -> bool:

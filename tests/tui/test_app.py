@@ -62,9 +62,7 @@ class Session:
     async def settled(self) -> None:
         """Wait for a look of the feed that began after everything so far, and for its frame."""
         for _ in range(2):
-            reading = await self.app._in_feed(
-                lambda: self.app._feed.look(roster=True, events=True)
-            )
+            reading = await self.app._in_feed(lambda: self.app._feed.look(roster=True, events=True))
             self.app.take(with_reading(self.app.state, reading))
             await self.pilot.pause()
 

@@ -22,8 +22,8 @@ from tui.keys import (
     keys_of,
     markdown,
 )
-from tui.screens.lineage import LineageScreen
 from tui.screens.diff import DiffScreen
+from tui.screens.lineage import LineageScreen
 from tui.screens.live import LiveScreen
 from tui.screens.log import LogScreen
 from tui.screens.pages import DetailsScreen, HelpScreen

@@ -72,8 +72,50 @@ class Glyphs:
     down: str
 
 
-UNICODE = Glyphs("─", "│", "█", "░", "…", "·", "←", "×", "σ", "±", True, "──", "┄┄", "··", "┼", "▾", "▸", "┃", "▴", "▾")
-ASCII = Glyphs("-", "|", "#", ".", "..", "-", "<-", "x", "sigma", "+-", False, "**", "..", "::", "o", "v", ">", "=", "^", "v")
+UNICODE = Glyphs(
+    "─",
+    "│",
+    "█",
+    "░",
+    "…",
+    "·",
+    "←",
+    "×",
+    "σ",
+    "±",
+    True,
+    "──",
+    "┄┄",
+    "··",
+    "┼",
+    "▾",
+    "▸",
+    "┃",
+    "▴",
+    "▾",
+)
+ASCII = Glyphs(
+    "-",
+    "|",
+    "#",
+    ".",
+    "..",
+    "-",
+    "<-",
+    "x",
+    "sigma",
+    "+-",
+    False,
+    "**",
+    "..",
+    "::",
+    "o",
+    "v",
+    ">",
+    "=",
+    "^",
+    "v",
+)
 
 # Cs, Co, Cn: not characters; Zl, Zp: line ends in disguise; Cf: bidi overrides and joiners that change widths.
 _REMOVED = frozenset({"Cf", "Cs", "Co", "Cn"})

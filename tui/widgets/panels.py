@@ -184,9 +184,7 @@ class KeyLine:
     def __call__(self, state: ViewState, columns: int, rows: int) -> list[Line]:
         """One line."""
         alone = state.snapshot is not None and not engine_alive(state.snapshot.engine)
-        found = keys_of(
-            self._view, read_only=state.read_only or alone, replay=replaying(state)
-        )
+        found = keys_of(self._view, read_only=state.read_only or alone, replay=replaying(state))
         shown = [k for k in found if k.rank]
         paused = engine_word(state).text == "PAUSED"
         parts = []
