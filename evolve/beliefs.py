@@ -145,6 +145,14 @@ class Field(Mapping[int, float]):
     def __len__(self) -> int:
         return len(self._mean)
 
+    def levels(self) -> Sequence[float]:
+        """The corrected scores by number, from 0 on; nan = no score."""
+        found = array("d", [math.nan]) * len(self._place)
+        for number, at in enumerate(self._place):
+            if at >= 0:
+                found[number] = self._mean[at]
+        return found
+
     def sd(self, number: int) -> float:
         """How sure the corrected score of a candidate is: one standard deviation."""
         return 1 / math.sqrt(self._precision[self._place[number]])

@@ -7,7 +7,8 @@ memory: a client that looks at 100,000 candidates must not hold them. Kept up to
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 from evolve.acceptance import Samples, gain_probability
 from evolve.beliefs import Belief, Field, Kin, own_evidence, propagated, word_for
@@ -62,27 +63,32 @@ class Evidence:
         )
         self._field = None
 
-    def _take(self, rows: Iterable[tuple[int, int, float]]) -> None:
+    def _take(self, rows: Iterable[Iterable[Any]]) -> None:
         """Scores, oldest first; a candidate's come together or not at all."""
-        seen: set[int] = set()
+        seen = bytearray(len(self.roster) + 1)
+        tables, seeds, scores = self._tables, self._seed, self._score
         for number, seed, score in rows:
             at = number - 1
-            if number in self._tables:
-                self._tables[number][seed] = score
-            elif number in seen and self._seed[at] != seed:
-                self._tables[number] = {self._seed[at]: self._score[at], seed: score}
+            if not seen[number]:
+                seen[number] = 1
+                seeds[at], scores[at] = seed, score
+            elif number in tables:
+                tables[number][seed] = score
+            elif seeds[at] == seed:
+                scores[at] = score
             else:
-                seen.add(number)
-                self._seed[at], self._score[at] = seed, score
+                tables[number] = {seeds[at]: scores[at], seed: score}
 
-    def _singles(self) -> list[float]:
+    def _singles(self) -> Iterator[float]:
         """The scores of those who have one."""
-        runs, tables = self.roster.runs, self._tables
-        return [
+        tables = self._tables
+        return (
             score
-            for number, score in enumerate(self._score, 1)
-            if runs[number - 1] and number not in tables
-        ]
+            for number, (score, runs) in enumerate(
+                zip(self._score, self.roster.runs, strict=True), 1
+            )
+            if runs and number not in tables
+        )
 
     def table(self, number: int) -> Table:
         """The scores of a candidate by seed; it has at least one."""
@@ -97,28 +103,31 @@ class Evidence:
         return self._field
 
     def _believed(self) -> Field:
-        roster, noise = self.roster, self.noise
-        luck = effects((self._tables[number] for number in sorted(self._tables)), noise)
+        noise, tables = self.noise, self._tables
+        luck = effects((tables[number] for number in sorted(tables)), noise)
+        sure, unsure = 1 / noise.rest**2, 1 / noise.sigma**2
+        # Nearly all have one score, at one of a few seeds: what follows from a seed is looked up.
+        of_seed = {seed: (bad, sure) for seed, bad in luck.items()}
+        strange = (0.0, unsure)
+        roster = self.roster
         place = array("i", [-1]) * (len(roster) + 1)  # by number, among those with a score
         mean, precision = array("d"), array("d")
-        numbers = array("i")
         kin = Kin(array("i"), array("i"), array("b"))
-        sure, unsure = noise.rest**2, noise.sigma**2
-        for number, runs in enumerate(roster.runs, 1):
+        rows = zip(roster.runs, roster.parent, roster.other, self._seed, self._score, strict=True)
+        count = 0
+        for number, (runs, first, other, seed, score) in enumerate(rows, 1):
             if not runs:
                 continue
-            place[number] = len(numbers)
-            numbers.append(number)
-            first, other = roster.parent[number - 1], roster.other[number - 1]
+            place[number] = count
+            count += 1
             kin.first.append(place[first])
             kin.second.append(place[other])
             kin.alone.append(first > 0 and not other)
-            if number in self._tables:
-                its_mean, its_precision = own_evidence(self._tables[number], luck, noise)
+            if number in tables:
+                its_mean, its_precision = own_evidence(tables[number], luck, noise)
             else:
-                seed = self._seed[number - 1]
-                its_mean = self._score[number - 1] - luck.get(seed, 0.0)
-                its_precision = 1 / (sure if seed in luck else unsure)
+                bad, its_precision = of_seed.get(seed, strange)
+                its_mean = score - bad
             mean.append(its_mean)
             precision.append(its_precision)
         found_mean, found_precision = propagated(mean, precision, kin, noise)

@@ -308,4 +308,4 @@ def candidates_left(context: Context) -> int:
     limit = context.settings.stop.candidates
     if not limit:
         return 1_000_000
-    return max(0, limit - context.journal.tally().screened)
+    return max(0, limit - context.journal.screened())

@@ -17,7 +17,7 @@ from evolve.credit import shares
 from evolve.evidence import Evidence
 from evolve.model import Run
 from evolve.noise import Noise
-from evolve.reader import Reader
+from evolve.reader import Reader, Tally
 from evolve.roster import Roster
 from evolve.trends import Trend
 from harness.spec import Outcome
@@ -86,8 +86,8 @@ class Look:
 
     def trends(self, by: str) -> tuple[Trend, ...]:
         """By one of `trends.KEYS`."""
-        kinds = self._evidence.roster.kinds()
-        return trends.trends(kinds, self.means(), self.noise.sigma, by)
+        evidence = self._evidence
+        return trends.trends(evidence.roster, evidence.field().levels(), self.noise.sigma, by)
 
 
 class Watch:
@@ -105,9 +105,15 @@ class Watch:
         self._calls: tuple[CallFigures, ...] = ()
 
     def outlook(
-        self, journal: Reader, run: Run, shown: Collection[int], *, hurry: bool = False
+        self,
+        journal: Reader,
+        run: Run,
+        shown: Collection[int],
+        *,
+        tally: Tally | None = None,
+        hurry: bool = False,
     ) -> Outlook:
-        """How the run stands, with the beliefs of the candidates in `shown`.
+        """How the run stands, with the beliefs of the candidates in `shown`; `tally` where it has been counted.
 
         With `hurry` a first look at a long run leaves out whatever everybody has to be read for.
         """
@@ -119,7 +125,7 @@ class Watch:
         )
         if hurry and self._look is None and journal.next_candidate_id() > LONG:
             return replace(rules, hurried=True)
-        look = self._current(journal, run)
+        look = self._current(journal, run, tally)
         return replace(
             rules,
             noise=look.noise if look.noise.n else None,
@@ -144,9 +150,9 @@ class Watch:
         """By one of `trends.KEYS`."""
         return self._current(journal, run).trends(by)
 
-    def _current(self, journal: Reader, run: Run) -> Look:
+    def _current(self, journal: Reader, run: Run, tally: Tally | None = None) -> Look:
         """The look of now: the last one, unless a training or a verdict has come since."""
-        tally = journal.tally()
+        tally = tally or journal.tally()
         seen = (run.id, run.incumbent, tally.experiments, tally.settled, tally.candidates)
         if self._look is None or seen != self._seen:
             self._look, self._seen = Look(journal, run.incumbent, self._evidence), seen

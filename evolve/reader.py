@@ -32,7 +32,6 @@ from evolve.model import (
     Smoke,
     Template,
     UsageError,
-    Verdict,
 )
 from evolve.slotbook import SlotBook
 from evolve.stop import Pace
@@ -46,7 +45,6 @@ class Tally:
 
     candidates: int  # made, the baseline included
     settled: int  # children with a verdict after at least one training
-    screened: int  # children whose first training has begun; not those of which it was killed
     since_promotion: int  # settled since main moved last
     experiments: int  # finished, void ones included
     failures: int  # candidates without a score
@@ -143,39 +141,42 @@ class Reader(ChangeBook, SlotBook):
     def tally(self) -> Tally:
         """Count what has happened in the run."""
         run = self._one("SELECT max(id) AS id, promotion, dollars FROM run")
-        verdicts: dict[str | None, int] = {
-            row[0]: row[1]
-            for row in self._all(
-                "SELECT verdict, count(*) FROM candidate WHERE run = ? GROUP BY verdict",
-                (run["id"],),
-            )
-        }
         counts = self._one(
             """SELECT
-            (SELECT count(*) FROM candidate WHERE run = :run AND judged IS NOT NULL) AS settled,
+            (SELECT coalesce(max(id), 0) FROM candidate WHERE run = :run) AS candidates, -- numbered without gaps
+            (SELECT count(*) FROM candidate WHERE run = :run AND judged IS NULL) AS unsettled,
             (SELECT count(*) FROM candidate WHERE run = :run AND judged > :promotion) AS since,
-            (SELECT count(DISTINCT candidate) FROM experiment WHERE run = :run AND purpose = 'screen')
-                - (SELECT count(*) FROM candidate AS c WHERE run = :run AND verdict = 'dropped' AND EXISTS (SELECT 1
-                    FROM experiment AS e WHERE e.run = c.run AND e.candidate = c.id)) AS screened,
             (SELECT count(*) FROM experiment WHERE run = :run) AS experiments,
             (SELECT count(*) FROM experiment WHERE run = :run AND finished IS NULL) AS running,
             (SELECT count(*) FROM candidate WHERE run = :run AND operator = 'crossover') AS crossovers,
+            (SELECT count(*) FROM candidate WHERE run = :run AND verdict = 'failed') AS failures,
             (SELECT count(*) FROM candidate WHERE run = :run AND verdict = 'failed' AND voided != '') AS voided,
+            (SELECT count(*) FROM candidate WHERE run = :run AND verdict = 'promoted') AS promotions,
             (SELECT count(*) FROM llm_call WHERE run = :run) AS calls""",
             {"run": run["id"], "promotion": run["promotion"]},
         )
         return Tally(
-            candidates=sum(verdicts.values()),
-            settled=counts["settled"],
-            screened=counts["screened"],
+            candidates=counts["candidates"],
+            settled=counts["candidates"] - counts["unsettled"],
             since_promotion=counts["since"],
             experiments=counts["experiments"] - counts["running"],
-            failures=verdicts.get(Verdict.FAILED, 0),
+            failures=counts["failures"],
             voided=counts["voided"],
-            promotions=verdicts.get(Verdict.PROMOTED, 0),
+            promotions=counts["promotions"],
             crossovers=counts["crossovers"],
             llm_calls=counts["calls"],
             dollars=run["dollars"] or 0.0,
+        )
+
+    def screened(self) -> int:
+        """Children whose first training has begun; not those of which it was killed."""
+        return int(
+            self._one(
+                """SELECT (SELECT count(DISTINCT candidate) FROM experiment WHERE run = :run AND purpose = 'screen')
+                - (SELECT count(*) FROM candidate AS c WHERE run = :run AND verdict = 'dropped' AND EXISTS (SELECT 1
+                    FROM experiment AS e WHERE e.run = c.run AND e.candidate = c.id))""",
+                {"run": self.run_id()},
+            )[0]
         )
 
     # ---- candidates ----------------------------------------------------------------------------------------
@@ -220,16 +221,15 @@ class Reader(ChangeBook, SlotBook):
         )
         return {row[0]: row[1] for row in found}
 
-    def fitness_rows(self, only: Sequence[int] | None = None) -> Iterator[tuple[int, int, float]]:
+    def fitness_rows(self, only: Sequence[int] | None = None) -> Iterator[sqlite3.Row]:
         """Candidate, seed and fitness of every score that counts, oldest first; of all, or of those in `only`."""
         those = "" if only is None else "AND candidate IN (SELECT value FROM json_each(?)) "
         asked = () if only is None else (json.dumps(list(only)),)
-        found = self._each(
+        return self._each(
             "SELECT candidate, seed, fitness FROM experiment WHERE run = ? "  # noqa: S608 - our own words
             f"{those}AND outcome = 'ok' AND discounted = '' ORDER BY id",
             (self.run_id(), *asked),
         )
-        return ((row[0], row[1], row[2]) for row in found)
 
     def roster_page(self, after: int, limit: int) -> Iterator[sqlite3.Row]:
         """The `rows.ROSTER` of at most `limit` candidates with a number above `after`, by number."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from copy import copy
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evolve.model import Candidate, CandidateState, Operator, Verdict
@@ -27,6 +29,7 @@ OUTCOMES: tuple[Outcome | None, ...] = (None, *Outcome)
 _ALIVE, _PINNED, _BANNED, _VOIDED = 1, 2, 4, 8
 _REMEMBERED = 50  # looks of which a roster still knows what they changed
 _MANY = 1_000  # changes of one look that are not worth remembering one by one
+_BATCH = 1_000  # rows that are taken in at once
 FIRST_PAGE = 4_000  # rows of the first look, so that it is a short one
 _NOT_SCORED = math.nan
 
@@ -37,10 +40,11 @@ _OUTCOME = {None if word is None else str(word): place for place, word in enumer
 
 
 class Row(NamedTuple):
-    """A candidate as `rows.ROSTER` gives it; the lists are JSON."""
+    """A candidate as `rows.ROSTER` gives it; the scores are JSON lists."""
 
     id: int
-    parents: str
+    first: int  # parent, 0 = none
+    other: int  # second parent, 0 = none
     operator: str
     state: str
     verdict: str | None
@@ -54,21 +58,6 @@ class Row(NamedTuple):
     category: str
     maker: str
     prompt_version: str
-
-
-class Kind(NamedTuple):
-    """What `trends` asks of a candidate."""
-
-    id: int
-    parents: tuple[int, ...]
-    operator: Operator
-    category: str
-    model: str
-    proposer: str
-    prompt_version: str
-    verdict: Verdict | None
-    outcome: Outcome | None
-    scores: range  # as many as it has, of which only the number is known
 
 
 class Roster:
@@ -130,34 +119,45 @@ class Roster:
             if isinstance(column, array):
                 setattr(new, name, column[:])
         names = {name: place for place, name in enumerate(self.names)}
-        news = tuple(new._take(row, names) for row in rows)
+        left, news, count = iter(rows), list[int](), 0
+        while batch := tuple(islice(left, _BATCH)):
+            numbers = new._take(batch, names)
+            count += len(numbers)
+            if count <= _MANY:
+                news += numbers
         new.names = tuple(names)
-        new.stamp, new.complete = stamp, limit is None or len(news) < limit
+        new.stamp, new.complete = stamp, limit is None or count < limit
         new.version = self.version + 1
-        told = news if len(news) <= _MANY else None
-        new._news = (*self._news[1 - _REMEMBERED :], told)
+        new._news = (*self._news[1 - _REMEMBERED :], tuple(news) if count <= _MANY else None)
         return new
 
-    def _take(self, row: Iterable[Any], names: dict[str, int]) -> int:
-        number, parents, operator, state, verdict, outcome, flags, scores, fitness, *rest = row
-        children, generation, created, category, maker, prompt = rest
-        mean, runs = _mean(scores)
-        # By its bytes the same text as the scores: then so is its mean.
-        counted = mean if fitness == scores else _mean(fitness)[0]
-        first, second = _parents(parents)
-        facts = (
-            *(first, second, _OPERATOR[operator], _STATE[state], _VERDICT[verdict]),
-            *(_OUTCOME[outcome], flags, mean, counted, runs, children, generation, created),
-            *(names.setdefault(name, len(names)) for name in (category, maker, prompt)),
+    def _take(self, rows: Sequence[Iterable[Any]], names: dict[str, int]) -> Sequence[int]:
+        """Take some rows in, column by column, which takes a third of the time of row by row."""
+        numbers, first, other, operator, state, verdict, outcome, flags, *rest = zip(
+            *rows, strict=True
         )
-        place = number - 1
-        if place == len(self.parent):
-            for column, fact in zip(self._columns(), facts, strict=True):
-                column.append(fact)
-        else:  # a journal numbers from 1 without gaps
-            for column, fact in zip(self._columns(), facts, strict=True):
-                column[place] = fact
-        return int(number)
+        scores, fitness, children, generation, created, *words = rest
+        mean, runs = zip(*map(_mean, scores), strict=True)
+        # By its bytes the same text as the scores: then so is its mean.
+        counted = [
+            known if score == text else _mean(text)[0]
+            for score, text, known in zip(scores, fitness, mean, strict=True)
+        ]
+        facts: tuple[Sequence[Any], ...] = (
+            *(first, other, [_OPERATOR[word] for word in operator]),
+            *([_STATE[word] for word in state], [_VERDICT[word] for word in verdict]),
+            *([_OUTCOME[word] for word in outcome], flags, mean, counted, runs),
+            *(children, generation, created),
+            *([names.setdefault(name, len(names)) for name in column] for column in words),
+        )
+        known = bisect_right(
+            numbers, len(self)
+        )  # the others are new: a journal numbers from 1 without gaps
+        for column, fact in zip(self._columns(), facts, strict=True):
+            for number, value in zip(numbers[:known], fact, strict=False):
+                column[number - 1] = value
+            column.extend(fact[known:])
+        return numbers
 
     def _columns(self) -> tuple[array[Any], ...]:
         return (
@@ -184,23 +184,6 @@ class Roster:
     def active(self, number: int) -> bool:
         """Does it wait, train, or wait for a repeat?"""
         return STATES[self.state[number - 1]] in _ACTIVE
-
-    def kinds(self) -> Iterator[Kind]:
-        """Everybody, in the order of their numbers."""
-        names = self.names
-        for at, maker in enumerate(self.maker):
-            yield Kind(
-                at + 1,
-                self.parents(at + 1),
-                OPERATORS[self.operator[at]],
-                names[self.category[at]],
-                names[maker],
-                names[maker],
-                names[self.prompt[at]],
-                VERDICTS[self.verdict[at]],
-                OUTCOMES[self.outcome[at]],
-                range(self.runs[at]),
-            )
 
     def agrees(self, candidate: Candidate) -> bool:
         """Does the roster tell nothing of this candidate that it did not know? True of those beyond its end."""
@@ -277,7 +260,8 @@ def row_of(candidate: Candidate) -> Row:
     marks = (candidate.alive, candidate.pinned, candidate.banned, bool(candidate.voided))
     return Row(
         id=candidate.id,
-        parents=json.dumps(candidate.parents),
+        first=(*candidate.parents, 0)[0],
+        other=(*candidate.parents, 0, 0)[1],
         operator=str(candidate.operator),
         state=str(candidate.state),
         verdict=None if candidate.verdict is None else str(candidate.verdict),
@@ -305,11 +289,3 @@ def _mean(scores: str) -> tuple[float, int]:
         return float(scores[1:-1]), 1
     values = json.loads(scores)
     return sum(values) / len(values), len(values)
-
-
-def _parents(text: str) -> tuple[int, int]:
-    """The first two of a JSON list of numbers, 0 = none."""
-    if text == "[]":
-        return 0, 0
-    first, _, second = text[1:-1].partition(",")
-    return int(first), int(second.partition(",")[0] or 0)

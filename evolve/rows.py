@@ -28,10 +28,12 @@ CANDIDATE = """SELECT id, operator, proposer, parents, title, hypothesis, catego
     priority, changes, scores, outcome, children, pinned, banned, voided, sealed_gain, sealed_gap,
     fitness, island, recommendation, chances, loss_form, boosted, wanted, approved
     FROM candidate"""
-# of `roster.Row`, in its order
-ROSTER = """SELECT id, parents, operator, state, verdict, outcome,
-    alive + 2 * pinned + 4 * banned + 8 * (voided != '') AS flags, scores, fitness, children, generation, created,
-    category, CASE model WHEN '' THEN proposer ELSE model END AS maker, prompt_version FROM candidate"""
+# of `roster.Row`, in its order; the parents are a JSON list of at most two
+ROSTER = """SELECT id, CAST(substr(parents, 2) AS INTEGER) AS first,
+    CASE instr(parents, ',') WHEN 0 THEN 0 ELSE CAST(substr(parents, instr(parents, ',') + 1) AS INTEGER) END AS other,
+    operator, state, verdict, outcome, alive + 2 * pinned + 4 * banned + 8 * (voided != '') AS flags, scores, fitness,
+    children, generation, created, category, CASE model WHEN '' THEN proposer ELSE model END AS maker, prompt_version
+    FROM candidate"""
 _EXPERIMENT = """SELECT id, candidate, purpose, seed, started, finished, outcome, reason, val_bpb, train_seconds,
     total_seconds, train_tokens, tokens_per_second, peak_memory_mb, mfu_percent, steps, params_m, sandbox,
     sealed_bpb, audit, discounted, fitness, epochs, pruning, host_memory_mb, device_memory_mb,

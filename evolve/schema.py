@@ -297,6 +297,13 @@ _VERSION_3 = (
     "ALTER TABLE candidate ADD COLUMN touched INTEGER NOT NULL DEFAULT 0",
     "UPDATE candidate SET touched = id",
     "CREATE INDEX candidate_touched ON candidate (run, touched)",
+    # what clients count and look up at each change, without a look at the rows themselves:
+    "DROP INDEX candidate_judged",
+    "CREATE INDEX candidate_judged ON candidate (run, judged)",
+    "DROP INDEX candidate_verdict",
+    "CREATE INDEX candidate_verdict ON candidate (run, verdict, outcome, voided)",
+    "CREATE INDEX experiment_run ON experiment (run)",
+    "CREATE INDEX experiment_pruned ON experiment (run) WHERE outcome = 'pruned' OR pruning != ''",
     *(
         f"""CREATE TRIGGER candidate_{name} AFTER {event} BEGIN
             UPDATE candidate SET touched = 1 + (SELECT max(touched) FROM candidate WHERE run = NEW.run)

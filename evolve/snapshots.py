@@ -29,7 +29,7 @@ FAULT = "autoresearch: "  # the command line puts it before every fault
 _RECENT = 50  # events in a snapshot
 _TAIL = 4096  # bytes of the engine's log in which its last words are looked for
 _WORDS = 200  # characters of them
-_NOTHING = Tally(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0)
+_NOTHING = Tally(0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Snapshots:
         in_force, living, tally = journal.live_settings(), journal.living(), journal.tally()
         trained = journal.running_experiment()
         shown = {c.id for c in living} | {run.incumbent or 0, trained.candidate if trained else 0}
-        outlook = self._watch.outlook(journal, run, shown, hurry=hurry)
+        outlook = self._watch.outlook(journal, run, shown, tally=tally, hurry=hurry)
         now, holder = self._clock(), self._holder()
         rules, pace = rules_in(in_force), journal.pace()
         running, gap = self._running(journal, incumbent, outlook, curves=curves)

@@ -6,54 +6,31 @@ it is what a person, or whoever writes the next proposal, looks at before trying
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from evolve.model import Operator, Verdict
+from evolve.model import Verdict
+from evolve.roster import OPERATORS, OUTCOMES, VERDICTS, Roster
 from harness.spec import Outcome
 
 LATEST = 10  # attempts that `Trend.latest` tells of
-LETTERS = {
+LETTERS: dict[Verdict | None, str] = {
     Verdict.PROMOTED: "P",
     Verdict.KEPT: "k",
     Verdict.REJECTED: ".",
     Verdict.FAILED: "x",
 }  # of `Trend.latest`
 PRUNED = "-"
+_DROPPED, _FAILED = VERDICTS.index(Verdict.DROPPED), VERDICTS.index(Verdict.FAILED)
+_PROMOTED, _KEPT = VERDICTS.index(Verdict.PROMOTED), VERDICTS.index(Verdict.KEPT)
 
-
-class Child(Protocol):
-    """What is asked of a candidate: `model.Candidate` has it, and a row of a roster."""
-
-    @property
-    def id(self) -> int: ...  # noqa: D102 - as `model.Candidate`
-    @property
-    def parents(self) -> tuple[int, ...]: ...  # noqa: D102
-    @property
-    def operator(self) -> Operator: ...  # noqa: D102
-    @property
-    def category(self) -> str: ...  # noqa: D102
-    @property
-    def model(self) -> str: ...  # noqa: D102
-    @property
-    def proposer(self) -> str: ...  # noqa: D102
-    @property
-    def prompt_version(self) -> str: ...  # noqa: D102
-    @property
-    def verdict(self) -> Verdict | None: ...  # noqa: D102
-    @property
-    def outcome(self) -> Outcome | None: ...  # noqa: D102
-    @property
-    def scores(self) -> Sized: ...  # noqa: D102
-
-
-KEYS: dict[str, Callable[[Child], str]] = {
-    "category": lambda c: c.category,
-    "operator": lambda c: str(c.operator),
-    "model": lambda c: c.model or c.proposer,
-    "prompt": lambda c: c.prompt_version or "none",
+# What the children of a run can be told apart by: a column of its roster, and the words that it stands for.
+KEYS: dict[str, Callable[[Roster], tuple[Sequence[int], Sequence[str]]]] = {
+    "category": lambda roster: (roster.category, roster.names),
+    "operator": lambda roster: (roster.operator, [str(word) for word in OPERATORS]),
+    "model": lambda roster: (roster.maker, roster.names),
+    "prompt": lambda roster: (roster.prompt, [name or "none" for name in roster.names]),
 }
 
 
@@ -80,75 +57,75 @@ class Trend:
         return (self.promoted + self.kept) / self.attempts if self.attempts else None
 
 
-def trends(
-    candidates: Iterable[Child], means: Mapping[int, float], sigma: float, by: str
-) -> tuple[Trend, ...]:
+def trends(roster: Roster, levels: Sequence[float], sigma: float, by: str) -> tuple[Trend, ...]:
     """The children of a run by one of `KEYS`, the most tried kind first.
 
-    `means`: what is believed of each scored candidate, in the unit of `sigma`, the noise of one training; lower is
-    better. A gain may be negative: it is what trying such a child has brought on average, wrecks included.
+    `levels`: what is believed of each scored candidate, by number from 0 on, in the unit of `sigma`, the noise of one
+    training; lower is better, nan = no score. A gain may be negative: it is what trying such a child has brought on
+    average, wrecks included. It is over the better parent, and there is none without a score on either side.
     """
-    counts: dict[str, _Count] = {}
-    key = KEYS[by]
-    for child in candidates:
-        if child.parents and child.verdict is not Verdict.DROPPED:
-            name = key(child)
-            count = counts.get(name)
-            if count is None:
-                count = counts[name] = _Count()
-            count.add(child, means, sigma)
-    found = [count.trend(name) for name, count in counts.items()]
+    places, names = KEYS[by](roster)
+    counts: dict[int, _Count] = {}
+    known = zip(
+        *(places, roster.verdict, roster.outcome, roster.runs, roster.parent, roster.other),
+        levels[1:],
+        strict=True,
+    )
+    for place, verdict, outcome, runs, first, other, level in known:
+        if not first or verdict == _DROPPED:
+            continue
+        count = counts.get(place)
+        if count is None:
+            count = counts[place] = _Count()
+        count.verdicts[verdict] += 1
+        if not verdict:
+            continue
+        count.measured += runs > 0
+        count.latest.append((verdict, outcome))
+        rival, second = levels[first], levels[other]
+        if second == second and not rival <= second:  # nan is not itself, nor below anything
+            rival = second
+        if rival == rival and level == level and sigma > 0:
+            count.gain((rival - level) / sigma)
+    found = [count.trend(names[place]) for place, count in counts.items()]
     return tuple(sorted(found, key=lambda trend: (-trend.attempts, trend.key)))
 
 
 class _Count:
-    """One kind of child, counted one after the other: nobody has to be held for it."""
+    """One kind of child, counted one after the other."""
 
     def __init__(self) -> None:
-        self.pending = self.measured = self.gains = 0
+        self.verdicts = [0] * len(VERDICTS)  # by place; at 0 those that wait or train
+        self.measured = self.gains = 0
         self.gained = 0.0
         self.best: float | None = None
-        self.verdicts: Counter[Verdict] = Counter()
-        self.latest: deque[str] = deque(maxlen=LATEST)
+        self.latest: deque[tuple[int, int]] = deque(maxlen=LATEST)  # places of verdict and outcome
 
-    def add(self, child: Child, means: Mapping[int, float], sigma: float) -> None:
-        if child.verdict is None:
-            self.pending += 1
-            return
-        self.verdicts[child.verdict] += 1
-        self.measured += bool(child.scores)
-        self.latest.append(_letter(child, child.verdict))
-        won = gain(child, means, sigma)
-        if won is not None:
-            self.gains += 1
-            self.gained += won
-            self.best = won if self.best is None else max(self.best, won)
+    def gain(self, won: float) -> None:
+        self.gains += 1
+        self.gained += won
+        if self.best is None or won > self.best:
+            self.best = won
 
     def trend(self, key: str) -> Trend:
         return Trend(
             key=key,
-            attempts=self.verdicts.total(),
+            attempts=sum(self.verdicts[1:]),
             measured=self.measured,
-            failed=self.verdicts[Verdict.FAILED],
-            promoted=self.verdicts[Verdict.PROMOTED],
-            kept=self.verdicts[Verdict.KEPT],
+            failed=self.verdicts[_FAILED],
+            promoted=self.verdicts[_PROMOTED],
+            kept=self.verdicts[_KEPT],
             gain=self.gained / self.gains if self.gains else None,
             best=self.best,
-            latest="".join(self.latest),
-            pending=self.pending,
+            latest="".join(_letter(*attempt) for attempt in self.latest),
+            pending=self.verdicts[0],
         )
 
 
-def _letter(child: Child, verdict: Verdict) -> str:
-    return PRUNED if child.outcome is Outcome.PRUNED else LETTERS[verdict]
-
-
-def gain(child: Child, means: Mapping[int, float], sigma: float) -> float | None:
-    """Sigmas by which a child is believed to beat its better parent; None without a score on either side."""
-    parents = [means[parent] for parent in child.parents if parent in means]
-    if child.id not in means or not parents or sigma <= 0:
-        return None
-    return (min(parents) - means[child.id]) / sigma
+def _letter(verdict: int, outcome: int) -> str:
+    if OUTCOMES[outcome] is Outcome.PRUNED:
+        return PRUNED
+    return LETTERS[VERDICTS[verdict]]
 
 
 def in_words(found: Iterable[Trend]) -> str:

@@ -109,7 +109,7 @@ def test_a_killed_child_leaves_room_for_another_under_the_stop_rule(tmp_path: Pa
         running = here.journal.start_experiment(number, Purpose.SCREEN, 0)
         ann.does("kill")
         here.judge.settle(running, Result(Outcome.VOID, "Killed by ann.", seed=0))
-        assert here.journal.tally().screened == 0
+        assert here.journal.screened() == 0
         assert reason_to_stop(here.context) is None
         here.child(HOPELESS)
         here.work()

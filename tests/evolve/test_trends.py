@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
+from evolve import trends as counting
 from evolve.model import Candidate, CandidateState, Operator, Verdict
-from evolve.trends import KEYS, LATEST, in_words, trends
+from evolve.roster import Roster, row_of
+from evolve.trends import KEYS, LATEST, Trend, in_words
 from harness.spec import Outcome
 
 
@@ -43,6 +47,14 @@ RUN = (
     child(7, None, 2),
 )
 MEANS = {1: 1.00, 2: 0.98, 3: 1.01, 5: 0.99}
+
+
+def trends(
+    candidates: Sequence[Candidate], means: Mapping[int, float], sigma: float, by: str
+) -> tuple[Trend, ...]:
+    roster = Roster(1).with_rows(map(row_of, candidates), 0)
+    levels = [means.get(number, math.nan) for number in range(len(candidates) + 1)]
+    return counting.trends(roster, levels, sigma, by)
 
 
 def test_children_are_counted_by_kind_and_gains_are_believed_ones() -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evolve.bandit import Arm, Share
 from evolve.beliefs import Belief
@@ -42,10 +42,11 @@ from evolve.provenance import Asking, LogText, Turn
 from evolve.roster import FIRST_PAGE, Roster, row_of
 from evolve.telemetry import Load
 from evolve.trends import Trend
-from evolve.tunable import Tuning, checked
 from evolve.view import EngineView, RunningView, Snapshot
 from harness.spec import Outcome, Progress
-from tests.tui.tuned import prompts, tuning
+
+if TYPE_CHECKING:
+    from evolve.tunable import Tuning
 
 START = 1_790_000_000.0
 TITLES = (
@@ -357,14 +358,22 @@ class Recording:
 
     def tuning(self) -> Tuning:
         """The settings in force, and who set the size."""
+        from tests.tui.tuned import (
+            tuning,
+        )  # the settings know pydantic: 13 MB that most tests need not
+
         return tuning({"population.size": str(self._size)}, self.sent)
 
     def prompts(self) -> tuple[Prompt, ...]:
         """The built-in ones, and one of a person that came before."""
+        from tests.tui.tuned import prompts
+
         return prompts()
 
     def checked(self, key: str, value: str) -> str:
         """As an engine would take it."""
+        from evolve.tunable import checked
+
         return checked({"population.size": str(self._size)}, key, value)
 
     def setting_changes(self, limit: int) -> list[SettingChange]:
