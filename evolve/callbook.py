@@ -43,6 +43,17 @@ class CallFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class CallCost:
+    """What one finished call of a language model was for, and what it cost."""
+
+    time: float  # unix seconds
+    model: str
+    operator: str
+    dollars: float
+    candidate: int | None  # that came of it
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAnswer:
     """An answer that is paid for and that nothing has become of yet."""
 
@@ -98,6 +109,15 @@ class CallBook:
             (self.run_id(),),
         )
         return tuple(CallFigures(**dict(row)) for row in found)
+
+    def call_costs(self, limit: int) -> tuple[CallCost, ...]:
+        """The latest calls that have ended, oldest first, without their texts."""
+        found = self._all(
+            "SELECT time, model, operator, dollars, candidate FROM llm_call "
+            "WHERE run = ? AND status != 'reserved' ORDER BY id DESC LIMIT ?",
+            (self.run_id(), limit),
+        )
+        return tuple(CallCost(*row) for row in reversed(found))
 
     def lost_calls(self, operator: str, parent: int) -> int:
         """How many answers and refusals about a child of `parent` by `operator` led to no candidate."""

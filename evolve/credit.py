@@ -21,9 +21,10 @@ from evolve.bandit import (
     Share,
     distribute,
 )
+from evolve.callbook import CallCost
 from evolve.evidence import Evidence
 from evolve.model import Candidate, Operator, Verdict
-from evolve.reader import CallCost, Reader
+from evolve.reader import Reader
 
 if TYPE_CHECKING:
     from evolve.journal import Journal

@@ -1,14 +1,12 @@
 """Reads the journal: every question that the engine and its clients ask, on the newest run unless said otherwise.
 
-It never writes. It imports nothing heavy, because `status` starts through here. Lists of candidates are one
-query each, so they stay cheap with 100,000 of them.
+It never writes. It imports nothing heavy, because `status` starts through here. Here stand the questions about the
+run itself; candidates, trainings, changes, the slot and calls have books of their own, which it joins.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,27 +14,13 @@ from types import TracebackType
 from typing import Self
 
 from evolve import rows
+from evolve.candidatebook import CandidateBook
 from evolve.changes import ChangeBook
 from evolve.database import faults, open_reader
-from evolve.drift import Speed
-from evolve.model import (
-    Candidate,
-    CandidateState,
-    Command,
-    Event,
-    Experiment,
-    Note,
-    NothingToDo,
-    Purpose,
-    Run,
-    Smoke,
-    Template,
-    UsageError,
-)
+from evolve.model import Command, Event, Note, NothingToDo, Run, Template, UsageError
 from evolve.slotbook import SlotBook
-from evolve.stop import Pace
 from evolve.toml_text import flat, is_live
-from harness.spec import CurvePoint
+from evolve.trialbook import TrialBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +39,7 @@ class Tally:
     dollars: float  # paid
 
 
-@dataclass(frozen=True, slots=True)
-class CallCost:
-    """What one finished call of a language model was for, and what it cost."""
-
-    time: float  # unix seconds
-    model: str
-    operator: str
-    dollars: float
-    candidate: int | None  # that came of it
-
-
-class Reader(ChangeBook, SlotBook):
+class Reader(CandidateBook, TrialBook, ChangeBook, SlotBook):
     """A connection for questions."""
 
     @classmethod
@@ -92,6 +65,10 @@ class Reader(ChangeBook, SlotBook):
     def data_version(self) -> int:
         """A number that changes when another connection has written; costs microseconds."""
         return int(self._one("PRAGMA data_version")[0])
+
+    def written(self) -> tuple[int, int]:
+        """As `data_version`, but it changes when this connection has written, too."""
+        return self.data_version(), self._db.total_changes
 
     @contextmanager
     def instant(self) -> Iterator[None]:
@@ -168,272 +145,6 @@ class Reader(ChangeBook, SlotBook):
             dollars=run["dollars"] or 0.0,
         )
 
-    def screened(self) -> int:
-        """Children whose first training has begun; not those of which it was killed."""
-        return int(
-            self._one(
-                """SELECT (SELECT count(DISTINCT candidate) FROM experiment WHERE run = :run AND purpose = 'screen')
-                - (SELECT count(*) FROM candidate AS c WHERE run = :run AND verdict = 'dropped' AND EXISTS (SELECT 1
-                    FROM experiment AS e WHERE e.run = c.run AND e.candidate = c.id))""",
-                {"run": self.run_id()},
-            )[0]
-        )
-
-    # ---- candidates ----------------------------------------------------------------------------------------
-
-    def next_candidate_id(self) -> int:
-        """The number that the next candidate gets; counts from 1 within the run."""
-        return 1 + int(
-            self._one("SELECT coalesce(max(id), 0) FROM candidate WHERE run = ?", (self.run_id(),))[
-                0
-            ]
-        )
-
-    def has_candidate(self, number: int) -> bool:
-        """Is there a candidate of that number?"""
-        return bool(
-            self._all("SELECT 1 FROM candidate WHERE run = ? AND id = ?", (self.run_id(), number))
-        )
-
-    def candidate(self, number: int) -> Candidate:
-        """One candidate; raises UsageError when there is none of that number."""
-        found = self._candidates("AND id = ?", number)
-        if not found:
-            raise UsageError(f"There is no candidate #{number}.")
-        return found[0]
-
-    def candidates(self, after: int = 0, limit: int | None = None) -> tuple[Candidate, ...]:
-        """Those with a number above `after`, in the order of their numbers, at most `limit`."""
-        most = -1 if limit is None else limit
-        return self._candidates("AND id > ? ORDER BY id LIMIT ?", after, most)
-
-    def candidates_of(self, numbers: Sequence[int]) -> tuple[Candidate, ...]:
-        """Those of the numbers that exist, in the order of their numbers; a few hundred at most."""
-        return self._candidates(
-            "AND id IN (SELECT value FROM json_each(?)) ORDER BY id", json.dumps(list(numbers))
-        )
-
-    def lines_of(self, numbers: Sequence[int]) -> dict[int, int]:
-        """How long the scripts of these candidates are, by number."""
-        found = self._all(
-            "SELECT id, lines FROM candidate WHERE run = ? AND id IN (SELECT value FROM json_each(?))",
-            (self.run_id(), json.dumps(list(numbers))),
-        )
-        return {row[0]: row[1] for row in found}
-
-    def fitness_rows(self, only: Sequence[int] | None = None) -> Iterator[sqlite3.Row]:
-        """Candidate, seed and fitness of every score that counts, oldest first; of all, or of those in `only`."""
-        those = "" if only is None else "AND candidate IN (SELECT value FROM json_each(?)) "
-        asked = () if only is None else (json.dumps(list(only)),)
-        return self._each(
-            "SELECT candidate, seed, fitness FROM experiment WHERE run = ? "  # noqa: S608 - our own words
-            f"{those}AND outcome = 'ok' AND discounted = '' ORDER BY id",
-            (self.run_id(), *asked),
-        )
-
-    def roster_page(self, after: int, limit: int) -> Iterator[sqlite3.Row]:
-        """The `rows.ROSTER` of at most `limit` candidates with a number above `after`, by number."""
-        return self._each(
-            f"{rows.ROSTER} WHERE run = ? AND id > ? ORDER BY id LIMIT ?",
-            (self.run_id(), after, limit),
-        )
-
-    def touched_since(self, stamp: int) -> Iterator[sqlite3.Row]:
-        """`rows.ROSTER` of every candidate that was written after `stamp`, by number."""
-        return self._each(
-            f"{rows.ROSTER} WHERE run = ? AND touched > ? ORDER BY id",
-            (self.run_id(), stamp),
-        )
-
-    def newest_touch(self) -> int:
-        """The stamp of the last write of a candidate of the run, 0 before the first."""
-        return int(
-            self._one(
-                "SELECT coalesce(max(touched), 0) FROM candidate WHERE run = ?", (self.run_id(),)
-            )[0]
-        )
-
-    def candidates_in(self, state: CandidateState) -> tuple[Candidate, ...]:
-        """Those in one state, in the order in which they would train."""
-        return self._candidates("AND state = ? ORDER BY priority, id", str(state))
-
-    def queue(self) -> tuple[Candidate, ...]:
-        """Those that wait for the slot, next first."""
-        return self.candidates_in(CandidateState.READY)
-
-    def living(self) -> tuple[Candidate, ...]:
-        """The population, in the order of their numbers."""
-        return self._candidates("AND alive ORDER BY id")
-
-    def wished(self) -> tuple[Candidate, ...]:
-        """Those that a person wants to have measured again, in the order of their numbers."""
-        return self._candidates("AND wanted ORDER BY id")
-
-    # ---- experiments ---------------------------------------------------------------------------------------
-
-    def experiments(self, candidate: int, *, curve: bool = False) -> tuple[Experiment, ...]:
-        """Every training of a candidate, oldest first; the curves only when asked for."""
-        found = self._all(
-            f"{rows.EXPERIMENT} WHERE run = ? AND candidate = ? ORDER BY id",
-            (self.run_id(), candidate),
-        )
-        return tuple(rows.experiment(r, self.curve(r["id"]) if curve else ()) for r in found)
-
-    def scores_by_seed(self, candidate: int) -> dict[int, float]:
-        """Seed to val_bpb of a candidate's scored trainings that count, oldest first."""
-        return self._by_seed("val_bpb", candidate)
-
-    def fitness_by_seed(self, candidate: int) -> dict[int, float]:
-        """As `scores_by_seed`, but what selection goes by."""
-        return self._by_seed("fitness", candidate)
-
-    def fitness_tables(self) -> dict[int, dict[int, float]]:
-        """Candidate to `fitness_by_seed`, of all that have a score that counts."""
-        tables: dict[int, dict[int, float]] = {}
-        for number, seed, fitness in self.fitness_rows():
-            tables.setdefault(number, {})[seed] = fitness
-        return tables
-
-    def trained_since(self, candidate: int) -> int:
-        """Trainings of others that ended, void ones aside, since this candidate's last one began."""
-        row = self._one(
-            """SELECT count(*) FROM experiment WHERE run = :run AND outcome IS NOT NULL AND outcome != 'void'
-            AND id > (SELECT coalesce(max(id), 0) FROM experiment
-                WHERE run = :run AND candidate = :candidate)""",
-            {"run": self.run_id(), "candidate": candidate},
-        )
-        return int(row[0])
-
-    def seconds_per_training(self) -> float:
-        """Mean wall seconds of the run's last scored trainings, preparation and scoring included; 0 without one."""
-        row = self._one(
-            """SELECT coalesce(avg(total_seconds), 0) FROM (SELECT total_seconds FROM experiment
-                WHERE run = ? AND outcome = 'ok' ORDER BY id DESC LIMIT 20)""",
-            (self.run_id(),),
-        )
-        return float(row[0])
-
-    def pace(self, trainings: int = 40) -> Pace:
-        """How fast the run has come along during its last finished trainings, gaps and pauses among them included."""
-        row = self._one(
-            """SELECT count(*) AS trainings, sum(purpose = 'screen') AS children, min(started) AS since,
-            max(finished) - min(started) AS seconds FROM (SELECT purpose, started, finished FROM experiment
-                WHERE run = ? AND finished IS NOT NULL ORDER BY id DESC LIMIT ?)""",
-            (self.run_id(), trainings),
-        )
-        if not row["trainings"] or row["seconds"] <= 0:
-            return Pace()
-        spent = self._one(
-            "SELECT total(dollars) FROM llm_call WHERE run = ? AND time >= ? AND status != 'reserved'",
-            (self.run_id(), row["since"]),
-        )[0]
-        hours = row["seconds"] / 3600
-        return Pace(row["children"] / hours, row["trainings"] / hours, spent / hours)
-
-    def sealed_by_seed(self, candidate: int) -> dict[int, float]:
-        """Seed to the score on the sealed rows, of those trainings that were scored there and count."""
-        return self._by_seed("sealed_bpb", candidate)
-
-    def speeds(self) -> tuple[Speed, ...]:
-        """How fast every scored training of the run was, oldest first."""
-        found = self._all(
-            "SELECT id, candidate, purpose, tokens_per_second FROM experiment WHERE run = ? "
-            "AND outcome = 'ok' AND tokens_per_second > 0 ORDER BY id",
-            (self.run_id(),),
-        )
-        return tuple(Speed(row[0], row[1], Purpose(row[2]), row[3]) for row in found)
-
-    def all_experiments(self) -> tuple[Experiment, ...]:
-        """Every training of the run, oldest first, without logs, tracebacks and curves."""
-        found = self._all(
-            f"{rows.EXPERIMENT_BRIEF} WHERE run = ? ORDER BY id",
-            (self.run_id(),),
-        )
-        return tuple(rows.experiment(row) for row in found)
-
-    def has_pruned(self) -> bool:
-        """Has the pruning rule had a say in any training of the run?"""
-        return bool(
-            self._all(
-                "SELECT 1 FROM experiment WHERE run = ? AND (outcome = 'pruned' OR pruning != '') LIMIT 1",
-                (self.run_id(),),
-            )
-        )
-
-    def running_experiment(self) -> Experiment | None:
-        """The training that has begun and not ended, as far as the journal knows."""
-        found = self._all(
-            f"{rows.EXPERIMENT} WHERE run = ? AND finished IS NULL",
-            (self.run_id(),),
-        )
-        return rows.experiment(found[0]) if found else None
-
-    def experiment_before(self, number: int) -> Experiment | None:
-        """The training that ended last before experiment `number` began."""
-        found = self._all(
-            f"{rows.EXPERIMENT_BRIEF} WHERE run = ? AND id < ? "
-            "AND finished IS NOT NULL ORDER BY id DESC LIMIT 1",
-            (self.run_id(), number),
-        )
-        return rows.experiment(found[0]) if found else None
-
-    def screening_seconds(self, after: int = 0) -> dict[int, float]:
-        """Candidate to the seconds that its first training took, with whatever it took to get one."""
-        found = self._all(
-            "SELECT candidate, sum(total_seconds) FROM experiment "
-            "WHERE run = ? AND candidate > ? AND purpose = 'screen' GROUP BY candidate",
-            (self.run_id(), after),
-        )
-        return {row[0]: row[1] for row in found}
-
-    def smokes(self, candidate: int) -> tuple[Smoke, ...]:
-        """The smoke runs of a candidate, oldest first."""
-        found = self._all(
-            f"{rows.SMOKE} WHERE run = ? AND candidate = ? ORDER BY id", (self.run_id(), candidate)
-        )
-        return tuple(rows.smoke(row) for row in found)
-
-    def running_smoke(self) -> Smoke | None:
-        """The smoke run that has begun and not ended, as far as the journal knows."""
-        found = self._all(
-            f"{rows.SMOKE} WHERE run = ? AND finished IS NULL ORDER BY id", (self.run_id(),)
-        )
-        return rows.smoke(found[0]) if found else None
-
-    def directory(self, experiment: int) -> str:
-        """The name of an experiment's folder under `.autoresearch/experiments`."""
-        return str(self._one("SELECT directory FROM experiment WHERE id = ?", (experiment,))[0])
-
-    def last_directory(self, candidate: int) -> str | None:
-        """The name of the folder of a candidate's last training, None before the first."""
-        found = self._all(
-            "SELECT directory FROM experiment WHERE run = ? AND candidate = ? ORDER BY id DESC LIMIT 1",
-            (self.run_id(), candidate),
-        )
-        return str(found[0][0]) if found else None
-
-    def curve(self, experiment: int) -> tuple[CurvePoint, ...]:
-        """An experiment's training curve."""
-        return tuple(
-            CurvePoint(*row)
-            for row in self._all(
-                "SELECT fraction, seconds, tokens, loss FROM curve WHERE experiment = ? ORDER BY position",
-                (experiment,),
-            )
-        )
-
-    def peak_memory(self) -> dict[int, float]:
-        """Candidate to the memory that it reported, in MB, where it did."""
-        found = self._all(
-            "SELECT id, peak_memory_mb FROM candidate WHERE run = ? AND peak_memory_mb IS NOT NULL",
-            (self.run_id(),),
-        )
-        return {row[0]: row[1] for row in found}
-
-    def baselines(self) -> frozenset[str]:
-        """The commits from which the runs of this journal started."""
-        return frozenset(row[0] for row in self._all("SELECT base_commit FROM run"))
-
     # ---- events, commands ----------------------------------------------------------------------------------
 
     def events(self, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
@@ -503,29 +214,3 @@ class Reader(ChangeBook, SlotBook):
         """Every template of a prompt that was ever in force here, oldest first."""
         found = self._all(f"{rows.TEMPLATE} ORDER BY time, version")
         return tuple(Template(**dict(row)) for row in found)
-
-    def call_costs(self, limit: int) -> tuple[CallCost, ...]:
-        """The latest calls that have ended, oldest first, without their texts."""
-        found = self._all(
-            "SELECT time, model, operator, dollars, candidate FROM llm_call "
-            "WHERE run = ? AND status != 'reserved' ORDER BY id DESC LIMIT ?",
-            (self.run_id(), limit),
-        )
-        return tuple(CallCost(*row) for row in reversed(found))
-
-    # ---- private -------------------------------------------------------------------------------------------
-
-    def _by_seed(self, column: str, candidate: int) -> dict[int, float]:
-        found = self._all(
-            f"SELECT seed, {column} FROM experiment WHERE run = ? AND candidate = ? "  # noqa: S608 - our own words
-            f"AND outcome = 'ok' AND discounted = '' AND {column} IS NOT NULL ORDER BY id",
-            (self.run_id(), candidate),
-        )
-        return {row[0]: row[1] for row in found}
-
-    def _candidates(self, condition: str, *values: object) -> tuple[Candidate, ...]:
-        found = self._all(
-            f"{rows.CANDIDATE} WHERE run = ? {condition}",
-            (self.run_id(), *values),
-        )
-        return tuple(rows.candidate(row) for row in found)

@@ -1,0 +1,112 @@
+"""Questions about candidates: one, those in a state, the population, and the columns that a roster is made of.
+
+A part of the journal's reader. It writes nothing and imports nothing heavy, because `status` starts through here.
+Lists of candidates are one query each, so they stay cheap with 100,000 of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from evolve import rows
+from evolve.callbook import CallBook
+from evolve.model import Candidate, CandidateState, UsageError
+
+
+class CandidateBook(CallBook):
+    """A connection to the journal that knows about candidates."""
+
+    def next_candidate_id(self) -> int:
+        """The number that the next candidate gets; counts from 1 within the run."""
+        return 1 + int(
+            self._one("SELECT coalesce(max(id), 0) FROM candidate WHERE run = ?", (self.run_id(),))[
+                0
+            ]
+        )
+
+    def has_candidate(self, number: int) -> bool:
+        """Is there a candidate of that number?"""
+        return bool(
+            self._all("SELECT 1 FROM candidate WHERE run = ? AND id = ?", (self.run_id(), number))
+        )
+
+    def candidate(self, number: int) -> Candidate:
+        """One candidate; raises UsageError when there is none of that number."""
+        found = self._candidates("AND id = ?", number)
+        if not found:
+            raise UsageError(f"There is no candidate #{number}.")
+        return found[0]
+
+    def candidates(self, after: int = 0, limit: int | None = None) -> tuple[Candidate, ...]:
+        """Those with a number above `after`, in the order of their numbers, at most `limit`."""
+        most = -1 if limit is None else limit
+        return self._candidates("AND id > ? ORDER BY id LIMIT ?", after, most)
+
+    def candidates_of(self, numbers: Sequence[int]) -> tuple[Candidate, ...]:
+        """Those of the numbers that exist, in the order of their numbers; a few hundred at most."""
+        return self._candidates(
+            "AND id IN (SELECT value FROM json_each(?)) ORDER BY id", json.dumps(list(numbers))
+        )
+
+    def lines_of(self, numbers: Sequence[int]) -> dict[int, int]:
+        """How long the scripts of these candidates are, by number."""
+        found = self._all(
+            "SELECT id, lines FROM candidate WHERE run = ? AND id IN (SELECT value FROM json_each(?))",
+            (self.run_id(), json.dumps(list(numbers))),
+        )
+        return {row[0]: row[1] for row in found}
+
+    def roster_page(self, after: int, limit: int) -> Iterator[sqlite3.Row]:
+        """The `rows.ROSTER` of at most `limit` candidates with a number above `after`, by number."""
+        return self._each(
+            f"{rows.ROSTER} WHERE run = ? AND id > ? ORDER BY id LIMIT ?",
+            (self.run_id(), after, limit),
+        )
+
+    def touched_since(self, stamp: int) -> Iterator[sqlite3.Row]:
+        """`rows.ROSTER` of every candidate that was written after `stamp`, by number."""
+        return self._each(
+            f"{rows.ROSTER} WHERE run = ? AND touched > ? ORDER BY id",
+            (self.run_id(), stamp),
+        )
+
+    def newest_touch(self) -> int:
+        """The stamp of the last write of a candidate of the run, 0 before the first."""
+        return int(
+            self._one(
+                "SELECT coalesce(max(touched), 0) FROM candidate WHERE run = ?", (self.run_id(),)
+            )[0]
+        )
+
+    def candidates_in(self, state: CandidateState) -> tuple[Candidate, ...]:
+        """Those in one state, in the order in which they would train."""
+        return self._candidates("AND state = ? ORDER BY priority, id", str(state))
+
+    def queue(self) -> tuple[Candidate, ...]:
+        """Those that wait for the slot, next first."""
+        return self.candidates_in(CandidateState.READY)
+
+    def living(self) -> tuple[Candidate, ...]:
+        """The population, in the order of their numbers."""
+        return self._candidates("AND alive ORDER BY id")
+
+    def wished(self) -> tuple[Candidate, ...]:
+        """Those that a person wants to have measured again, in the order of their numbers."""
+        return self._candidates("AND wanted ORDER BY id")
+
+    def peak_memory(self) -> dict[int, float]:
+        """Candidate to the memory that it reported, in MB, where it did."""
+        found = self._all(
+            "SELECT id, peak_memory_mb FROM candidate WHERE run = ? AND peak_memory_mb IS NOT NULL",
+            (self.run_id(),),
+        )
+        return {row[0]: row[1] for row in found}
+
+    def _candidates(self, condition: str, *values: object) -> tuple[Candidate, ...]:
+        found = self._all(
+            f"{rows.CANDIDATE} WHERE run = ? {condition}",
+            (self.run_id(), *values),
+        )
+        return tuple(rows.candidate(row) for row in found)
