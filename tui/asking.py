@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from textual import on
-from textual.app import App
-from textual.events import Key
 
 from evolve.changes import to_undo
 from evolve.model import SettingChange
@@ -43,6 +41,7 @@ from tui.state import (
     with_reading,
 )
 from tui.stylesheet import KeptStylesheet
+from tui.typeahead import OrderlyApp
 from tui.widgets.ink import Ink
 from tui.widgets.tables import time_of_day
 
@@ -53,31 +52,17 @@ TICK = 0.5  # seconds between looks at the journal
 ROSTERS = (POPULATION, LINEAGE)  # views that show every candidate
 
 
-class AskingApp(App[int], inherit_bindings=False):
+class AskingApp(OrderlyApp, inherit_bindings=False):
     """An app on a feed. `feed` reads, the screens show, this class connects them."""
 
     def __init__(self, feed: Feed, state: ViewState) -> None:
         """`state` is painted first."""
-        super().__init__(driver_class=TerminalDriver, ansi_color=None)
+        super().__init__()
         self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
         self._feed = feed
         self.state = replace(state, who=feed.who)
         self._wake = asyncio.Event()
         self._unpainted = False  # the newest state is not on the screen yet
-
-    def on_key(self, event: Key) -> None:
-        """What was typed while an input was opening belongs into it: over SSH keys come in bunches.
-
-        An input keeps what can be printed to itself, so what gets here was on its way before it had the keys.
-        """
-        entry = self.focused
-        if (
-            event.is_printable
-            and entry is not None
-            and entry.check_consume_key(event.key, event.character)
-        ):
-            event.prevent_default()
-            entry.post_message(Key(event.key, event.character))
 
     # ---- looking ---------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ A room of the app between its line to the run (`tui.asking`) and its views (`tui
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.app import SuspendNotSupported
+from textual.events import Paste
 
 from evolve.model import EvolveError
 from tui.asking import AskingApp
@@ -24,9 +26,10 @@ from tui.lending import lent
 from tui.messages import Compare, Copy, Fetch, Given, Mark, Open, Reveal, Write
 from tui.screens.view import ViewScreen
 from tui.state import ViewState
-from tui.widgets.ink import Ink
+from tui.widgets.ink import Ink, plain
 
 if TYPE_CHECKING:
+    from tui.editing import Draft
     from tui.orders import Wish
 
 Doing = Callable[[dict[str, Any]], Awaitable[object]]
@@ -52,8 +55,8 @@ class CarryingApp(AskingApp, inherit_bindings=False):
             "quit": lambda _: self.run_action("app.detach"),
         }
 
-    async def action_command_line(self) -> None:
-        """Open the `:` line over the view in front."""
+    async def action_command_line(self, begun: str = "", give: bool = False) -> None:
+        """Open the `:` line over the view in front; `begun` stands in it already, and is given at once if asked."""
         from tui.screens.command import CommandLine
 
         screen = self.screen
@@ -63,7 +66,28 @@ class CarryingApp(AskingApp, inherit_bindings=False):
         if line is None:
             line = CommandLine(self._history)
             await screen.mount(line)
-        line.open(self.state)
+        line.open(self.state, begun, give=give)
+
+    async def on_paste(self, event: Paste) -> None:
+        """A pasted order is one; any other text that no input takes does nothing, and is no row of keys."""
+        if not isinstance(self.screen, ViewScreen) or self.focused is not None:
+            return
+        line = plain(event.text.strip())
+        if line.startswith(":") and len(event.text.strip().splitlines()) == 1:
+            await self.action_command_line(line[1:].strip(), give=event.text.endswith(("\n", "\r")))
+        else:
+            self.say(
+                "Pasted text goes nowhere here; press : or / first, or paste one line that begins with a colon."
+            )
+
+    @contextmanager
+    def suspend(self) -> Iterator[None]:
+        """As Textual's, which never takes the terminal back when what is done meanwhile ends in a fault."""
+        with ExitStack() as given:
+            suspended = super().suspend()
+            suspended.__enter__()
+            given.callback(suspended.__exit__, None, None, None)
+            yield
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -76,8 +100,11 @@ class CarryingApp(AskingApp, inherit_bindings=False):
 
     @on(Write)
     def _write(self, message: Write) -> None:
-        from tui.editing import edited
+        from tui.editing import edited, editor
 
+        if not editor(os.environ):
+            self._write_here(message)
+            return
         try:
             with self.aside():
                 draft = edited(
@@ -90,6 +117,22 @@ class CarryingApp(AskingApp, inherit_bindings=False):
         except EvolveError as error:
             self.say(str(error), Ink.WARN)
             return
+        self._written(message, draft)
+
+    def _write_here(self, message: Write) -> None:
+        """Without an editor of the person's there is one in the app."""
+        from tui.editing import keep
+        from tui.screens.editor import EditorScreen
+
+        def done(text: str | None) -> None:
+            changed = text is not None and text != message.before
+            self._written(
+                message, keep(text or "", message.name, message.suffix) if changed else None
+            )
+
+        self.push_screen(EditorScreen(self.state, message.what, message.before), done)
+
+    def _written(self, message: Write, draft: Draft | None) -> None:
         if draft is None:
             self.say("Nothing was changed, so nothing is sent.")
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from textual.events import Key, Paste
+from textual.keys import _character_to_key
 
 from evolve.exporting import SUFFIXES
 from tests.tui.live_run import LiveRun
@@ -46,6 +48,41 @@ async def test_an_order_is_completed_sent_and_remembered():
         assert line_of(session) == "draft"
         await session.press("escape", "j")
         assert session.app.screen.selected().id == 11  # keys are the view's again
+
+
+def typed_at_once(session: Session, text: str) -> None:
+    """As a slow connection brings keys: all of them before the first has done anything."""
+    for character in text:
+        name = "enter" if character == "\r" else _character_to_key(character)
+        session.app.post_message(Key(name, character))
+
+
+@pytest.mark.parametrize("first", ["", "2"], ids=["in this view", "in one that is not loaded"])
+async def test_what_is_typed_at_once_does_not_reach_the_view(first):
+    """Of `:pin 31` the p once paused the run, the i opened an editor."""
+    async with opened(Slow()) as session:
+        for _ in range(2):  # the line is made when it is first wanted
+            typed_at_once(session, f"{first}:pin 31\r")
+            await session.settled()
+            assert session.source.sent[-1].args == {"candidate": 31}
+        typed_at_once(session, "Qstop\r")
+        await session.settled()
+        assert [command.verb for command in session.source.sent] == ["pin", "pin", "stop"]
+
+
+async def test_a_pasted_order_is_given_and_any_other_text_is_no_row_of_keys():
+    async with opened(Slow()) as session:
+        session.app.post_message(Paste("p\nx\nQ\n"))
+        await session.settled()
+        assert "Pasted text goes nowhere here; press : or / first" in session.shows()
+        session.app.post_message(Paste(":pin 31"))
+        await session.settled()
+        assert line_of(session) == "pin 31"
+        assert not session.source.sent
+        await session.press("escape")
+        session.app.post_message(Paste(":pin 31\n"))
+        await session.settled()
+        assert [(c.verb, c.args) for c in session.source.sent] == [("pin", {"candidate": 31})]
 
 
 async def test_a_line_that_cannot_be_read_stays_open_with_the_reason():

@@ -140,6 +140,18 @@ def test_two_hundred_sizes_and_the_right_frame_at_the_end(view):
         assert terminal.wait() == 0
 
 
+def test_an_editor_that_is_not_there_leaves_the_app_in_the_terminal():
+    """Textual does not take the terminal back from a program whose start failed."""
+    with opened(columns=100, env={"EDITOR": "/nowhere/editor", "VISUAL": ""}) as terminal:
+        terminal.expect(KEY_LINE)
+        start = terminal.type(b"2i")
+        terminal.expect(b"There is no editor /nowhere/editor", start=start)
+        start = terminal.type(b"6")
+        terminal.expect(b"following", start=start)
+        terminal.type(b"q")
+        assert terminal.wait() == 0
+
+
 @pytest.mark.parametrize("before", [b"1", b"2/"], ids=["into a view", "into an input"])
 def test_a_pasted_megabyte_does_nothing_and_the_keys_work_afterwards(before):
     with opened(columns=100) as terminal:

@@ -60,14 +60,16 @@ class CommandLine(Vertical):
         yield self._suggestions
         yield self._entry
 
-    def open(self, state: ViewState) -> None:
-        """Begin a line; completions come from what is known now."""
+    def open(self, state: ViewState, begun: str = "", *, give: bool = False) -> None:
+        """Begin a line; completions come from what is known now. `give`: it is whole, as a pasted one is."""
         self._state = state
         self._history.restart()
         self.visible = True  # not `display`: another layout would be painted from top to bottom
-        self._entry.value = ""
-        self._offer("")
-        self._entry.focus()
+        self._put(begun)
+        self._offer(begun)
+        self.screen.set_focus(self._entry)  # at once: the next keys may be here already
+        if give:
+            self._entry.post_message(Input.Submitted(self._entry, begun))
 
     def _offer(self, line: str) -> None:
         self._offered = complete(
