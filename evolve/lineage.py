@@ -99,10 +99,6 @@ class Lineage:
         plain = ("--no-color", "--no-ext-diff", "--no-textconv")
         return self._git.run("diff", *plain, check_oid(before), check_oid(after), "--", self.script)
 
-    def common_ancestor(self, one: str, other: str) -> str | None:
-        """The nearest commit from which both descend, or None."""
-        return self._git.ask("merge-base", check_oid(one), check_oid(other))
-
     # ---- candidates ----------------------------------------------------------------------------------------
 
     def commit(
@@ -157,10 +153,6 @@ class Lineage:
     def worktree(self, number: int, commit: str) -> Path:
         """The candidate's worktree, made when it is missing."""
         return self._worktrees.add(number, commit)
-
-    def drop_worktree(self, number: int) -> None:
-        """Remove a candidate's worktree; its commit stays, and so do changes of a person (moved aside)."""
-        self._worktrees.drop(number, self._published_as(number))
 
     def sync_worktrees(self, expected: dict[int, str]) -> None:
         """Give exactly these candidates (number to commit) a worktree."""

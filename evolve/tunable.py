@@ -39,10 +39,6 @@ class Tuning:
     directions: str  # what it holds, as far as it is shown
     candidates: int  # made so far
 
-    def described_as(self, key: str) -> Described | None:
-        """The setting of this dotted key."""
-        return next((row for row in self.described if row.key == key), None)
-
     def last_change(self, key: str) -> SettingChange | None:
         """The newest change of a setting."""
         return next((change for change in self.changes if change.key == key), None)

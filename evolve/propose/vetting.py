@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import re
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,7 +35,6 @@ _BLOCKS = (
     *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
     *(ast.If, ast.For, ast.While, ast.With, ast.Try, ast.ExceptHandler),
 )
-_TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +77,6 @@ def normalise(source: str) -> str:
 def code_hash(source: str) -> str:
     """SHA-256 (64 hex digits) of the normalised code. Raises SyntaxError."""
     return hashlib.sha256(normalise(source).encode()).hexdigest()
-
-
-def similarity(a: str, b: str) -> float:
-    """How alike two normalised sources are, 0…1: the share of token triples that they have in common."""
-    left, right = _shingles(a), _shingles(b)
-    total = left.total() + right.total()
-    return 2 * (left & right).total() / total if total else 1.0
 
 
 # ---- examination ---------------------------------------------------------------------------------------
@@ -281,8 +271,3 @@ def _is_string(node: ast.stmt) -> bool:
 
 def _zero(node: ast.expr) -> ast.expr:
     return ast.Constant(0) if isinstance(node, ast.Constant) else node
-
-
-def _shingles(code: str) -> Counter[tuple[str, ...]]:
-    tokens = _TOKEN.findall(code)
-    return Counter(zip(tokens, tokens[1:], tokens[2:], strict=False))

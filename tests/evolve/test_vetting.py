@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evolve.propose.lint import lint, linter, ruff_executable
-from evolve.propose.vetting import code_hash, normalise, similarity, vet
+from evolve.propose.vetting import code_hash, normalise, vet
 
 PLAIN = Path(__file__).with_name("plain_train.txt").read_text()  # in the ancestor's manner
 OURS = (Path(__file__).parents[2] / "trainer" / "train.py").read_text()
@@ -170,11 +170,3 @@ def test_normal_code_stays_valid_when_only_a_docstring_was_in_it() -> None:
     )
     assert compile(normalise(source), "x", "exec")
     assert "words" not in normalise(source)
-
-
-def test_similarity_says_how_alike_two_versions_are() -> None:
-    one, other = normalise(PLAIN), normalise(PLAIN.replace("0.04", "0.05"))
-    assert similarity(one, one) == 1.0
-    assert 0.97 < similarity(one, other) < 1.0
-    assert similarity(one, "x = 1") < 0.05
-    assert similarity("", "") == 1.0

@@ -163,7 +163,8 @@ def test_a_rewrite_s_versions_are_one_template_and_the_built_in_one_never_goes()
     ],
 )
 def test_steps(key: str, value: str, by: int, then: str | None) -> None:
-    assert step(TOLD.tuning.described_as(key), value, by) == then
+    setting = next(row for row in TOLD.tuning.described if row.key == key)
+    assert step(setting, value, by) == then
 
 
 def test_a_step_from_any_default_is_a_value_that_the_engine_takes() -> None:
