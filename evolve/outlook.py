@@ -96,6 +96,9 @@ class Watch:
     def __init__(self) -> None:
         """Nothing is known yet."""
         self._seen: tuple[object, ...] = ()  # what the look was taken at
+        self._written: tuple[
+            object, ...
+        ] = ()  # the connection, and what was written when it looked last
         self._look: Look | None = None
         self._evidence = Evidence()
         self._trends: tuple[Trend, ...] = ()
@@ -152,6 +155,9 @@ class Watch:
 
     def _current(self, journal: Reader, run: Run, tally: Tally | None = None) -> Look:
         """The look of now: the last one, unless a training or a verdict has come since."""
+        written = journal, *journal.written()
+        if self._look is not None and written == self._written:
+            return self._look
         tally = tally or journal.tally()
         seen = (run.id, run.incumbent, tally.experiments, tally.settled, tally.candidates)
         if self._look is None or seen != self._seen:
@@ -163,6 +169,7 @@ class Watch:
             believed = self._look.means(), self._look.noise.sigma
             self._operators, self._calls = shares(journal, believed), journal.call_figures()
             self._spent = spent
+        self._written = written
         return self._look
 
 

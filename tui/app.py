@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tui.replaying import Player
 
 FIRST_LOOK = 1.0  # seconds to wait for the first look, so that the first frame is a full one
+SWITCH = 0.0005  # seconds
 CRASHED = 1
 
 
@@ -58,6 +59,8 @@ def run_app(
     # Nothing that is loaded at the start is ever garbage; looking through it took a sixth of the time to the
     # first frame. The app switches it on again once it has painted.
     gc.disable()
+    # While the feed computes, the thread of the keys gets its turn within this, not within 5 ms each time it waits.
+    sys.setswitchinterval(SWITCH)
     if player is not None:
         source = player.open
     feed = Feed(source or _journal_of(workspace), _who())

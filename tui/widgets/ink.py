@@ -190,6 +190,8 @@ def cut(text: str, columns: int, glyphs: Glyphs) -> str:
 
 def fit(line: Line, columns: int) -> Line:
     """Return `line` with exactly `columns` columns: cut at the right, or padded with blanks."""
+    if line_width(line) == columns and all(text for text, _ in line):
+        return line
     result: list[Span] = []
     left = columns
     for text, ink in line:

@@ -6,7 +6,7 @@ what they are and how they look comes from a `ListSpec`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -97,6 +97,8 @@ class RowList(Pane, Generic[T]):
         self._window = Window()
         self._active = active
         self._framed: tuple[int, int, int] | None = None
+        self._kept: dict[int, Line] = {}  # rows as they were painted last, by place
+        self._kept_columns = 0
 
     @property
     def selected(self) -> T | None:
@@ -131,6 +133,11 @@ class RowList(Pane, Generic[T]):
             self._rows = rows
         super().show(state)
 
+    def repaint(self) -> None:
+        """Paint everything again: what rows look like may have changed."""
+        self._kept = {}
+        super().repaint()
+
     def _follow(self, rows: Sequence[T]) -> Window:
         before, selected = self._window, self.selected
         after = before.resized(before.height, len(rows))
@@ -162,9 +169,9 @@ class RowList(Pane, Generic[T]):
         return self._rows[max(0, window.top - window.height) : window.top + 2 * window.height]
 
     def move(self, by: int) -> None:
-        """Move the cursor by rows."""
+        """Move the cursor by rows. The rows stay as they are, and most of what a key costs is painting them."""
         self._window = self._window.to(self._window.cursor + by)
-        self.repaint()
+        super().repaint()
 
     def page(self, by: int) -> None:
         """Move the cursor by screens."""
@@ -172,8 +179,7 @@ class RowList(Pane, Generic[T]):
 
     def edge(self, direction: int) -> None:
         """Move the cursor to the first (-1) or the last (1) row."""
-        self._window = self._window.to(0 if direction < 0 else self._window.count - 1)
-        self.repaint()
+        self.move((0 if direction < 0 else self._window.count - 1) - self._window.cursor)
 
     def _paint(self, state: ViewState, columns: int, rows: int) -> list[Line]:
         spec = self._spec
@@ -186,9 +192,23 @@ class RowList(Pane, Generic[T]):
         if (frame := (window.top, window.height, window.count)) != self._framed:
             self._framed = frame
             self.post_message(Framed(self))
-        visible = self._rows[window.top : window.top + window.height]
-        for index, item in enumerate(visible, window.top):
-            line = fit(spec.paint(state, item, columns), columns)
+        for index, line in self._visible(state, columns):
             at_cursor = self._active and index == window.cursor
             lines.append(same_ink(line, Ink.CURSOR) if at_cursor else line)
         return lines
+
+    def _visible(self, state: ViewState, columns: int) -> Iterable[tuple[int, Line]]:
+        """The rows on the screen, each painted once for as long as it stays there and nothing but the cursor moves."""
+        window = self._window
+        places = range(window.top, min(window.top + window.height, len(self._rows)))
+        known = self._kept if columns == self._kept_columns else {}
+        missing = [place for place in places if place not in known]
+        fresh: dict[int, Line] = {}
+        if missing:
+            first, last = missing[0], missing[-1]
+            for place, item in enumerate(self._rows[first : last + 1], first):
+                if place not in known:
+                    fresh[place] = fit(self._spec.paint(state, item, columns), columns)
+        self._kept = {place: known[place] if place in known else fresh[place] for place in places}
+        self._kept_columns = columns
+        return self._kept.items()
