@@ -8,6 +8,7 @@ brings; all others follow by the mean that they measured. Luck moves them by a f
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -104,11 +105,11 @@ class Order:
     def __init__(self, sort: Sort) -> None:
         """Nobody yet."""
         self.sort = sort
-        self.numbers: list[int] = []
+        self.numbers = array("i")  # arrays, because a list of numbers takes ten times the memory
         self._front: tuple[int, ...] = ()
-        self._rest: list[int] = []
+        self._rest = array("i")
         self._roster = Roster()
-        self._keys: Sequence[float] = ()
+        self._keys = array("d")  # by number - 1
 
     def update(self, roster: Roster, front: tuple[int, ...]) -> bool:
         """Take in what is new since the last time; True when the order may have changed.
@@ -126,15 +127,16 @@ class Order:
         else:
             self._move(roster, front, {*changed, *moved})
         self._roster, self._front = roster, front
-        self.numbers = [*front, *self._rest]
+        self.numbers = array("i", front) + self._rest
         return True
 
     def _sort(self, roster: Roster, front: Collection[int]) -> None:
         self._keys = self._keys_of(roster)
-        keys = [0.0, *self._keys]
+        keys = array("d", [0.0]) + self._keys
         everybody = range(len(roster), 0, -1)  # among equals the newest first, as sorting is stable
         first = set(front)
-        self._rest = sorted((n for n in everybody if n not in first), key=keys.__getitem__)
+        others = (number for number in everybody if number not in first)
+        self._rest = array("i", sorted(others, key=keys.__getitem__))
 
     def _move(self, roster: Roster, front: Collection[int], changed: Collection[int]) -> None:
         first = set(front)
@@ -154,11 +156,13 @@ class Order:
     def _place(self, number: int) -> tuple[float, int]:
         return self._keys[number - 1], -number
 
-    def _keys_of(self, roster: Roster) -> Sequence[float]:
+    def _keys_of(self, roster: Roster) -> array[float]:
         """One number each, ascending in the order that is wanted; whoever has none comes last."""
         sign = -1.0 if self.sort.descending else 1.0
         keys = self.sort.column.keys(roster)
-        return [sign * key if key == key else _LAST for key in keys]  # nan is not itself
+        return array(
+            "d", (sign * key if key == key else _LAST for key in keys)
+        )  # nan is not itself
 
 
 class Rows(Sequence["Candidate"]):
