@@ -11,6 +11,7 @@ import pytest
 from evolve.client import Client
 from evolve.journal import Journal, state_folder
 from evolve.model import CandidateState, Purpose, Verdict
+from evolve.reader import Reader
 from evolve.schema import LADDER, VERSION
 from harness.spec import Outcome
 from tests.evolve.workbench import judged, oid, report, result, train
@@ -95,6 +96,27 @@ def test_a_fresh_file_and_one_brought_up_to_date_hold_the_same_tables(
                 }
             )
     assert columns[0] == columns[1]
+
+
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_a_client_finds_every_column_of_today_in_a_file_of_any_version(
+    version: int, tmp_path: Path
+) -> None:
+    older = state_folder(tmp_path) / "journal.db"
+    with closing(sqlite3.connect(older)) as db:
+        for statement in (s for step in LADDER[:version] for s in step):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {version}")
+        db.commit()
+    with Journal.open(tmp_path / "today.db") as today:
+        tables = [
+            row[0] for row in today._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]  # fmt: skip
+        with Reader.open(older) as reader:
+            for table in tables:
+                ours = {row[1] for row in today._db.execute(f"PRAGMA table_info({table})")}
+                read = {c[0] for c in reader._db.execute(f"SELECT * FROM {table}").description}
+                assert ours <= read, table
 
 
 # ---- the new columns -------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ class LineageScreen(EverybodyScreen):
         self._rows = Branches(state, self._forest, ())
         self._rows_of: tuple[object, ...] = ()
         self._details: Details | None = None
+        self._details_of = 0  # the version of the roster when they were asked for
         self._resting: Timer | None = None
         spec = ListSpec["Branch"](
             rows=self._listed,
@@ -227,22 +228,24 @@ class LineageScreen(EverybodyScreen):
             self._resting = self.set_timer(REST, self._read_facts)
 
     def _up_to_date(self, branch: Branch) -> bool:
-        shown = self._details
-        return (
-            shown is not None
-            and shown.candidate.id == branch.id
-            and self.shown.roster.agrees(shown.candidate)
-        )
+        if self._details is None or self._details.candidate.id != branch.id:
+            return False
+        changed = self.shown.roster.since(self._details_of)
+        return changed is not None and branch.id not in changed
 
     def _read_facts(self) -> None:
         if (branch := self.selected()) is not None:
-            number = branch.id
+            number, version = branch.id, self.shown.roster.version
             self.post_message(
-                Fetch(lambda source: details_of(source, number), self._show_facts, f"#{number}")
+                Fetch(
+                    lambda source: details_of(source, number),
+                    lambda details: self._show_facts(details, version),
+                    f"#{number}",
+                )
             )
 
-    def _show_facts(self, details: Details) -> None:
-        self._details = details
+    def _show_facts(self, details: Details, version: int) -> None:
+        self._details, self._details_of = details, version
         self.query_one("#kin", Pane).repaint()
 
     def _facts(self, state: ViewState, columns: int, rows: int) -> list[Line]:
