@@ -33,7 +33,7 @@ from tui.commands import (
     train,
     trends,
 )
-from tui.commands.parsing import EXIT_CODES, PROGRAM, Parser, add_workspace, workspace
+from tui.commands.parsing import EXIT_CODES, PROGRAM, Parser, add_look, add_workspace, workspace
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -81,6 +81,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     add_workspace(parser, default=None)
+    add_look(parser, nested=False)
     parser.set_defaults(run=attach.open_or_run, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     families = (run, status, show, results, export, trends, scratchpad, prompts, changes, replay)

@@ -57,6 +57,7 @@ class Notice:
 
     text: str = ""
     ink: Ink = Ink.PLAIN
+    short: str = ""  # what to do, where there is no room for why
 
 
 Moment = tuple[int, int, int | None]  # run, trainings, incumbent: what beliefs depend on
@@ -192,12 +193,26 @@ def advice(state: ViewState, clock_of: Callable[[float], str]) -> Notice | None:
             since = f" since {clock_of(snapshot.time - engine.heartbeat_age)}"
         why = f", {plain(engine.why).rstrip('.')}" if engine.why else " without a word"
         return Notice(
-            f"The engine is dead{since}{why}; nothing is lost. Resume with: {start}", Ink.BAD
+            f"The engine is dead{since}{why}; nothing is lost. Resume with: {start}",
+            Ink.BAD,
+            f"Dead{since}. Resume with: {start}",
         )
     if engine.state == "none":
         reason = plain(snapshot.run.reason)
-        return Notice(f"{reason} Search on with: {start}".strip(), Ink.WARN)
+        how = f"Search on with: {start}"
+        return Notice(f"{reason} {how}".strip(), Ink.WARN, how)
     return None
+
+
+def trouble(state: ViewState) -> str:
+    """Why nothing goes on, in a word; empty while something does."""
+    if state.error:
+        return "lost"
+    if (snapshot := state.snapshot) is None:
+        return ""
+    if snapshot.playback is not None:
+        return "over" if snapshot.playback.over(snapshot.time) else ""
+    return "" if engine_alive(snapshot.engine) else snapshot.engine.state
 
 
 def setting(state: ViewState, key: str) -> str | None:
@@ -231,7 +246,17 @@ def pending(state: ViewState) -> tuple[str, ...]:
 
 
 def with_reading(state: ViewState, reading: Reading) -> ViewState:
-    """Take in one look at the journal. When it brought nothing, the very same state comes back."""
+    """Take in one look at the journal. When it brought nothing, the very same state comes back.
+
+    What was said before must not hide that the engine has died, or that a recording is over.
+    """
+    after = _with_reading(state, reading)
+    if (now := trouble(after)) and now != trouble(state):
+        return replace(after, notice=Notice())
+    return after
+
+
+def _with_reading(state: ViewState, reading: Reading) -> ViewState:
     if reading.error:
         return state if reading.error == state.error else replace(state, error=reading.error)
     if reading == Reading() and not state.error:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from evolve.beliefs import Belief
-from evolve.model import Command, CommandState, Run
+from evolve.model import Command, CommandState, Event, Run
 from evolve.outlook import Outlook
-from evolve.view import EngineView
+from evolve.view import EngineView, Playback
 from tests.tui.recording import candidate, event, snapshot
 from tui.state import (
     EVENTS_KEPT,
@@ -22,8 +22,10 @@ from tui.state import (
     wished_size,
     with_answer,
     with_asked,
+    with_notice,
     with_reading,
 )
+from tui.widgets.panels import notice_line
 
 
 def state_with(**engine):
@@ -62,6 +64,25 @@ def test_a_dead_engine_comes_with_since_when_and_how_to_go_on():
     text = advice(replace(state, attach="autoresearch -C /w"), clock_of).text
     assert f"<{state.snapshot.time - 100:.0f}>" in text
     assert "autoresearch -C /w run" in text
+
+
+def test_what_was_said_before_does_not_hide_that_the_engine_died_or_the_recording_ended():
+    dead = state_with(state="dead", heartbeat_age=100.0).snapshot
+    said = with_notice(ViewState(snapshot=snapshot()), "#1 is pinned.")
+    died = with_reading(said, Reading(snapshot=dead))
+    assert died.notice.text == ""
+    again = with_notice(died, "Copied.")  # what comes after it is heard
+    assert with_reading(again, Reading(snapshot=dead)).notice.text == "Copied."
+    end = replace(snapshot(), playback=Playback(1.0, False, 0.0, snapshot().time))
+    changed = Event(10**6, 0.0, "setting", "population.size: 8 → 9", None, {"who": "eve"})
+    over = replace(end, recent=(*end.recent, changed))
+    assert with_reading(said, Reading(snapshot=over)).notice.text == ""
+
+
+def test_where_it_is_narrow_a_dead_engine_still_says_how_to_go_on():
+    state = state_with(state="dead", heartbeat_age=100.0)
+    (line,) = notice_line(state, 60, 1)
+    assert "".join(text for text, _ in line).endswith("Resume with: autoresearch run")
 
 
 def test_a_workspace_without_a_run_says_how_to_start():

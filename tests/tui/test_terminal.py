@@ -4,6 +4,7 @@ import base64
 import io
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tui.live_run import LiveRun
 from tests.tui.pty_harness import APP, KEY_LINE, ROOT, Terminal
 from tui.terminal import CLIPBOARD_LIMIT, copy, prepare, refusal, wants_ascii
 
@@ -153,6 +155,23 @@ def test_no_mouse_is_asked_for():
 
 
 # ---- poor terminals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [["attach"], ["replay"], []], ids=["attach", "replay", "alone"])
+def test_ascii_and_colours_can_be_asked_for_in_words(command, tmp_path):
+    with LiveRun(tmp_path):
+        place = [] if command == ["replay"] else ["-C", str(tmp_path)]
+        for color, painted in (("none", False), ("16", True)):
+            argv = (sys.executable, "-m", "tui", *place, *command, "--ascii", "--color", color)
+            with Terminal(argv, columns=100, env={"NO_COLOR": "1"}) as terminal:
+                terminal.expect(KEY_LINE)
+                terminal.pump(0.5)
+                assert terminal.written.isascii()
+                assert (
+                    re.search(rb"\x1b\[[0-9;]*[39][0-7][;m]", terminal.written) is not None
+                ) == painted
+                terminal.type(b"q")
+                assert terminal.wait() == 0
 
 
 def test_without_colours_there_are_none():

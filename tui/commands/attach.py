@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tui.commands import run, status
-from tui.commands.parsing import add_command, can_show_app, workspace
+from tui.commands.parsing import add_command, add_look, can_show_app, look, workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         example="autoresearch attach --read-only",
     )
     parser.add_argument("--read-only", action="store_true", help="look, without the keys that act")
+    add_look(parser)
 
 
 def open_or_run(args: argparse.Namespace) -> int:
@@ -40,7 +41,7 @@ def open_or_run(args: argparse.Namespace) -> int:
     folder = workspace(args)
     if not sys.stdout.isatty() and not _engine_works(folder):
         return run.headless(folder, run.Options())
-    return _open(folder, read_only=False)
+    return _open(folder, read_only=False, ascii_only=look(args))
 
 
 def _engine_works(folder: Path) -> bool:
@@ -51,10 +52,10 @@ def _engine_works(folder: Path) -> bool:
 
 
 def _attach(args: argparse.Namespace) -> int:
-    return _open(workspace(args), read_only=args.read_only)
+    return _open(workspace(args), read_only=args.read_only, ascii_only=look(args))
 
 
-def _open(folder: Path, *, read_only: bool) -> int:
+def _open(folder: Path, *, read_only: bool, ascii_only: bool) -> int:
     from evolve.model import NothingToDo, UsageError
     from tui.commands.live import current_snapshot
 
@@ -75,7 +76,7 @@ def _open(folder: Path, *, read_only: bool) -> int:
         run.start_in_background(folder, run.Options())
     from tui.app import run_app
 
-    return run_app(folder, read_only)
+    return run_app(folder, read_only, ascii_only=ascii_only)
 
 
 def _offer(folder: Path) -> bool:

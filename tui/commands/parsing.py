@@ -17,6 +17,8 @@ PROGRAM = "autoresearch"
 EXIT_CODES = (
     "exit codes: 0 done, 1 failed, 2 wrong usage, 3 no run or nothing to do, 130 interrupted"
 )
+# As Textual names them. The app itself uses sixteen colours at most.
+COLORS = {"auto": "auto", "none": "", "16": "standard", "256": "256", "truecolor": "truecolor"}
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -97,6 +99,32 @@ def add_workspace(parser: argparse.ArgumentParser, default: str | None) -> None:
         default=default,
         help="the workspace: a git repository with a train.py (default: the one around here)",
     )
+
+
+def add_look(parser: argparse.ArgumentParser, *, nested: bool = True) -> None:
+    """How the app is painted, for every command that opens it; `nested`: below the command line's own parser."""
+    parser.add_argument(
+        "--ascii",
+        action="store_true",
+        default=argparse.SUPPRESS if nested else False,
+        help="paint with ASCII characters only, where lines and curves come out as garbage",
+    )
+    parser.add_argument(
+        "--color",
+        choices=tuple(COLORS),
+        default=argparse.SUPPRESS if nested else "auto",
+        help="how many colours the terminal has (default: auto, which heeds NO_COLOR)",
+    )
+
+
+def look(args: argparse.Namespace) -> bool:
+    """Make --color hold for the app, which reads the environment once; returns whether it paints in ASCII only."""
+    if args.color == "none":
+        os.environ["NO_COLOR"] = "1"
+    elif args.color != "auto":
+        os.environ.pop("NO_COLOR", None)
+        os.environ["TEXTUAL_COLOR_SYSTEM"] = COLORS[args.color]
+    return bool(args.ascii)
 
 
 def workspace(args: argparse.Namespace) -> Path:

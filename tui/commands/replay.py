@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.commands.parsing import add_command, workspace
+from tui.commands.parsing import add_command, add_look, look, workspace
 
 if TYPE_CHECKING:
     from evolve.replay import Replay
@@ -47,6 +47,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         help="begin there: a time of day (02:30), a date and time (2026-11-22T02:30), or a candidate (17)",
     )
     parser.add_argument("--loop", action="store_true", help="begin anew at the end")
+    add_look(parser)
 
 
 def _given(args: argparse.Namespace) -> Path | None:
@@ -82,7 +83,7 @@ def _run(args: argparse.Namespace) -> int:
         at = None if args.at is None else moment(replay, args.at)
         player = Player(replay, speed=args.speed, at=at, loop=args.loop)
         try:
-            return run_app(replay.workspace, read_only=True, player=player)
+            return run_app(replay.workspace, read_only=True, ascii_only=look(args), player=player)
         finally:
             player.close()
 

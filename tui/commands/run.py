@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui.commands.parsing import PROGRAM, add_command, can_show_app, workspace
+from tui.commands.parsing import PROGRAM, add_command, add_look, can_show_app, look, workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +98,7 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         type=_assignment,
         help="any setting of autoresearch.toml, for this start only; may be repeated",
     )
+    add_look(parser)
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
 
 
@@ -160,7 +161,7 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     from tui.app import run_app
 
-    return run_app(folder)
+    return run_app(folder, ascii_only=look(args))
 
 
 def _assignment(text: str) -> tuple[str, str]:

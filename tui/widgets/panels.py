@@ -159,6 +159,8 @@ def notice_line(state: ViewState, columns: int, rows: int) -> list[Line]:
     notice = state.notice if state.notice.text else advice(state, time_of_day)
     if notice is not None:
         text, ink = notice.text, notice.ink
+        if notice.short and width(text) > columns - 2:
+            text = notice.short
     elif waiting := pending(state):
         text, ink = f"pending: {', '.join(waiting)}", Ink.WARN
     elif state.snapshot is not None and state.snapshot.drift:
