@@ -21,7 +21,7 @@ from tui.shell import AutoresearchApp
 from tui.state import Notice, ViewState
 
 
-def _bindings() -> list[BindingType]:
+def _replay_bindings() -> list[BindingType]:
     """Those of the registry, ahead of the views' own: there the same keys act on a run."""
     return [
         Binding(name, f"replay('{entry.id}', '{name}')", entry.label, show=False, priority=True)
@@ -33,7 +33,7 @@ def _bindings() -> list[BindingType]:
 class ReplayApp(AutoresearchApp, inherit_bindings=False):
     """The app with a player."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*AutoresearchApp.BINDINGS, *_bindings()]
+    BINDINGS: ClassVar[list[BindingType]] = [*AutoresearchApp.BINDINGS, *_replay_bindings()]
 
     def __init__(
         self, feed: Feed, state: ViewState, crash_log: Path | None, player: Player
