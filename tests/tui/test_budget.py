@@ -4,8 +4,14 @@ Bytes are exact and so asserted as they are. Milliseconds of a shared machine ar
 start of the least app that Textual can be, taken in turns with it, in processor time.
 """
 
+import contextlib
+import time
+
 import pytest
 
+from evolve.client import Client
+from evolve.journal import Journal
+from evolve.places import JOURNAL, STATE
 from tests.tui import many
 from tests.tui.measuring import journal, latency, load, starts
 from tui.keys import KEYS
@@ -51,8 +57,35 @@ def test_a_live_view_costs_little(view):
     assert found.memory_mb <= 70
 
 
-def test_a_list_of_a_hundred_thousand_answers_to_keys_at_once(tmp_path):
-    many.write(tmp_path, 100_000)
-    found = latency(tmp_path, b"jjkkjGkkkgjjj" * 4)
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory):
+    """20,000 candidates: written in a fifth of the time; `python -m bench app` measures 100,000."""
+    folder = tmp_path_factory.mktemp("long")
+    many.write(folder, 20_000)
+    return folder
+
+
+def test_a_long_list_answers_to_keys_at_once(long_run):
+    found = latency(long_run, b"jjkkjGkkkgjjj")
     assert found.p50 <= 2 * 20
-    assert found.open_ms <= 2 * 100 * 2  # the box is shared, and this is of the wall
+    assert (
+        found.p95 <= 2 * 20 * 2
+    )  # a key that rewrites the whole screen; of the wall, on a shared machine
+    assert found.cpu_ms <= 2 * 20
+    assert found.open_ms <= 2 * 100 * 2  # of the wall, too, and once only
+    assert found.memory_mb <= 70
+
+
+def test_a_first_look_at_a_long_run_is_short(long_run):
+    # `status` in processor time: 20,000 candidates are read, believed and counted by kind.
+    began = time.process_time()
+    with contextlib.closing(Client(long_run)) as client:
+        snapshot = client.snapshot(curve=False)
+    passed = time.process_time() - began
+    assert (snapshot.candidates, len(snapshot.outlook.trends)) == (20_000, 6)
+    assert passed <= 2 * 0.3
+    began = time.process_time()
+    for _ in range(20):
+        with Journal.reader(long_run / STATE / JOURNAL) as journal:
+            journal.tally(), journal.pace(), journal.failed_by_kind()
+    assert (time.process_time() - began) / 20 <= 2 * 0.004
