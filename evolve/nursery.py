@@ -92,7 +92,7 @@ class Nursery:
             elif self._wanted():
                 continue
             else:
-                context.proposer_doing = "paused" if context.paused else "the queue is full"
+                context.proposer_doing = self._why_idle()
             await context.children_wanted.wait()
 
     async def urgent(self) -> bool:
@@ -148,6 +148,19 @@ class Nursery:
         left = candidates_left(context)
         ready = len(context.journal.queue())
         return ready < min(context.settings.population.buffer, left)
+
+    def _why_idle(self) -> str:
+        """Why no child is wanted now."""
+        context = self._context
+        if context.paused:
+            return "paused"
+        if context.stopping:
+            return "makes no more children: the search stops"
+        if not members(context):
+            return "waits until the baseline is trained"
+        return (
+            "the queue is full" if candidates_left(context) else "all children asked for are made"
+        )
 
     def _proposers(self, *, urgent: bool) -> dict[str, Proposer]:
         """Those that can answer now: language models that do not rest, and the built-in one.
