@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -176,9 +177,10 @@ def test_a_process_finds_our_code_also_where_it_is_not_installed(
 
 
 PARENT = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from harness import encoders
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell
 encoders.TEXT_OF_A_PROCESS = 1
 os.sched_getaffinity = lambda _: {0, 1}
 def endless():
@@ -211,8 +213,12 @@ def test_no_process_outlives_its_parent_and_none_complains(
     ) as parent:
         assert parent.stdout is not None
         assert parent.stderr is not None
-        assert len(parent.stdout.readline().split()) == 2
-        os.killpg(parent.pid, sent)  # as a terminal does
-        # the children hold stderr: it ends when the last of them has ended
-        assert parent.stderr.read() == ""
-        assert parent.stdout.read() == said
+        try:
+            assert len(parent.stdout.readline().split()) == 2
+            os.killpg(parent.pid, sent)  # as a terminal does
+            # the children hold stderr: it ends when the last of them has ended
+            assert parent.stderr.read() == ""
+            assert parent.stdout.read() == said
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(parent.pid, signal.SIGKILL)
