@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -331,6 +332,15 @@ async def test_a_boost_in_vain_ends_and_the_search_goes_on(tmp_path: Path) -> No
         assert here.journal.candidate(second).boosted == 0
         assert f"The boost of #{second} ends: no new child of it was to be found." in here.told("population")  # fmt: skip
         assert second not in here.journal.queue()[0].parents
+
+
+async def test_before_the_baseline_nobody_reads_of_a_full_queue(tmp_path: Path) -> None:
+    with person(tmp_path) as (here, _):
+        nursery = Nursery(here.context, Barren(1), {})
+        idle = asyncio.create_task(nursery.run())
+        await asyncio.sleep(0.1)
+        idle.cancel()
+        assert nursery.doing() == "waits until the baseline is trained; no language model"
 
 
 # ---- the queue ----------------------------------------------------------------------------------------------
