@@ -28,14 +28,17 @@ class HeldSlot(ShortSlot):
         super().__init__()
         self.free = asyncio.Event()
         self.free.set()
+        self.holds = False  # a training is in the slot and ends only when it is told to
         self._stopped = ""
         self._ended = asyncio.Event()
 
     async def run(self, spec: ExperimentSpec, directory: Path) -> Result:
         self.seeds.setdefault(spec.source, []).append(spec.seed)
         self._stopped, self._ended = "", asyncio.Event()
+        self.holds = not self.free.is_set()
         ends = [asyncio.create_task(e.wait()) for e in (self.free, self._ended)]
         _, waiting = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        self.holds = False
         for task in waiting:
             task.cancel()
         if self._stopped:
@@ -138,7 +141,7 @@ async def test_a_stop_is_taken_back_or_made_at_once(tmp_path: Path) -> None:
         made = here.client.snapshot().candidates
         await until(lambda: here.client.snapshot().candidates > made)  # the nursery goes on too
         here.slot.free.clear()
-        await here.trains()
+        await until(lambda: here.slot.holds)
         await here.ask("stop")
         now = await here.ask("stop", now=True)
         assert now.state is DONE, now.answer
