@@ -35,12 +35,13 @@ class HeldSlot(ShortSlot):
     async def run(self, spec: ExperimentSpec, directory: Path) -> Result:
         self.seeds.setdefault(spec.source, []).append(spec.seed)
         self._stopped, self._ended = "", asyncio.Event()
-        self.holds = not self.free.is_set()
-        ends = [asyncio.create_task(e.wait()) for e in (self.free, self._ended)]
-        _, waiting = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        while not (self.free.is_set() or self._ended.is_set()):
+            self.holds = True
+            ends = [asyncio.create_task(e.wait()) for e in (self.free, self._ended)]
+            _, waiting = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for task in waiting:
+                task.cancel()
         self.holds = False
-        for task in waiting:
-            task.cancel()
         if self._stopped:
             return Result(Outcome.VOID, self._stopped, seed=spec.seed)
         await asyncio.sleep(0.02)
@@ -94,7 +95,7 @@ async def running(tmp_path: Path, **more: str) -> AsyncIterator[Session]:
         session = Session(Client(workspace), slot, ready.context)
         await until(lambda: session.client.snapshot().incumbent is not None)
         yield session
-        if not engine.done():
+        if not ready.context.stopping:  # an engine that is ending answers nobody
             await session.ask("stop", now=True)
         slot.free.set()
         assert await asyncio.wait_for(engine, 20) == 0
