@@ -124,7 +124,7 @@ CASES = (
     Case("inject a program", nothing, ("inject", sys.executable), 2, ("UTF-8",)),
     Case("inject a novel", lambda f: (f / "long.py").write_text("# long\n" * 200_000), ("inject", "long.py"), 2, ("1 MiB",)),
     Case("train a missing file", nothing, ("train", "/no/where.py"), 1, ("/no/where.py",)),
-    Case("app without a terminal", nothing, ("attach",), 2, ("status --watch",)),
+    Case("app without a terminal", nothing, ("attach",), 2, ("run --headless",)),
 )  # fmt: skip
 
 
