@@ -18,6 +18,7 @@ from textual.message_pump import MessagePump
 from tui.driver import TerminalDriver
 
 STUCK = 0.25  # seconds; what a key was sent to may close, and must not make the app deaf
+INTERRUPT = "ctrl+c"  # throws away what was typed and not done yet, as terminals themselves do
 ROUNDS = 2  # what the key did, then what was posted by that
 
 
@@ -40,10 +41,13 @@ class OrderlyApp(App[int], inherit_bindings=False):
         if not isinstance(event, Key) or event.is_forwarded:
             await super().on_event(event)
             return
+        if event.key == INTERRUPT:
+            while len(self._typed) > 1:  # all but the one in hand
+                self._typed.pop()
         self._typed.append(event)
         if len(self._typed) == 1:
             await self._take_key()
-        else:
+        elif len(self._typed) == 2:  # the first that waits; `_next_key` sees to those behind it
             self.set_timer(STUCK, self._unstick)
 
     async def _take_key(self) -> None:

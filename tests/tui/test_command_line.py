@@ -266,3 +266,15 @@ def test_the_command_writes_a_file_and_never_over_another(tmp_path, monkeypatch,
 
 def test_every_key_has_its_group_and_those_that_act_are_among_the_acts():
     assert {key.group for key in KEYS if key.acting} <= {"Act", "Leave", "Move"}
+
+
+async def test_an_interrupt_throws_away_what_was_typed_ahead():
+    async with opened(Slow()) as session:
+        typed_at_once(session, "p" * 50)
+        session.app.post_message(Key("ctrl+c", "\x03"))
+        for _ in range(200):
+            await session.pilot.pause(0.01)
+            if session.app._exit:
+                break
+        assert session.app._exit
+        assert len(session.source.sent) <= 3  # of fifty
