@@ -185,17 +185,6 @@ class Roster:
         """Does it wait, train, or wait for a repeat?"""
         return STATES[self.state[number - 1]] in _ACTIVE
 
-    def agrees(self, candidate: Candidate) -> bool:
-        """Does the roster tell nothing of this candidate that it did not know? True of those beyond its end."""
-        if candidate.id > len(self):
-            return True
-        mine = self.candidate(candidate.id)
-        return (
-            all(getattr(mine, name) == getattr(candidate, name) for name in _TELLING)
-            and len(mine.scores) == len(candidate.scores)
-            and bool(mine.voided) == bool(candidate.voided)
-        )
-
     def candidate(self, number: int) -> Candidate:
         """The candidate without its texts, for a row whose text has not been read yet.
 
@@ -231,7 +220,6 @@ class Roster:
         )
 
 
-_TELLING = ("state", "alive", "verdict", "outcome", "children", "pinned", "banned")
 _ACTIVE = frozenset({CandidateState.READY, CandidateState.TRAINING, CandidateState.CONTENDER})
 
 

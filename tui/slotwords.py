@@ -38,6 +38,8 @@ def slot(snapshot: Snapshot) -> str:
     if (tried := snapshot.smoking) is not None:
         passed = max(0.0, snapshot.time - tried.smoke.started)
         return f"trying out {tried.candidate.label} (smoke run), {passed:.0f} s: {tried.candidate.title}"
+    if snapshot.playback is not None and snapshot.playback.over(snapshot.time):
+        return "the recording ends here"
     state = snapshot.engine.state
     if snapshot.run is None or state in ("none", "dead"):
         return "no engine works here"

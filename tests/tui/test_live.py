@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,16 @@ import pytest
 from evolve.client import Client
 from evolve.model import CandidateState, CommandState, Operator, Purpose, Verdict
 from evolve.propose.operators import Asked
+from evolve.telemetry import Load
+from evolve.view import Playback
 from tests.tui.live_run import LiveRun
+from tests.tui.recording import snapshot
 from tests.tui.test_app import opened
 from tui import slotwords
 from tui.plain import status
+from tui.state import ViewState
+from tui.widgets.ink import text_of
+from tui.widgets.panels import status_line
 
 
 def trained(run: LiveRun, scores: list[float]) -> None:
@@ -138,3 +145,15 @@ async def test_a_dead_engine_says_why_in_its_last_words(tmp_path: Path) -> None:
     log.write_text("14:02:11 #1 finished\n")
     assert "gone without a word" in status(client.snapshot())
     client.close()
+
+
+def test_a_dead_engine_has_no_load_and_a_recording_that_is_over_waits_for_nobody():
+    running = snapshot(0.5)
+    busy = replace(running, running=replace(running.running, load=Load("CPU", 0.5, 100.0, 24_000.0, cores=1.5)))  # fmt: skip
+    dead = replace(busy, engine=replace(busy.engine, state="dead"))
+    assert "1.5 cores" in text_of(status_line(ViewState(snapshot=busy), 160, 1))
+    assert "cores" not in text_of(status_line(ViewState(snapshot=dead), 160, 1))
+    idle = replace(snapshot(None), queue=())
+    assert slotwords.slot(idle) == "waiting for a child"
+    over = replace(idle, playback=Playback(8.0, playing=False, begins=0.0, ends=idle.time))
+    assert slotwords.slot(over) == "the recording ends here"

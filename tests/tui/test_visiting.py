@@ -29,6 +29,16 @@ def attached(family: Family, shell: str, **options: object) -> Terminal:
     return Terminal((*ATTACH, str(family.folder)), columns=120, rows=36, env=env, **options)
 
 
+def in_a_shell(terminal: Terminal) -> None:
+    """From the first frame into the shell of #2."""
+    terminal.expect(KEY_LINE)
+    terminal.pump(0.5)
+    terminal.type(b":goto 2\r")
+    terminal.pump(1.0)
+    start = terminal.type(b"w")
+    terminal.expect(b"PROMPT$", start=start)
+
+
 def test_a_shell_in_the_worktree_and_back(family):
     """Nothing is inherited but what the app was given, ctrl+c stays in the shell, and the modes come back."""
     with attached(family, "/bin/sh") as terminal:
@@ -66,12 +76,7 @@ def test_a_shell_in_the_worktree_and_back(family):
 
 def test_a_shell_that_is_killed_gives_the_terminal_back(family):
     with attached(family, "/bin/sh") as terminal:
-        terminal.expect(KEY_LINE)
-        terminal.pump(0.5)
-        terminal.type(b":goto 2\r")
-        terminal.pump(1.0)
-        start = terminal.type(b"w")
-        terminal.expect(b"PROMPT$", start=start)
+        in_a_shell(terminal)
         start = terminal.type(b"kill -9 $$\r")
         terminal.expect(b"\x1b[?1049h", start=start)
         terminal.expect(KEY_LINE, start=start)
@@ -81,12 +86,7 @@ def test_a_shell_that_is_killed_gives_the_terminal_back(family):
 
 def test_who_asks_the_app_to_end_is_heard_after_the_shell(family):
     with attached(family, "/bin/sh") as terminal:
-        terminal.expect(KEY_LINE)
-        terminal.pump(0.5)
-        terminal.type(b":goto 2\r")
-        terminal.pump(1.0)
-        start = terminal.type(b"w")
-        terminal.expect(b"PROMPT$", start=start)
+        in_a_shell(terminal)
         terminal.kill(signal.SIGTERM)
         terminal.pump(0.5)
         terminal.type(b"exit\r")

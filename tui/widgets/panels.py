@@ -73,6 +73,7 @@ def _summary(state: ViewState) -> list[Part]:
         return parts
     if (best := _best(state, snapshot)) is not None:
         parts.append(best)
+    running = snapshot.running
     generation = max((c.generation for c in snapshot.population), default=0)
     size = wished_size(state)
     asked = size is not None and size != population_size(state)
@@ -82,7 +83,7 @@ def _summary(state: ViewState) -> list[Part]:
         Part(2, f"{snapshot.experiments} trained"),
         Part(3, population + ("?" if asked else ""), Ink.WARN if asked else Ink.PLAIN),
         Part(6, f"gen {generation}" if generation else ""),
-        Part(4, brief(snapshot.running.load) if snapshot.running is not None else ""),
+        Part(4, brief(running.load) if running and engine_alive(snapshot.engine) else ""),
         Part(7, f"{snapshot.failures} failed" if snapshot.failures else ""),
         Part(7, f"{snapshot.voided} voided" if snapshot.voided else "", Ink.BAD),
         Part(8, f"{snapshot.promotions} promoted" if snapshot.promotions else ""),
