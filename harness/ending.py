@@ -11,7 +11,7 @@ import re
 import signal
 from dataclasses import dataclass
 
-from harness.spec import Outcome
+from harness.spec import Cause, Outcome
 
 _OUT_OF_MEMORY = re.compile(
     r"CUDA out of memory|OutOfMemoryError|\bMemoryError\b|CUBLAS_STATUS_ALLOC_FAILED"
@@ -30,6 +30,7 @@ class Verdict:
 
     outcome: Outcome
     reason: str
+    cause: Cause = Cause.NONE  # of a VOID one
 
 
 @dataclass(frozen=True, slots=True)

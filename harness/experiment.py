@@ -28,6 +28,7 @@ from harness.replay import audit
 from harness.smoke import smoke
 from harness.spec import (
     AuditReport,
+    Cause,
     ExperimentSpec,
     HarnessError,
     Outcome,
@@ -124,20 +125,21 @@ def _as_audit(
 def _audited(result: Result, found: AuditReport | Verdict) -> Result:
     """The result with what its audit found; a score that fails it is none."""
     if isinstance(found, Verdict):  # nothing was found out, and not by the candidate's doing
-        return _without_score(result, found.outcome, f"Its audit was cut short: {found.reason}")
+        return _without_score(
+            result, replace(found, reason=f"Its audit was cut short: {found.reason}")
+        )
     timeline = result.timeline | {"audit": round(found.seconds, 4)}
     total = result.total_seconds + found.seconds
     result = replace(result, audit=found, timeline=timeline, total_seconds=total)
     if found.passed:
         return result
     reason = f"The blind audit voids its score of {found.claimed_bpb:.6f}: {found.reason}."
-    return _without_score(result, Outcome.INVALID, reason)
+    return _without_score(result, Verdict(Outcome.INVALID, reason))
 
 
-def _without_score(result: Result, outcome: Outcome, reason: str) -> Result:
-    return replace(
-        result, outcome=outcome, reason=reason, val_bpb=None, val_nats=None, sealed_bpb=None
-    )
+def _without_score(result: Result, why: Verdict) -> Result:
+    ended = replace(result, outcome=why.outcome, reason=why.reason, cause=why.cause)
+    return replace(ended, val_bpb=None, val_nats=None, sealed_bpb=None)
 
 
 def _check(spec: ExperimentSpec) -> None:
@@ -165,6 +167,7 @@ def _result(spec: ExperimentSpec, dataset: Dataset, ended: Ended, begun: float) 
     return Result(
         outcome=verdict.outcome,
         reason=verdict.reason,
+        cause=verdict.cause,
         val_bpb=score.val_bpb if score and ok else None,
         val_nats=score.val_nats if score and ok else None,
         sealed_bpb=score.sealed_bpb if score and ok else None,
@@ -202,29 +205,31 @@ class Stop:
     def __init__(self, lease: Path | None, grace: float, directory: Path) -> None:
         """`lease` is the engine's lock file; without one nobody is missed. The wish is a file in `directory`."""
         self._lease, self._grace, self._directory = lease, grace, directory
-        self._signal = ""
+        self._signal: Verdict | None = None
         self._looked = self._held = time.monotonic()
 
     def on_signal(self, number: int, _: FrameType | None) -> None:
         """Handler of SIGTERM and its like."""
-        self._signal = f"Stopped by {signal.Signals(number).name}."
+        name = signal.Signals(number).name
+        self._signal = Verdict(Outcome.VOID, f"Stopped by {name}.", Cause.SIGNAL)
 
     def verdict(self) -> Verdict | None:
         """The end to come to now, or None."""
-        if reason := self._reason():
-            return Verdict(Outcome.VOID, reason)
+        if void := self._void():
+            return void
         wish = rundir.asked_to_prune(self._directory)
         return None if wish is None else Verdict(Outcome.PRUNED, wish)
 
-    def _reason(self) -> str | None:
+    def _void(self) -> Verdict | None:
         now = time.monotonic()
         if self._lease and now - self._looked >= LEASE_EVERY:
             self._looked = now
             if rundir.is_held(self._lease):
                 self._held = now
         if self._lease and now - self._held > self._grace:
-            return f"The engine has been gone for {self._grace:g} s."
-        return self._signal or None
+            gone = f"The engine has been gone for {self._grace:g} s."
+            return Verdict(Outcome.VOID, gone, Cause.LEASE)
+        return self._signal
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -262,7 +267,8 @@ def _run_or_void(spec: ExperimentSpec, directory: Path, stop: Stop) -> Result:
         with rundir.progress_writer(directory) as on_progress:
             return run(spec, directory, on_progress, stop.verdict)
     except HarnessError as fault:
-        return Result(Outcome.VOID, str(fault), seed=spec.seed, sandbox=spec.sandbox)
+        void = Result(Outcome.VOID, str(fault), cause=fault.cause)
+        return replace(void, seed=spec.seed, sandbox=spec.sandbox)
 
 
 def _try_or_void(spec: ExperimentSpec, directory: Path, stop: Stop) -> SmokeResult:
@@ -270,7 +276,7 @@ def _try_or_void(spec: ExperimentSpec, directory: Path, stop: Stop) -> SmokeResu
         with rundir.progress_writer(directory) as on_progress:
             return try_out(spec, directory, on_progress, stop.verdict)
     except HarnessError as fault:
-        return SmokeResult(Outcome.VOID, str(fault))
+        return SmokeResult(Outcome.VOID, str(fault), cause=fault.cause)
 
 
 if __name__ == "__main__":

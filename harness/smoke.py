@@ -44,6 +44,7 @@ def smoke(
     return SmokeResult(
         outcome=ended.verdict.outcome,
         reason=ended.verdict.reason,
+        cause=ended.verdict.cause,
         seconds=now - begun,
         peak_memory_mb=None if on_cpu else observed.device_memory_mb or said,
         host_memory_mb=round(ended.memory_mb, 1) or None,

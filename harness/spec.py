@@ -26,6 +26,24 @@ class Outcome(StrEnum):
     VOID = "void"  # not the candidate's doing: stopped by a person, engine gone, harness fault
 
 
+class Cause(StrEnum):
+    """What made an experiment VOID, for whoever decides what to do next; the reason says it to people."""
+
+    NONE = ""  # not VOID, or a fault that has no name of its own
+    SUSPENDED = "suspended"  # the machine slept during it
+    DEVICE_LOST = "device-lost"  # the GPU is gone or has failed
+    DEVICE_HUNG = "device-hung"  # the driver answers no more, or a process cannot be killed in it
+    DEVICE_BUSY = "device-busy"  # the GPU is another process's
+    DISK_FULL = "disk-full"
+    METER_DIED = "meter-died"
+    SCORER_DIED = "scorer-died"
+    AUDITOR_DIED = "auditor-died"
+    DATA_MISSING = "data-missing"  # the data set is gone, cut short or not the one asked for
+    LEASE = "lease"  # no engine lived
+    SIGNAL = "signal"  # somebody asked the runner to end
+    RUNNER_DIED = "runner-died"  # it left no result; said by the engine, never by a runner
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What a candidate may spend on training; frozen within a run.
@@ -172,6 +190,7 @@ class Result:
 
     outcome: Outcome
     reason: str  # one sentence for a person: why it ended so, and what to look at
+    cause: Cause = field(default=Cause.NONE, kw_only=True)  # of a VOID one
     val_bpb: float | None = None  # bits per byte on the validation rows
     val_nats: float | None = None  # mean nats per scored token
     sealed_bpb: float | None = (
@@ -214,8 +233,8 @@ class Result:
         """Rebuild a result from `to_json`'s output."""
         curve = tuple(CurvePoint(**point) for point in data["curve"])
         audit = AuditReport(**data["audit"]) if data.get("audit") else None
-        outcome = Outcome(data["outcome"])
-        return cls(**{**data, "outcome": outcome, "curve": curve, "audit": audit})
+        kinds = {"outcome": Outcome(data["outcome"]), "cause": Cause(data.get("cause", ""))}
+        return cls(**{**data, **kinds, "curve": curve, "audit": audit})
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +243,7 @@ class SmokeResult:
 
     outcome: Outcome  # OK: it came through; VOID says nothing about the candidate
     reason: str  # one sentence for a person
+    cause: Cause = field(default=Cause.NONE, kw_only=True)  # of a VOID one
     seconds: float = 0.0  # all in all
     # Of the device, scoring included: measured where it can be, else what the script says; None on a CPU.
     peak_memory_mb: float | None = None
@@ -239,8 +259,14 @@ class SmokeResult:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Rebuild a result from `to_json`'s output."""
-        return cls(**{**data, "outcome": Outcome(data["outcome"])})
+        kinds = {"outcome": Outcome(data["outcome"]), "cause": Cause(data.get("cause", ""))}
+        return cls(**{**data, **kinds})
 
 
 class HarnessError(Exception):
     """Something outside the candidate is wrong; the message says what, and what to do about it."""
+
+    def __init__(self, message: str, cause: Cause = Cause.NONE) -> None:
+        """`cause` is kept in the VOID result of an experiment that ends so."""
+        super().__init__(message)
+        self.cause = cause
