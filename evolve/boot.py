@@ -36,6 +36,7 @@ from evolve.settings import Settings
 from evolve.standing import refresh_noise
 from evolve.stopping import in_words, reason_to_stop
 from harness.apart import prepare_apart
+from harness.crashpoints import reached
 from harness.dataset import DataConfig, Dataset, load_dataset
 from harness.device import Machine, detect
 
@@ -82,9 +83,12 @@ def boot(
     state = state_folder(workspace)
     with ExitStack() as stack:
         lock = stack.enter_context(EngineLock(state / LOCK))
+        reached("boot.locked")
         journal = stack.enter_context(Journal.open(state / JOURNAL))
         journal.refuse_pending("That engine has ended; ask again.")
+        reached("boot.opened")
         journal.settle_abandoned_calls()
+        reached("boot.settled")
         tell = _teller(journal, on_event)
         resumed = _resumable(journal, name)
         context = _context(
@@ -363,6 +367,7 @@ def _seed(context: Context) -> None:
         hypothesis=f"{context.lineage.script} as it stands on {context.lineage.branch}.",
         category="other",
     )
+    reached("boot.seeding")
     number = context.journal.next_candidate_id()
     digest, form = code_hash(source), loss_form(source)
     context.journal.add_candidate(number, proposal, commit=commit, code_hash=digest, loss_form=form)
@@ -370,5 +375,8 @@ def _seed(context: Context) -> None:
 
 def _repair(context: Context) -> None:
     """Bring refs and worktrees back to what the journal says."""
+    reached("boot.before-repair")
     context.lineage.sync({c.id: c.commit for c in context.journal.candidates()})
+    reached("boot.between-repairs")
     context.lineage.sync_worktrees({c.id: c.commit for c in context.journal.living()})
+    reached("boot.repaired")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evolve.gitrun import GitRunner, check_oid
 from evolve.model import EvolveError
+from harness.crashpoints import reached
 
 RESULTS = (
     "results.tsv"  # ours to rewrite: where a person has committed it, its changes are no obstacle
@@ -63,6 +64,7 @@ class Branch:
         A checkout follows: ref, index and files change together, or nothing does.
         """
         folder = self.checkout()
+        reached("ratchet.before-move")
         try:
             if folder is None:
                 message = "autoresearch: ratchet"
@@ -74,6 +76,7 @@ class Branch:
                 GitRunner(folder).run("merge", "--quiet", *flags, check_oid(target))
         except EvolveError as error:
             return str(error)
+        reached("ratchet.after-move")
         return ""
 
 

@@ -28,6 +28,7 @@ from evolve.spec import experiment_spec, smoke_spec
 from evolve.steering import Steering
 from evolve.stopping import may_confirm, reason_to_stop
 from evolve.watching import Watch
+from harness.crashpoints import reached
 from harness.spec import Outcome, SmokeResult
 
 if TYPE_CHECKING:
@@ -192,9 +193,11 @@ class Engine:
         if assignment.purpose is not Purpose.SCREEN or not smoking.wanted(context, candidate):
             return True
         smoke = context.journal.start_smoke(candidate.id)
+        reached("engine.smoke-started")
         self._tell()
         directory = context.state / EXPERIMENTS / smoke.directory
         result = await self._slot.smoke(smoke_spec(context, smoke), directory)
+        reached("engine.smoke-ended")
         smoking.settle(context, smoke, result)
         self._project()
         context.wake()
@@ -206,15 +209,18 @@ class Engine:
         experiment = context.journal.start_experiment(
             assignment.candidate, assignment.purpose, assignment.seed
         )
+        reached("engine.training-started")
         context.children_wanted.set()  # a place in the buffer is free
         spec = experiment_spec(context, experiment)
         result = await self._slot.run(spec, self._directory(experiment))
         self._finish(experiment, result)
 
     def _finish(self, experiment: Experiment, result: Result, *, adopted: bool = False) -> None:
+        reached("engine.training-ended")
         self._judge.settle(experiment, result, adopted=adopted)
         self._watch.settled()
         keep_logs(self._context)
+        reached("engine.before-results")
         self._project()
         self._context.wake()
         self._tell()

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from evolve.propose.operators import NO_USAGE, Asked, ProposerUnavailable, Usage
+from harness.crashpoints import reached
 
 if TYPE_CHECKING:
     from evolve.context import Context
@@ -44,9 +45,11 @@ class JournalLedger:
                 f"cost ${dollars:.2f}. `autoresearch set stop.dollars N` raises the cap.",
                 SETTLING if reserved > 1e-9 else None,
             )
-        return self._context.journal.reserve_call(
+        call = self._context.journal.reserve_call(
             model=model, asked=asked, request=request, request_sha=request_sha, dollars=dollars
         )
+        reached("ledger.reserved")
+        return call
 
     def answered(
         self,
@@ -59,6 +62,7 @@ class JournalLedger:
         stop_reason: str,
     ) -> None:
         """Store the answer and its true price."""
+        reached("ledger.before-answer")
         self._context.journal.answer_call(
             call,
             response=response,
@@ -67,6 +71,7 @@ class JournalLedger:
             seconds=seconds,
             stop_reason=stop_reason,
         )
+        reached("ledger.answered")
 
     def failed(
         self,

@@ -36,6 +36,7 @@ from evolve.pruning import loss_form
 from evolve.relatives import relatives
 from evolve.standing import island_of_child, members
 from evolve.text import one_line
+from harness.crashpoints import reached
 
 if TYPE_CHECKING:
     from evolve.context import Context
@@ -289,6 +290,7 @@ def enrol(context: Context, proposal: Proposal, digest: str) -> int:
     journal, lineage = context.journal, context.lineage
     number = journal.next_candidate_id()
     parents = [journal.candidate(p).commit for p in proposal.parents]
+    reached("nursery.before-commit")
     commit = lineage.commit(
         number,
         proposal.source,
@@ -303,6 +305,7 @@ def enrol(context: Context, proposal: Proposal, digest: str) -> int:
             "Category": proposal.category,
         },
     )
+    reached("nursery.before-journal")
     candidate = journal.add_candidate(
         number,
         proposal,
@@ -311,7 +314,9 @@ def enrol(context: Context, proposal: Proposal, digest: str) -> int:
         island=island_of_child(context, proposal.parents),
         loss_form=loss_form(proposal.source),
     )
+    reached("nursery.before-publish")
     lineage.publish(candidate, commit)
+    reached("nursery.after-publish")
     context.wake()
     return candidate
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from evolve.model import Candidate, EvolveError, Verdict
 from evolve.reader import Reader
 from evolve.text import one_line
+from harness.crashpoints import reached
 from harness.spec import Outcome
 
 HEADER = ("commit", "val_bpb", "memory_gb", "status", "description")
@@ -30,6 +31,7 @@ def write_results(path: Path, journal: Reader) -> None:
         _move_aside(path, text)
         temporary = path.with_name(f".{path.name}.tmp")
         temporary.write_text(text, encoding="utf-8")
+        reached("results.before-rename")
         temporary.replace(path)
     except OSError as error:
         raise EvolveError(

@@ -21,6 +21,7 @@ from evolve.model import (
 )
 from evolve.restock import after_promotion
 from evolve.standing import BASELINE, refresh_noise
+from harness.crashpoints import reached
 from harness.spec import Outcome, Result
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ class Settling:
         context = self._context
         if judgement.action is Action.PROMOTE:
             context.journal.promote(contender.id, judgement.reason, judgement.sealed)
+            reached("settle.promoted")
             trim(context)
             self.move_main()
             after_promotion(context)

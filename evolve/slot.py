@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
+from harness.crashpoints import reached
 from harness.rundir import ask_to_prune, is_running, read_result, read_smoke, write_spec
 from harness.spec import ExperimentSpec, Outcome, Result, SmokeResult
 
@@ -76,6 +77,7 @@ class DetachedSlot:
     async def _through(self, spec: ExperimentSpec, directory: Path) -> int:
         """Run a runner to its end; returns its exit status."""
         process = self._spawn(spec, directory)
+        reached("slot.after-spawn")
         self._pid, self._directory = process.pid, directory
         try:
             await _exited(process.pid)
@@ -85,7 +87,9 @@ class DetachedSlot:
 
     def _spawn(self, spec: ExperimentSpec, directory: Path) -> subprocess.Popen[bytes]:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        reached("slot.before-spec")
         write_spec(directory, spec)
+        reached("slot.before-spawn")
         with (directory / "runner.log").open("wb") as log:
             # A new session: a hang-up of the terminal or Ctrl-C reaches the engine, which then decides.
             return subprocess.Popen(
@@ -98,6 +102,7 @@ class DetachedSlot:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd="/",
+                env=own_env(),
             )
 
     async def adopt(self, directory: Path) -> Result | None:

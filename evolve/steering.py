@@ -17,6 +17,7 @@ from evolve.propose.operators import Proposal
 from evolve.propose.placeholders import BUILT_IN, prompt_version, versions_in_force
 from evolve.propose.vetting import code_hash, vet
 from evolve.scratchpad import by_person
+from harness.crashpoints import reached
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,12 +70,14 @@ class Steering:
         """Apply every pending command in the order in which it was given."""
         for command in self._context.journal.pending_commands():
             apply = self._verbs.get(command.verb)
+            reached("command.before-effect")
             try:
                 if apply is None:
                     raise UsageError(f"“{command.verb}” is no command of this engine.")
                 state, answer = CommandState.DONE, apply(command)
             except EvolveError as error:
                 state, answer = CommandState.REFUSED, str(error)
+            reached("command.before-answer")
             self._context.journal.answer_command(command.id, state, answer)
             self._context.wake()
 

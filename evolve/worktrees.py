@@ -12,6 +12,7 @@ from pathlib import Path
 
 from evolve.gitrun import GitRunner, check_oid
 from evolve.model import EvolveError
+from harness.crashpoints import reached
 
 _OURS = ("run.log", "__pycache__/")  # what trainings leave behind
 
@@ -32,7 +33,9 @@ class Worktrees:
         self._folder.mkdir(parents=True, exist_ok=True)
         # --force: git may remember a folder that a person has deleted
         flags = ("--quiet", "--force", "--detach")
+        reached("worktree.before-add")
         self._git.run("worktree", "add", *flags, str(path), check_oid(commit))
+        reached("worktree.after-add")
         return path
 
     def drop(self, number: int, commit: str | None) -> None:
@@ -46,6 +49,7 @@ class Worktrees:
         elif _edited(path) or commit not in (None, shown_commit(path)):
             self._move_aside(path)
         else:
+            reached("worktree.before-drop")
             self._git.run("worktree", "remove", "--force", str(path))
 
     def sync(self, expected: dict[int, str], commit_of: Callable[[int], str | None]) -> None:

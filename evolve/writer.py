@@ -18,6 +18,7 @@ from evolve.model import CANDIDATE_MOVES, Candidate, CandidateState
 from evolve.reader import Reader
 from evolve.rows import as_json
 from evolve.text import one_line
+from harness.crashpoints import reached
 
 
 class IllegalMove(RuntimeError):
@@ -64,7 +65,9 @@ class Writer(Reader):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                reached("journal.before-commit")
                 self._db.execute("COMMIT")
+                reached("journal.after-commit")
             except BaseException:
                 if self._db.in_transaction:  # SQLite may have rolled back by itself, on a full disk
                     self._db.execute("ROLLBACK")

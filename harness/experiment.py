@@ -20,6 +20,7 @@ from types import FrameType
 
 from harness import device, live, process, reaper, rundir, sandbox, wire
 from harness.attempt import Ended, attempt
+from harness.crashpoints import reached
 from harness.dataset import Dataset, load_dataset
 from harness.ending import Verdict
 from harness.launch import Replay
@@ -250,12 +251,17 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, stop.on_signal)
     try:
         spec = rundir.read_spec(directory)
+        reached("runner.before-hold")
         with rundir.hold(directory):
+            reached("runner.held")
             rundir.forget_result(directory)
             if spec.smoke_steps:
                 rundir.write_smoke(directory, _try_or_void(spec, directory, stop))
             else:
-                rundir.write_result(directory, _run_or_void(spec, directory, stop))
+                result = _run_or_void(spec, directory, stop)
+                reached("runner.before-result")
+                rundir.write_result(directory, result)
+            reached("runner.after-result")
     except HarnessError as fault:
         print(fault, file=sys.stderr)
         return 1

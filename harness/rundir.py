@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.crashpoints import reached
 from harness.spec import ExperimentSpec, HarnessError, Progress, Result, SmokeResult
 
 SPEC, LOCK, PROGRESS, RESULT, LOG = (
@@ -94,6 +95,7 @@ def _write(directory: Path, name: str, data: dict[str, Any]) -> None:
         json.dump(data, file)
         file.flush()
         os.fsync(file.fileno())
+    reached("rundir.before-rename")
     temporary.replace(directory / name)
     folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
