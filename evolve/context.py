@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evolve.credentials import Credentials
 from evolve.metric import Weights
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class Context:
     device: str  # "cpu" or "cuda:N"
     sandbox: str
     noise: Noise
-    started: float  # unix seconds, of this engine
+    awake_since: float  # CLOCK_MONOTONIC at which the stop rule's hours began, see `stopping.begin_hours`
+    credentials: Credentials = field(default_factory=lambda: Credentials({}))
     weights: Weights = field(default_factory=Weights)  # what counts in this run
     paused: bool = False
     stop_reason: str | None = None  # set once: the run ends with these words

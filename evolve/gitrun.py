@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from evolve.model import EvolveError
+from harness.environment import credentials_in
 
 try:
     import git
@@ -56,6 +57,8 @@ class GitRunner:
         self._git = git.Git(folder)
         # Sentences of git are matched below; a prompt would never be answered.
         self._git.update_environment(LC_ALL="C", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0")
+        # GitPython hands on our environment and can only replace parts of it.
+        self._git.update_environment(**dict.fromkeys(credentials_in(os.environ), ""))
 
     def run(self, *argv: str, feed: str | None = None, env: dict[str, str] | None = None) -> str:
         """What git prints, without the last line break; `feed` is its standard input."""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from harness.corpus import Report
 from harness.dataset import DataConfig, Dataset, load_dataset, prepare_dataset
-from harness.process import own_env
+from harness.environment import DOWNLOADS
+from harness.process import become_trusted, own_env
 from harness.spec import HarnessError
 
 
@@ -27,7 +28,7 @@ def prepare_apart(cfg: DataConfig, progress: Report) -> Dataset:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        env=own_env(),
+        env=own_env(keep=DOWNLOADS),
     ) as child:
         assert child.stdout is not None  # noqa: S101 - it was asked for
         try:
@@ -49,6 +50,7 @@ def prepare_apart(cfg: DataConfig, progress: Report) -> Dataset:
 
 def main(config: str) -> None:
     """The child: prepare what `config` (a DataConfig as JSON) asks for, and tell on stdout."""
+    become_trusted()  # it may hold the hub's token
     try:
         dataset = prepare_dataset(
             DataConfig(**json.loads(config)),

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from harness.environment import without_credentials
 from harness.spec import HarnessError
 
 TMP_MB, SHM_MB = 4096, 2048  # sizes of the private /tmp and /dev/shm
@@ -87,7 +88,13 @@ def _program() -> str:
 @functools.cache
 def _knows(flag: str) -> bool:
     """Whether this bubblewrap has a flag; older ones lack some."""
-    text = subprocess.run([_program(), "--help"], capture_output=True, text=True, check=False)
+    text = subprocess.run(
+        [_program(), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=without_credentials(),
+    )
     return f"{flag} " in text.stdout + text.stderr
 
 

@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.environment import without_credentials
 from harness.spec import ExperimentSpec, HarnessError
 
 if TYPE_CHECKING:
@@ -243,7 +244,12 @@ def _ask_tool(*query: str) -> list[list[str]]:
     line = [tool, *query, "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(
-            line, capture_output=True, text=True, timeout=_SMI_PATIENCE, check=True
+            line,
+            capture_output=True,
+            text=True,
+            timeout=_SMI_PATIENCE,
+            check=True,
+            env=without_credentials(),
         )
     except (OSError, subprocess.SubprocessError):
         return []

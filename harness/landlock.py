@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.environment import without_credentials
 from harness.guardian import SCOPE_ABI, abi
 
 _GUARDIAN = str(Path(__file__).resolve().parent / "guardian.py")
@@ -33,7 +34,14 @@ def spaces() -> str:
     """The namespaces that a guardian may open: `none`, `some`, or `all` (with a /proc of its own)."""
     line = command({"try": True}, [])
     try:
-        done = subprocess.run(line, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            line,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            env=without_credentials(),
+        )
     except (OSError, subprocess.TimeoutExpired):
         return "none"
     return done.stdout if done.returncode == 0 and done.stdout in ("some", "all") else "none"

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from harness import ptree
 from harness.bounds import Bounds
+from harness.environment import without_credentials
 from harness.ptree import KILL_PATIENCE as KILL_PATIENCE
 
 LOG_HEAD = 256 << 10  # bytes kept of the start of a log
@@ -259,10 +260,13 @@ def spawn_trusted(
     return Supervised(argv, env=env, cwd=Path("/"), output=output, pass_fds=descriptors)
 
 
-def own_env(**more: str) -> dict[str, str]:
-    """Our environment, and `more`, for a child of ours that runs our code: be it installed or only on our path."""
+def own_env(keep: Iterable[str] = (), **more: str) -> dict[str, str]:
+    """Our environment, and `more`, for a child of ours that runs our code: be it installed or only on our path.
+
+    Without credentials, except those named in `keep`.
+    """
     path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path, **more}
+    return {**without_credentials(keep=keep), "PYTHONPATH": path, **more}
 
 
 def machine_env() -> dict[str, str]:
@@ -275,8 +279,12 @@ def machine_env() -> dict[str, str]:
 
 
 def become_trusted() -> None:
-    """Called first thing by the meter and the scorer: no process of the same user may look inside them."""
+    """Called first thing by whoever holds what a candidate must not see: no process of the same user may look inside.
+
+    Neither its memory nor its environment can be read any more, and a crash leaves no core file with them.
+    """
     _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def adopt_orphans(adopt: bool) -> None:

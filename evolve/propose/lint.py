@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from evolve.syntax import parse
+from harness.environment import without_credentials
 
 RULES = "E9,F63,F7,F82"  # syntax, nonsense comparisons, misplaced statements, undefined names
 _SECONDS = 20.0
@@ -46,7 +47,13 @@ def _ruff(ruff: str, source: str) -> tuple[Fault, ...]:
     command = [ruff, "check", "--isolated", "--no-cache", "--quiet", "--select", RULES]
     command += ["--output-format", "json", "--stdin-filename", "train.py", "-"]
     answer = subprocess.run(
-        command, input=source, capture_output=True, text=True, timeout=_SECONDS, check=False
+        command,
+        input=source,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+        env=without_credentials(),
     )
     if not answer.stdout.strip():
         return ()

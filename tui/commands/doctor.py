@@ -141,8 +141,15 @@ def _cuda() -> Finding:
     """Whether this torch can use the GPU; asked in a process of its own, torch takes long to import."""
     import subprocess
 
+    from harness.environment import without_credentials
+
     answer = subprocess.run(
-        [sys.executable, "-c", CUDA_CHECK], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", CUDA_CHECK],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=without_credentials(),
     )
     if answer.stdout.strip() == "True":
         return Finding("CUDA", "ok", "torch can use the GPU")

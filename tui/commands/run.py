@@ -119,6 +119,9 @@ def start_in_background(folder: Path, chosen: Options) -> int:
 
 def headless(folder: Path, chosen: Options) -> int:
     """Run an engine in this process, one line an event on stdout; returns the exit code."""
+    from evolve.credentials import own
+
+    credentials = own()  # before the imports that take long: until here others of the same user could look inside
     from evolve.engine import serve
 
     prepare_run(folder, chosen)
@@ -128,6 +131,7 @@ def headless(folder: Path, chosen: Options) -> int:
         name=chosen.name,
         allow_weak_sandbox=chosen.allow_weak_sandbox,
         on_event=_Printer(chosen.ready_fd),
+        credentials=credentials,
     )
     if code == STOPPED_BY_INTERRUPT:
         print(f"{PROGRAM}: Stopped; `autoresearch run` goes on from here.", file=sys.stderr)
