@@ -10,17 +10,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Protocol
 
+from harness import runlock
 from harness.crashpoints import reached
-from harness.rundir import ask_to_prune, is_running, read_result, read_smoke, write_spec
-from harness.spec import ExperimentSpec, Outcome, Result, SmokeResult
+from harness.rundir import ask_to_prune, is_running, read_result, read_smoke, read_spec, write_spec
+from harness.spec import Cause, ExperimentSpec, HarnessError, Outcome, Result, SmokeResult
 
 ADOPTION_POLL = 0.2  # seconds between looks at an adopted runner's lock; it is no child of ours
+LOOK = 2.0  # seconds between looks at a runner's sign of life
+SILENCE = 180.0  # seconds without one after which it hangs; what it does between two takes a minute at most
+# What an attempt takes beyond its wall limit, at most: a quiet GPU, its exit, the scorer's and the meter's last words.
+BESIDES = 180.0
 
 
 class Slot(Protocol):
@@ -57,74 +62,100 @@ class Slot(Protocol):
 class DetachedSlot:
     """The default slot: one detached process per experiment, on this machine."""
 
-    def __init__(self, lease: Path, grace: float) -> None:
-        """`lease`: the engine's lock file; `grace`: seconds a training survives without an engine."""
+    def __init__(self, lease: Path, grace: float, *, silence: float = SILENCE) -> None:
+        """`lease`: the engine's lock file; `grace`: seconds a training survives without an engine; `silence`: seconds
+        without a sign of life after which a runner is ended."""
         self._lease = lease
         self._grace = grace
-        self._pid: int | None = None
+        self._silence = silence
         self._directory: Path | None = None  # of what is running
 
     async def run(self, spec: ExperimentSpec, directory: Path) -> Result:
         """Start a runner for `spec` and wait for its result."""
-        code = await self._through(spec, directory)
-        return read_result(directory) or Result(Outcome.VOID, _lost(directory, code))
+        why = await self._through(spec, directory)
+        return read_result(directory) or Result(Outcome.VOID, why, cause=Cause.RUNNER_DIED)
 
     async def smoke(self, spec: ExperimentSpec, directory: Path) -> SmokeResult:
         """Start a runner for a smoke run and wait for its result."""
-        code = await self._through(spec, directory)
-        return read_smoke(directory) or SmokeResult(Outcome.VOID, _lost(directory, code))
+        why = await self._through(spec, directory)
+        return read_smoke(directory) or SmokeResult(Outcome.VOID, why, cause=Cause.RUNNER_DIED)
 
-    async def _through(self, spec: ExperimentSpec, directory: Path) -> int:
-        """Run a runner to its end; returns its exit status."""
+    async def _through(self, spec: ExperimentSpec, directory: Path) -> str:
+        """Run a runner to its end; returns why there is no result, should it have left none."""
         process = self._spawn(spec, directory)
-        reached("slot.after-spawn")
-        self._pid, self._directory = process.pid, directory
+        self._directory = directory
+        watch = Vigil(directory, spec, self._silence)
         try:
-            await _exited(process.pid)
+            while not await _exited(process.pid, LOOK):
+                if hung := watch.look():
+                    end(directory)
+                    process.poll()  # a zombie otherwise
+                    return hung
         finally:
-            self._pid = self._directory = None
-        return process.wait()
+            self._directory = None
+        return _lost(directory, process.wait())
 
     def _spawn(self, spec: ExperimentSpec, directory: Path) -> subprocess.Popen[bytes]:
+        """Start a runner that holds its lock from its first instant on, whatever becomes of us meanwhile."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         reached("slot.before-spec")
         write_spec(directory, spec)
-        reached("slot.before-spawn")
-        with (directory / "runner.log").open("wb") as log:
-            # A new session: a hang-up of the terminal or Ctrl-C reaches the engine, which then decides.
-            return subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "harness.experiment", str(directory)),
-                    *("--lease", str(self._lease), "--grace", str(self._grace)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd="/",
-                env=own_env(),
-            )
+        lock = runlock.take(directory)
+        try:
+            reached("slot.before-spawn")
+            with (directory / "runner.log").open("wb") as log:
+                # A new session: a hang-up of the terminal or Ctrl-C reaches the engine, which then decides.
+                process = subprocess.Popen(
+                    [
+                        *(sys.executable, "-m", "harness.experiment", str(directory)),
+                        *("--lease", str(self._lease), "--grace", str(self._grace)),
+                        *("--lock-fd", str(lock)),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    cwd="/",
+                    pass_fds=(lock,),
+                )
+            reached("slot.after-spawn")
+            runlock.sign(lock, process.pid)  # as it does itself, a moment later
+            return process
+        finally:
+            os.close(lock)
 
     async def adopt(self, directory: Path) -> Result | None:
         """Wait until the runner of an earlier engine lets go of its lock, then read what it left."""
-        await self._outlast(directory)
-        return read_result(directory)
+        hung = await self._outlast(directory)
+        found = read_result(directory)
+        if found is None and hung:
+            return Result(Outcome.VOID, hung, cause=Cause.RUNNER_DIED)
+        return found
 
     async def adopt_smoke(self, directory: Path) -> SmokeResult | None:
         """The same for a smoke run."""
-        await self._outlast(directory)
-        return read_smoke(directory)
+        hung = await self._outlast(directory)
+        found = read_smoke(directory)
+        if found is None and hung:
+            return SmokeResult(Outcome.VOID, hung, cause=Cause.RUNNER_DIED)
+        return found
 
-    async def _outlast(self, directory: Path) -> None:
+    async def _outlast(self, directory: Path) -> str:
+        """Wait for a runner that is no child of ours; returns why it had to be ended, if it had to."""
         if not is_running(directory):
-            return
-        self._pid, self._directory = _runner_pid(directory), directory
+            return ""
+        self._directory = directory
+        watch = Vigil(directory, _spec_in(directory), self._silence)
         try:
-            # It is no child of ours and its lock is all there is to see, so this looks again and again.
-            while is_running(directory):  # noqa: ASYNC110
+            # Its lock is all there is to see, so this looks again and again.
+            while is_running(directory):
+                if hung := watch.look():
+                    end(directory)
+                    return hung
                 await asyncio.sleep(ADOPTION_POLL)
         finally:
-            self._pid = self._directory = None
+            self._directory = None
+        return ""
 
     def prune(self, reason: str) -> bool:
         """Leave the wish where the runner looks for it, whichever engine has started that."""
@@ -135,29 +166,76 @@ class DetachedSlot:
 
     def stop(self, reason: str) -> None:
         """Ask the runner to end its training; it reports VOID."""
-        if self._pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGTERM)
+        if self._directory is not None:
+            ask_to_end(self._directory)
 
 
-async def _exited(pid: int) -> None:
-    """Return once the process has ended, without a thread and without reaping it."""
+class Vigil:
+    """Watches over one runner from outside: does it still give signs of life, and is it still within its limits?"""
+
+    def __init__(self, directory: Path, spec: ExperimentSpec | None, silence: float) -> None:
+        """`spec` says how long it may take all in all; of one that cannot be read, nothing does."""
+        self._directory, self._silence = directory, silence
+        self._limit = None if spec is None else longest(spec)
+        self._beat = runlock.last_beat(directory)
+        # Monotonic: neither a clock that somebody sets nor a laptop that slept makes a runner look dead.
+        self._since = self._heard = time.monotonic()
+
+    def look(self) -> str:
+        """Why the runner has to be ended, in a sentence; empty while all is well."""
+        now, beat = time.monotonic(), runlock.last_beat(self._directory)
+        if beat != self._beat:
+            self._beat, self._heard = beat, now
+        if now - self._heard > self._silence:
+            return f"Its runner gave no sign of life for {self._silence:g} s and was ended."
+        if self._limit is not None and now - self._since > self._limit:
+            return f"Its runner went on for more than {self._limit:,.0f} s, which no limit allows, and was ended."
+        return ""
+
+
+def longest(spec: ExperimentSpec) -> float:
+    """Seconds that an experiment can take if its runner keeps the limits: a training, and an audit done twice."""
+    attempts = 3 if spec.audit.possible and not spec.smoke_steps else 1
+    return attempts * (spec.limits.wall_seconds + BESIDES)
+
+
+def ask_to_end(directory: Path) -> None:
+    """Ask whoever runs the experiment in `directory` to end it as VOID; nothing happens where nobody does."""
+    runner = runlock.runner_in(directory) if is_running(directory) else None
+    if runner is not None:
+        runner.ask_to_end()
+
+
+def end(directory: Path) -> None:
+    """Kill whoever runs the experiment in `directory`, with its cells. Raises HarnessError when it cannot be killed."""
+    runner = runlock.runner_in(directory) if is_running(directory) else None
+    if runner is not None and not runner.end():
+        raise HarnessError(
+            f"The runner of {directory} (process {runner.pid}) hangs in the system and cannot be ended; "
+            "`autoresearch doctor` looks for the cause, and a restart of the machine ends it.",
+            Cause.DEVICE_HUNG,
+        )
+
+
+async def _exited(pid: int, patience: float) -> bool:
+    """Whether the process ends within `patience` seconds; without a thread and without reaping it."""
     loop = asyncio.get_running_loop()
     descriptor = os.pidfd_open(pid)
     gone = asyncio.Event()
     loop.add_reader(descriptor, gone.set)
     try:
-        await gone.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(gone.wait(), patience)
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
+    return gone.is_set()
 
 
-def _runner_pid(directory: Path) -> int | None:
-    """The pid that an adopted runner wrote into its lock."""
+def _spec_in(directory: Path) -> ExperimentSpec | None:
     try:
-        return int((directory / "lock").read_text().split()[0])
-    except (OSError, ValueError, IndexError):
+        return read_spec(directory)
+    except HarnessError:
         return None
 
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from types import FrameType
 
-from harness import device, live, process, reaper, rundir, sandbox, wire
+from harness import device, live, process, reaper, rundir, runlock, sandbox, wire
 from harness.attempt import Ended, attempt
 from harness.crashpoints import reached
 from harness.dataset import Dataset, load_dataset
@@ -208,6 +208,7 @@ class Stop:
         self._lease, self._grace, self._directory = lease, grace, directory
         self._signal: Verdict | None = None
         self._looked = self._held = time.monotonic()
+        self.lock: int | None = None  # ours, once it is held; looks at the end are our signs of life
 
     def on_signal(self, number: int, _: FrameType | None) -> None:
         """Handler of SIGTERM and its like."""
@@ -223,9 +224,11 @@ class Stop:
 
     def _void(self) -> Verdict | None:
         now = time.monotonic()
-        if self._lease and now - self._looked >= LEASE_EVERY:
+        if now - self._looked >= LEASE_EVERY:
             self._looked = now
-            if rundir.is_held(self._lease):
+            if self.lock is not None:
+                runlock.beat(self.lock)
+            if self._lease and rundir.is_held(self._lease):
                 self._held = now
         if self._lease and now - self._held > self._grace:
             gone = f"The engine has been gone for {self._grace:g} s."
@@ -243,6 +246,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--grace", type=float, default=30.0, metavar="S", help="seconds without an engine"
     )
+    parser.add_argument("--lock-fd", type=int, metavar="N", help="DIR's lock, held by who starts us")
     args = parser.parse_args(argv)
     process.become_trusted()  # it holds the weights and the losses of an audit
     directory = args.directory.resolve()
@@ -252,7 +256,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         spec = rundir.read_spec(directory)
         reached("runner.before-hold")
-        with rundir.hold(directory):
+        with runlock.hold(directory, args.lock_fd) as stop.lock:
             reached("runner.held")
             rundir.forget_result(directory)
             if spec.smoke_steps:

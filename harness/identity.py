@@ -39,6 +39,12 @@ def started(pid: int) -> int | None:
 
 
 @functools.cache
+def boot() -> str:
+    """Names this boot of the machine; ticks since boot mean nothing in another one."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@functools.cache
 def _namespace() -> str:
     """The number of our pid namespace."""
     return Path("/proc/self/ns/pid").readlink().name[len("pid:[") : -1]

@@ -28,7 +28,6 @@ SPEC, LOCK, PROGRESS, RESULT, LOG = (
 SMOKE = "smoke.json"  # what a smoke run came to
 PRUNE = "prune.json"  # the wish that a training be stopped early
 LINES_A_SECOND = 2  # of progress
-LOCK_PATIENCE = 1.0  # seconds; a reader's test holds the lock for microseconds
 
 
 def read_spec(directory: Path) -> ExperimentSpec:
@@ -143,34 +142,6 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(descriptor)  # which also unlocks
     return False
-
-
-@contextmanager
-def hold(directory: Path) -> Iterator[None]:
-    """Hold the experiment's lock, with our pid in it. Raises HarnessError when another runner does."""
-    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        _lock(descriptor, directory)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, directory: Path) -> None:
-    """Take the lock; a reader that tests it at this moment must not look like another runner."""
-    deadline = time.monotonic() + LOCK_PATIENCE
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise HarnessError(
-                    f"The experiment in {directory} is already running; wait for it, or stop the engine."
-                ) from None
-            os.sched_yield()
 
 
 @contextmanager

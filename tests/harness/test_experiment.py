@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from harness import experiment, rundir, sandbox
+from harness import experiment, identity, rundir, runlock, sandbox
 from harness.ending import Verdict
 from harness.spec import Budget, ExperimentSpec, HarnessError, Limits, Outcome, Progress, Result
 
@@ -472,7 +472,9 @@ def test_a_running_experiment_is_locked_and_ends_as_void_when_told(
     with start(spec, directory) as runner:
         wait_until(says(directory, "here"))
         assert rundir.is_running(directory)
-        assert (directory / "lock").read_text() == f"{runner.pid}\n"
+        assert runlock.runner_in(directory) == runlock.Runner(
+            runner.pid, identity.started(runner.pid), identity.boot()
+        )
         assert rundir.read_result(directory) is None
         with start(spec, directory) as second:
             assert second.wait(20) == 1
