@@ -6,12 +6,15 @@ It knows no table. Every connection to a journal is made here.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from evolve.model import EvolveError
+from evolve.machines import rules
+from evolve.model import DiskFull, EvolveError, JournalBusy
+from evolve.room import refuses
 from evolve.schema import AS_IF, LADDER, VERSION
 
 BUSY = 5.0  # seconds that a writer waits for another one
@@ -37,6 +40,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
             _migrate(db)
+            _put_rules_in_force(db)
         except (sqlite3.Error, EvolveError):
             db.close()
             raise
@@ -96,6 +100,43 @@ def _migrate(db: sqlite3.Connection) -> None:
     db.execute("COMMIT")
 
 
+def _put_rules_in_force(db: sqlite3.Connection) -> None:
+    """Let the file hold the rules of today, whatever an older version or somebody else made of them."""
+    wanted = rules()
+    if _rules_of(db) == wanted:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    for name in _rules_of(db):
+        db.execute(f"DROP TRIGGER {name}")
+    for statement in wanted.values():
+        db.execute(statement)
+    db.execute("COMMIT")
+
+
+@contextmanager
+def without_rules(db: sqlite3.Connection) -> Iterator[None]:
+    """Rows may come in as they once were, all in one transaction: for copies and repairs, never for a run."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for name in _rules_of(db):
+            db.execute(f"DROP TRIGGER {name}")
+        yield
+        for statement in rules().values():
+            db.execute(statement)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _rules_of(db: sqlite3.Connection) -> dict[str, str]:
+    found = db.execute(
+        "SELECT name, sql FROM main.sqlite_master WHERE type = 'trigger' AND name LIKE 'rule!_%' ESCAPE '!'"
+    )
+    return dict(found.fetchall())
+
+
 # ---- faults ----------------------------------------------------------------------------------------------
 
 
@@ -108,7 +149,17 @@ def faults(path: Path) -> Iterator[None]:
         sentence = _sentence(error, path)
         if sentence is None:
             raise
-        raise EvolveError(sentence) from error
+        raise _kind(error, path)(sentence) from error
+
+
+def _kind(error: sqlite3.DatabaseError, path: Path) -> Callable[[str], EvolveError]:
+    """Of those faults the ones that pass: no room, which may come as any fault of a write, and a lock that is held."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_BUSY:
+        return partial(JournalBusy, journal=path)
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and refuses(path.parent)):
+        return partial(DiskFull, folder=path.parent)
+    return EvolveError
 
 
 def _sentence(error: sqlite3.DatabaseError, path: Path) -> str | None:

@@ -26,13 +26,14 @@ from evolve.notes import Notes
 from evolve.places import state_folder
 from evolve.precautions import Precautions
 from evolve.propose.operators import Proposal
+from evolve.ratchets import Ratchets
 from evolve.reader import Reader, Tally
 from evolve.rows import as_json
 from evolve.text import check_run_name, one_line
 from evolve.toml_text import is_live
 from evolve.wishes import Wishes
 from evolve.writer import IllegalMove
-from harness.spec import CurvePoint, Outcome, Result
+from harness.spec import Cause, CurvePoint, Outcome, Result
 
 __all__ = ["IllegalMove", "Journal", "Reader", "Tally", "state_folder"]
 
@@ -40,7 +41,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _ENDED = ("stopped", "finished", "failed")
 
 
-class Journal(Precautions, Wishes, Notes):
+class Journal(Precautions, Wishes, Ratchets, Notes):
     """The steps of a run. Answers every question of `Reader`, books calls as `Spending`, judges as `Verdicts`."""
 
     @classmethod
@@ -277,7 +278,7 @@ class Journal(Precautions, Wishes, Notes):
                 },
             )
 
-    def void_experiment(self, experiment: int, reason: str) -> None:
+    def void_experiment(self, experiment: int, reason: str, cause: Cause = Cause.NONE) -> None:
         """A training was lost to something outside it: its candidate goes back to where it came from."""
         running = self.running_experiment()
         if running is None or running.id != experiment:
@@ -288,7 +289,8 @@ class Journal(Precautions, Wishes, Notes):
             back = CandidateState.JUDGED
         else:
             back = CandidateState.READY
-        self.finish_experiment(experiment, Result(Outcome.VOID, reason, seed=running.seed), back)
+        lost = Result(Outcome.VOID, reason, seed=running.seed, cause=cause)
+        self.finish_experiment(experiment, lost, back)
 
     # ---- commands of clients -------------------------------------------------------------------------------
 

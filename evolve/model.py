@@ -1,16 +1,17 @@
 """The words of the search as data: candidates, experiments, events, commands, and their states.
 
 Frozen values only. The journal turns rows into these, policies decide on them, clients show them;
-none of them performs I/O. State machines are written down once, here, and the journal enforces them.
+none of them performs I/O. Which state may follow which stands in `machines`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
-from harness.spec import AuditReport, CurvePoint, Outcome
+from harness.spec import AuditReport, Cause, CurvePoint, Outcome
 
 
 class EvolveError(Exception):
@@ -31,6 +32,31 @@ class NothingToDo(EvolveError):
     exit_code = 3
 
 
+class Passing(EvolveError):
+    """A fault that passes, by itself or by a person's hand: the engine waits for that, and boots anew."""
+
+
+class DiskFull(Passing):
+    """Nothing can be written: no space, no inodes or no quota are left."""
+
+    def __init__(self, sentence: str, folder: Path | None = None) -> None:
+        """`folder`: where a write failed, if that is known."""
+        super().__init__(sentence)
+        self.folder = folder
+
+
+class JournalBusy(Passing):
+    """Another process has held the journal's write lock for longer than a writer waits."""
+
+    def __init__(self, sentence: str, journal: Path) -> None:
+        super().__init__(sentence)
+        self.journal = journal
+
+
+class DataMissing(Passing):
+    """The data set of the run is gone, or a part of it; a boot builds it anew where it can."""
+
+
 class Operator(StrEnum):
     """How a candidate was made."""
 
@@ -44,33 +70,13 @@ class Operator(StrEnum):
 
 
 class CandidateState(StrEnum):
-    """READY → TRAINING → (CONTENDER ⇄ TRAINING) → JUDGED, or READY → DROPPED. After a crash TRAINING → READY.
-
-    A smoke run that fails takes READY → JUDGED; a second chance takes JUDGED → CONTENDER.
-    """
+    """Which may follow which: `machines.CANDIDATE`."""
 
     READY = "ready"  # vetted, committed, waits for the slot
     TRAINING = "training"  # an experiment of it is running
     CONTENDER = "contender"  # screened and good enough to be repeated
     JUDGED = "judged"  # it has its verdict
     DROPPED = "dropped"  # never scored: removed by a person, its training killed, or stale
-
-
-CANDIDATE_MOVES: dict[CandidateState, frozenset[CandidateState]] = {
-    # a smoke run may end a candidate before its first training
-    CandidateState.READY: frozenset(
-        {CandidateState.TRAINING, CandidateState.DROPPED, CandidateState.JUDGED}
-    ),
-    CandidateState.TRAINING: frozenset(
-        {CandidateState.READY, CandidateState.CONTENDER, CandidateState.JUDGED}
-    ),
-    CandidateState.CONTENDER: frozenset({CandidateState.TRAINING, CandidateState.JUDGED}),
-    # a re-measurement of a living candidate, or a member that becomes a contender later on
-    CandidateState.JUDGED: frozenset(
-        {CandidateState.TRAINING, CandidateState.JUDGED, CandidateState.CONTENDER}
-    ),
-    CandidateState.DROPPED: frozenset(),
-}
 
 
 class Verdict(StrEnum):
@@ -127,6 +133,7 @@ class Experiment:
     killed: str = (
         ""  # a person ended it: "drop" its candidate, or train it "again"; empty = nobody did
     )
+    cause: Cause = Cause.NONE  # of a void one: what it was lost to
     traceback: str = ""
     log_tail: str = ""
     curve: tuple[CurvePoint, ...] = ()  # empty unless asked for
@@ -222,7 +229,7 @@ class Event:
 
 
 class CommandState(StrEnum):
-    """PENDING → DONE or REFUSED."""
+    """Which may follow which: `machines.COMMAND`."""
 
     PENDING = "pending"
     DONE = "done"
@@ -240,6 +247,21 @@ class Command:
     args: dict[str, Any]
     state: CommandState = CommandState.PENDING
     answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RatchetStep:
+    """One move of the branch to a candidate, as the journal knows it: written down before git is touched."""
+
+    id: int
+    time: float  # unix seconds, of the intent
+    candidate: int
+    tip: str  # the commit where the branch stood
+    target: str  # the commit where it is to stand
+    kind: str  # "fast-forward" or "merge"
+    state: str = "intended"  # see `machines.RATCHET`
+    reason: str = ""  # why it was not moved, in words
+    ended: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,10 @@ class Notes(Writer):
         """Keep (version, operator, text) of templates before a prompt is made from them; known ones stay as they are."""
         with self._transaction():
             self._db.executemany(
-                "INSERT OR IGNORE INTO prompt (version, operator, time, text) VALUES (?, ?, ?, ?)",
-                [(version, operator, time.time(), text) for version, operator, text in templates],
+                """INSERT INTO prompt (version, operator, time, text) SELECT :version, :operator, :time, :text
+                WHERE NOT EXISTS (SELECT 1 FROM prompt WHERE version = :version AND operator = :operator)""",
+                [
+                    {"version": version, "operator": operator, "time": time.time(), "text": text}
+                    for version, operator, text in templates
+                ],
             )

@@ -24,6 +24,7 @@ TIMED: dict[str, dict[str, object]] = {
         **{"outcome": "", "candidate": None, "dollars": 0.0, "seconds": 0.0},
         **{"input_tokens": 0, "output_tokens": 0, "cache_read_tokens": 0, "cache_write_tokens": 0},
     },
+    "ratchet": {"state": "intended", "reason": "", "ended": None},
     "setting_change": {},
     "scratchpad": {},
     "prompt": {},
@@ -97,13 +98,16 @@ class Retelling(Trainings):
         return max(self._rows.latest(table, self._run) for table in TIMED)
 
     def arrive(self, moment: float) -> None:
-        """Requests, calls, settings and notes until `moment` are there."""
+        """Requests, calls, settings, notes and moves of the branch until `moment` are there."""
         for table, unknown in TIMED.items():
             of_run = self._rows.of_run(table)
             given = {"run": self._run, "after": self._before, "until": moment}
             self._rows.bring(
                 table, " AND ".join(["time > :after AND time <= :until", *of_run]), given, unknown
             )
+        # Not all of them tell how they ended. There is one at a time, so those that are over come in last.
+        over = "run = :run AND ended > :after AND ended <= :until"
+        self._rows.bring("ratchet", over, given)
         self._before = moment
 
     def tell(self, first: int, last: int) -> None:
@@ -123,7 +127,7 @@ class Retelling(Trainings):
         if self._ended:
             return
         self._ended = True
-        for table in ("run", "candidate", "experiment", "llm_call", "command", "meta"):
+        for table in ("run", "candidate", "experiment", "llm_call", "command", "ratchet", "meta"):
             which = " AND ".join(["1", *self._rows.of_run(table)])
             self._rows.bring(table, which, {"run": self._run})
 

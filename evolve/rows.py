@@ -17,11 +17,12 @@ from evolve.model import (
     LlmCall,
     Operator,
     Purpose,
+    RatchetStep,
     Run,
     Smoke,
     Verdict,
 )
-from harness.spec import AuditReport, CurvePoint, Outcome, Result
+from harness.spec import AuditReport, Cause, CurvePoint, Outcome, Result
 
 CANDIDATE = """SELECT id, operator, proposer, parents, title, hypothesis, category, commit_oid, source_sha, code_hash,
     lines, created, state, alive, verdict, verdict_reason, provisional, generation, prompt_version, model,
@@ -37,7 +38,7 @@ ROSTER = """SELECT id, CAST(substr(parents, 2) AS INTEGER) AS first,
 _EXPERIMENT = """SELECT id, candidate, purpose, seed, started, finished, outcome, reason, val_bpb, train_seconds,
     total_seconds, train_tokens, tokens_per_second, peak_memory_mb, mfu_percent, steps, params_m, sandbox,
     sealed_bpb, audit, discounted, fitness, epochs, pruning, host_memory_mb, device_memory_mb,
-    wished, killed"""
+    wished, killed, cause"""
 EXPERIMENT = f"{_EXPERIMENT}, traceback, log_tail FROM experiment"
 EXPERIMENT_BRIEF = f"{_EXPERIMENT}, '' AS traceback, '' AS log_tail FROM experiment"
 SMOKE = """SELECT id, candidate, directory, started, finished, outcome, reason, seconds, peak_memory_mb, traceback
@@ -46,6 +47,7 @@ EVENT = "SELECT id, time, kind, text, candidate, data FROM event"
 COMMAND = "SELECT id, time, who, verb, args, state, answer FROM command"
 CALL = """SELECT id, time, model, operator, status, input_tokens, output_tokens, cache_read_tokens,
     cache_write_tokens, dollars, seconds, candidate, error, category FROM llm_call"""
+RATCHET = "SELECT id, time, candidate, tip, target, kind, state, reason, ended FROM ratchet"
 CHANGE = "SELECT id, time, who, key, old, new, applied_from FROM setting_change"
 NOTE = "SELECT id, time, source, who, settled, text FROM scratchpad"
 TEMPLATE = "SELECT version, operator, time, text FROM prompt"
@@ -90,6 +92,7 @@ def experiment(row: sqlite3.Row, curve: tuple[CurvePoint, ...] = ()) -> Experime
     given["audit"] = AuditReport(**json.loads(row["audit"])) if row["audit"] else None
     given["pruning"] = json.loads(row["pruning"]) if row["pruning"] else None
     given["wished"] = row["wished"] == 1
+    given["cause"] = Cause(row["cause"])
     return Experiment(**given, curve=curve)
 
 
@@ -116,6 +119,11 @@ def call(row: sqlite3.Row) -> LlmCall:
     return LlmCall(**dict(row))
 
 
+def ratchet(row: sqlite3.Row) -> RatchetStep:
+    """A row with the columns of `RATCHET`."""
+    return RatchetStep(**dict(row))
+
+
 def result_columns(result: Result) -> dict[str, Any]:
     """What the journal keeps of a harness's result, by column of `experiment`."""
     summary = result.summary
@@ -124,6 +132,7 @@ def result_columns(result: Result) -> dict[str, Any]:
     return {
         "outcome": str(result.outcome),
         "reason": result.reason,
+        "cause": str(result.cause),
         "val_bpb": result.val_bpb,
         "val_nats": result.val_nats,
         "sealed_bpb": result.sealed_bpb if result.outcome is Outcome.OK else None,

@@ -1,7 +1,7 @@
 """The journal's tables, and the ladder from one version of them to the next.
 
-The rules that must hold whatever the code does stand here as constraints and triggers. It opens no file and
-reads or writes no fact.
+Constraints stand here; which step may follow which stands in `machines`, whose rules are put into a file anew whenever
+an engine opens it. It opens no file and reads or writes no fact.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
+from evolve.machines import CANDIDATE, RATCHET
 from evolve.model import (
-    CANDIDATE_MOVES,
     CandidateState,
     CommandState,
     Operator,
@@ -19,7 +19,7 @@ from evolve.model import (
 )
 from harness.spec import Outcome
 
-VERSION = 3
+VERSION = 4
 
 
 def _one_of(column: str, words: Iterable[StrEnum | str]) -> str:
@@ -29,7 +29,7 @@ def _one_of(column: str, words: Iterable[StrEnum | str]) -> str:
 def _move_trigger() -> str:
     legal = " OR ".join(
         f"(OLD.state = '{old}' AND NEW.state IN ({', '.join(repr(str(n)) for n in sorted(new))}))"
-        for old, new in CANDIDATE_MOVES.items()
+        for old, new in CANDIDATE.moves.items()
         if new
     )
     return f"""CREATE TRIGGER candidate_move BEFORE UPDATE OF state ON candidate
@@ -318,8 +318,37 @@ _VERSION_3 = (
     _move_trigger(),
 )
 
+_VERSION_4 = (
+    # which step may follow which is held in force by the rules of `machines` from here on
+    "DROP TRIGGER candidate_move",
+    "DROP TRIGGER experiment_is_final",
+    # a move of the branch, written down before git is touched
+    f"""CREATE TABLE ratchet (
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        time REAL NOT NULL,
+        candidate INTEGER NOT NULL,
+        tip TEXT NOT NULL CHECK (length(tip) IN (40, 64)), -- where the branch stood
+        target TEXT NOT NULL CHECK (length(target) IN (40, 64)), -- where it is to stand
+        kind TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'intended' {_one_of("state", RATCHET.moves)},
+        reason TEXT NOT NULL DEFAULT '', -- why it was not moved, in words
+        ended REAL,
+        CHECK ((state = 'intended') = (ended IS NULL)),
+        FOREIGN KEY (run, candidate) REFERENCES candidate (run, id)
+    ) STRICT""",
+    "CREATE UNIQUE INDEX ratchet_open ON ratchet (run) WHERE state = 'intended'",
+    "CREATE INDEX ratchet_run ON ratchet (run, id)",
+    # one smoke run at a time; of several that an engine of before left open, the last one may go on
+    """UPDATE smoke SET finished = started, outcome = 'void', reason = 'It was never ended.'
+        WHERE finished IS NULL AND id NOT IN (SELECT max(id) FROM smoke GROUP BY run)""",
+    "CREATE UNIQUE INDEX smoke_running ON smoke (run) WHERE finished IS NULL",
+    # what a void training was lost to, a word of `harness.spec.Cause`
+    "ALTER TABLE experiment ADD COLUMN cause TEXT NOT NULL DEFAULT ''",
+)
+
 # What brings a file from version n to n + 1; a released step never changes again.
-LADDER: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+LADDER: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 # How a client, which may not write, reads a file of version n as if it were of this one, until an engine has
 # brought it up to date: then the columns of the file itself come first.
@@ -343,6 +372,11 @@ _EMPTY_BEFORE_3 = (
         '' AS text WHERE 0""",
     """CREATE TEMP VIEW prompt AS SELECT '' AS version, '' AS operator, NULL AS time, '' AS text WHERE 0""",
 )
+_NEW_IN_4 = {"experiment": "'' AS cause"}
+_EMPTY_BEFORE_4 = (
+    """CREATE TEMP VIEW ratchet AS SELECT NULL AS id, NULL AS run, NULL AS time, NULL AS candidate, '' AS tip, '' AS target,
+        '' AS kind, '' AS state, '' AS reason, NULL AS ended WHERE 0""",
+)
 
 
 def _views(*layers: dict[str, str]) -> tuple[str, ...]:
@@ -357,6 +391,7 @@ def _views(*layers: dict[str, str]) -> tuple[str, ...]:
 
 
 AS_IF: dict[int, tuple[str, ...]] = {
-    1: (*_views(_NEW_IN_2, _NEW_IN_3), *_EMPTY_BEFORE_3),
-    2: (*_views(_NEW_IN_3), *_EMPTY_BEFORE_3),
+    1: (*_views(_NEW_IN_2, _NEW_IN_3, _NEW_IN_4), *_EMPTY_BEFORE_3, *_EMPTY_BEFORE_4),
+    2: (*_views(_NEW_IN_3, _NEW_IN_4), *_EMPTY_BEFORE_3, *_EMPTY_BEFORE_4),
+    3: (*_views(_NEW_IN_4), *_EMPTY_BEFORE_4),
 }

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from evolve.database import faults, open_writer
-from evolve.model import CANDIDATE_MOVES, Candidate, CandidateState
+from evolve.machines import CANDIDATE, IllegalMove
+from evolve.model import Candidate, CandidateState
 from evolve.reader import Reader
 from evolve.rows import as_json
 from evolve.text import one_line
 from harness.crashpoints import reached
 
 
-class IllegalMove(RuntimeError):
-    """A step that the state machine of a candidate does not have: a fault of the program, not of a person."""
+__all__ = ["IllegalMove", "Writer"]
+
+Effect = Callable[[], None]  # outside the journal
 
 
 class Writer(Reader):
@@ -34,6 +36,7 @@ class Writer(Reader):
         self._known: dict[int, Candidate] = {}
         self._known_of = 0  # the run to which they belong
         self._stale: set[int] = set()
+        self._effects: list[Effect] | None = None  # a list within `together`
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -57,10 +60,34 @@ class Writer(Reader):
         self._stale = set()
         return tuple(self._known.values())
 
+    @contextmanager
+    def together(self) -> Iterator[list[Effect]]:
+        """Several steps as one: all of them are in the journal afterwards, or none is.
+
+        Gives a list, which holds at the end what `afterwards` was given meanwhile; whoever opened this does it.
+        """
+        effects: list[Effect] = []
+        with self._transaction():
+            self._effects = effects
+            try:
+                yield effects
+            finally:
+                self._effects = None
+
+    def afterwards(self, effect: Effect) -> None:
+        """Do this once all that is written now is durable: at once, except within `together`."""
+        if self._effects is None:
+            effect()
+        else:
+            self._effects.append(effect)
+
     # ---- for the methods that write -------------------------------------------------------------------------
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        if self._effects is not None:  # a part of a larger step
+            yield
+            return
         with faults(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -69,6 +96,7 @@ class Writer(Reader):
                 self._db.execute("COMMIT")
                 reached("journal.after-commit")
             except BaseException:
+                self._known_of = 0  # what was read meanwhile may not have come to be
                 if self._db.in_transaction:  # SQLite may have rolled back by itself, on a full disk
                     self._db.execute("ROLLBACK")
                 raise
@@ -95,8 +123,7 @@ class Writer(Reader):
 
     def _move(self, number: int, new: CandidateState) -> None:
         old = self.candidate(number).state
-        if new not in CANDIDATE_MOVES[old]:
-            raise IllegalMove(f"#{number} cannot go from {old} to {new}")
+        CANDIDATE.check(f"#{number}", old, new)
         self._update(number, state=str(new))
 
     def _update(self, number: int, **columns: object) -> None:

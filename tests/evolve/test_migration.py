@@ -68,7 +68,7 @@ def test_a_client_reads_an_older_file_without_touching_it(old: Path) -> None:
 def test_an_engine_brings_an_older_file_up_to_date(old: Path) -> None:
     path = old / ".autoresearch" / "journal.db"
     with Journal.open(path) as journal:
-        assert journal._db.execute("PRAGMA user_version").fetchone()[0] == VERSION == 3
+        assert journal._db.execute("PRAGMA user_version").fetchone()[0] == VERSION == 4
         assert journal.scores_by_seed(1) == {0: 2.0, 1: 2.1}
         assert journal.sealed_by_seed(1) == {}
         assert [s.tokens_per_second for s in journal.speeds()] == [1000.0, 1000.0]
@@ -132,10 +132,11 @@ def test_audit_and_sealed_score_come_back_as_they_were_found(old: Path) -> None:
         last = journal.experiments(child)[-1]
         assert last.audit == found
         assert last.sealed_bpb is None  # a failure never becomes a number
+        again = journal.start_experiment(child, Purpose.CONFIRM, 2)
         with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
             journal._db.execute(
-                "INSERT INTO experiment (id, run, candidate, purpose, seed, directory, started, finished, outcome, "
-                "sealed_bpb) VALUES (99, 1, 1, 'screen', 0, '', 1.0, 2.0, 'crash', 0.9)"
+                "UPDATE experiment SET outcome = 'crash', finished = 2.0, sealed_bpb = 0.9 WHERE id = ?",
+                (again.id,),
             )
 
 
@@ -148,5 +149,5 @@ def test_a_score_can_be_discounted_once_and_nothing_else_of_it_changes(old: Path
         second = journal.experiments(1)[1]
         assert (second.val_bpb, second.discounted) == (2.1, "The machine was slow.")
         for column in ("val_bpb", "sealed_bpb", "audit", "seed"):
-            with pytest.raises(sqlite3.IntegrityError, match="a finished experiment never changes"):
-                journal._db.execute(f"UPDATE experiment SET {column} = 1 WHERE id = 2")
+            with pytest.raises(sqlite3.IntegrityError, match="never changes"):
+                journal._db.execute(f"UPDATE experiment SET {column} = 7 WHERE id = 2")

@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from evolve.client import Client
+from evolve.database import without_rules
 from evolve.journal import Journal
 from evolve.model import (
     CandidateState,
@@ -45,7 +47,7 @@ UNKNOWN = {
     "llm_call": {"dollars", "outcome"},
     "run": {"sigma"},  # the engine writes it, and no step of the journal does
 }
-TABLES = ("run", "candidate", "parent", "experiment", "smoke", "curve", "event", "command", "llm_call", "setting_change", "scratchpad")  # fmt: skip
+TABLES = ("run", "candidate", "parent", "experiment", "smoke", "curve", "event", "command", "llm_call", "setting_change", "scratchpad", "ratchet")  # fmt: skip
 
 
 def rows(path: Path, table: str, run: int) -> list[tuple[object, ...]]:
@@ -63,8 +65,9 @@ def newest(path: Path) -> float:
     with closing(sqlite3.connect(path)) as db:
         times = [
             db.execute(f"SELECT max(time) FROM {t}").fetchone()[0]
-            for t in ("event", "command", "llm_call")
+            for t in ("event", "command", "llm_call", "ratchet")
         ]
+        times += db.execute("SELECT max(ended) FROM ratchet").fetchone()
     return max(moment for moment in times if moment is not None)
 
 
@@ -139,6 +142,12 @@ def scored(bpb: float, seed: int = 0) -> Result:
     )  # fmt: skip
 
 
+def open_step(journal: Journal) -> int:
+    step = journal.open_ratchet()
+    assert step is not None
+    return step.id
+
+
 def tell(story: Story) -> None:
     """Every step once."""
     j, judged, contender = story.journal, CandidateState.JUDGED, CandidateState.CONTENDER
@@ -192,6 +201,9 @@ def tell(story: Story) -> None:
     gain = SealedGain(1, 0.02, 0.03)
     story.train(2, Purpose.CONFIRM, scored(2.11, 1), contender)
     story.step(lambda: j.promote(2, "P(better) = 0.99", gain))
+    for state in ("deferred", "deferred", "moved"):  # the second one tells nothing new
+        story.step(lambda: j.intend_ratchet(2, "a" * 40, "b" * 40, "fast-forward"))
+        story.step(partial(j.end_ratchet, open_step(j), state, f"main is {state}."))
     story.step(lambda: j.set_alive(1, False))
     story.step(lambda: j.mark(2, pinned=True), lambda: j.mark(1, banned=True))
     story.step(lambda: j.mark(2, pinned=False), lambda: j.boost(2, 2, "#2 is boosted."))
@@ -266,8 +278,7 @@ def test_the_end_is_what_a_client_says_of_the_recording(story: Story) -> None:
 def stretched(story: Story, folder: Path) -> Path:
     """The story with two seconds more after the first training of #2 began."""
     path = copied(story.path, folder / JOURNAL)
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("DROP TRIGGER experiment_is_final")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db, without_rules(db):
         found = "SELECT id, time FROM event WHERE kind = 'started' AND candidate = 2 ORDER BY id LIMIT 1"
         _, moment = db.execute(found).fetchone()
         for table, column in (
@@ -282,7 +293,6 @@ def stretched(story: Story, folder: Path) -> Path:
         )
         screen = "UPDATE experiment SET started = ? WHERE candidate = 2 AND purpose = 'screen'"
         db.execute(screen, (moment,))
-        db.commit()
     return path
 
 
@@ -468,11 +478,12 @@ def state_folder_of(workspace: Path) -> Path:
 
 def test_a_folder_that_a_recording_names_is_never_followed(story: Story, tmp_path: Path) -> None:
     shutil.copyfile(story.path, tmp_path / JOURNAL)
-    with closing(sqlite3.connect(tmp_path / JOURNAL)) as db:
+    with (
+        closing(sqlite3.connect(tmp_path / JOURNAL, isolation_level=None)) as db,
+        without_rules(db),
+    ):
         db.execute("UPDATE smoke SET directory = '../../../../etc'")
-        db.execute("DROP TRIGGER experiment_is_final")
         db.execute("UPDATE experiment SET directory = '../../../../etc'")
-        db.commit()
     with Replay(tmp_path) as replay:
         replay.at(replay.ends)
         with closing(sqlite3.connect(replay.workspace / STATE / JOURNAL)) as db:
