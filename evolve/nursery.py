@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from evolve import bandit, credit, leftovers
@@ -315,7 +316,7 @@ def enrol(context: Context, proposal: Proposal, digest: str) -> int:
         loss_form=loss_form(proposal.source),
     )
     reached("nursery.before-publish")
-    lineage.publish(candidate, commit)
+    journal.afterwards(partial(lineage.publish, candidate, commit))
     reached("nursery.after-publish")
     context.wake()
     return candidate

@@ -7,11 +7,12 @@ changes nothing. Settings that would make scores incomparable are refused with t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from evolve import settings as config
 from evolve.acts import Acts
-from evolve.model import Command, CommandState, EvolveError, Operator, UsageError
+from evolve.model import Command, CommandState, EvolveError, Operator, Passing, UsageError
 from evolve.nursery import enrol
 from evolve.propose.operators import Proposal
 from evolve.propose.placeholders import BUILT_IN, prompt_version, versions_in_force
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from evolve.context import Context
+    from evolve.writer import Effect
 
 Answer = str
 
@@ -41,10 +43,16 @@ class Steering:
         """`on_settings`: these live settings changed, or were set anew; `on_trim`: the population may have to
         change; `on_kill`: end the training in the slot."""
         self._context = context
+        later = context.journal.afterwards  # not before the answer is durable
         self._on_settings = on_settings
-        self._on_trim = on_trim
-        self._on_kill = on_kill
-        self._seen = context.journal.data_version()
+        self._on_trim = on_trim = partial(later, on_trim)
+        end = on_kill
+
+        def kill_later(reason: str) -> None:
+            later(partial(end, reason))
+
+        self._on_kill = on_kill = kill_later
+        self._seen: int | None = None  # a journal that goes on may hold requests
         self._files = {path: _stamp(path) for path in self._watched()}
         self._verbs: dict[str, Callable[[Command], Answer]] = {
             "pause": self._pause,
@@ -67,19 +75,42 @@ class Steering:
                 self._edited(path)
 
     def answer_all(self) -> None:
-        """Apply every pending command in the order in which it was given."""
+        """Apply every pending command in the order in which it was given.
+
+        What the journal is told of an act and the answer are one transaction: a request is carried out and answered, or
+        neither, so an engine that goes on after a kill does it exactly once.
+        """
         for command in self._context.journal.pending_commands():
-            apply = self._verbs.get(command.verb)
-            reached("command.before-effect")
             try:
-                if apply is None:
-                    raise UsageError(f"“{command.verb}” is no command of this engine.")
-                state, answer = CommandState.DONE, apply(command)
+                effects = self._grant(command)
+            except Passing:
+                raise  # nothing can be written now, no refusal either
             except EvolveError as error:
-                state, answer = CommandState.REFUSED, str(error)
-            reached("command.before-answer")
-            self._context.journal.answer_command(command.id, state, answer)
+                self._context.journal.answer_command(command.id, CommandState.REFUSED, str(error))
+            else:
+                for effect in effects:
+                    effect()
             self._context.wake()
+
+    def close(self) -> None:
+        """The loops have ended: whoever asked in the meantime is told, and waits no longer."""
+        journal = self._context.journal
+        for command in journal.pending_commands():
+            if command.verb == "stop":
+                journal.answer_command(command.id, CommandState.DONE, "The run has ended.")
+        journal.refuse_pending("The run has ended; `autoresearch run` goes on with it, then ask again.")
+
+    def _grant(self, command: Command) -> list[Effect]:
+        """Carry out one request and answer it; returns what is to happen now outside the journal."""
+        journal, apply = self._context.journal, self._verbs.get(command.verb)
+        if apply is None:
+            raise UsageError(f"“{command.verb}” is no command of this engine.")
+        with journal.together() as effects:
+            reached("command.before-effect")
+            answer = apply(command)
+            reached("command.before-answer")
+            journal.answer_command(command.id, CommandState.DONE, answer)
+        return effects
 
     # ---- verbs -----------------------------------------------------------------------------------------
 

@@ -21,7 +21,6 @@ from evolve.rows import as_json
 from evolve.text import one_line
 from harness.crashpoints import reached
 
-
 __all__ = ["IllegalMove", "Writer"]
 
 Effect = Callable[[], None]  # outside the journal
