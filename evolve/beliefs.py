@@ -7,21 +7,17 @@ use this same code, so it is pure and needs the standard library only.
 
 from __future__ import annotations
 
-import math
-from array import array
-from collections.abc import Collection, Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from evolve.acceptance import Samples, gain_probability
+from evolve.field import Field, basis, deltas
 from evolve.model import Candidate
-from evolve.noise import Noise, Posterior, child_drift, child_spread
+from evolve.noise import Noise, Posterior
 from evolve.seeds import Table, effects
 
 PROVISIONAL = "provisional"  # the word for a score that rests on one training
 CONFIRMED = "confirmed"  # and for one that was repeated
-_SURPRISE = (
-    1.5  # standard deviations beyond which a child says no more about its parent (Huber 1964)
-)
 
 Tables = Mapping[int, Table]  # candidate to seed to score
 
@@ -82,80 +78,31 @@ def samples(candidate: Candidate, seeds: Tables | None) -> Samples:
 def posteriors(
     candidates: Sequence[Candidate], noise: Noise, seeds: Tables | None = None
 ) -> dict[int, Posterior]:
-    """The distribution of every scored candidate's true score, given all scores of the run.
-
-    A child's true score lies about its parents' (off by `noise.child_drift`, for most changes do harm, and
-    `noise.child_spread` apart), and its measurements about its own:
-    a Gaussian tree, in which one pass up (what children say of their parent) and one pass down (what parents say
-    of their child) is exact belief propagation (Pearl 1988). A child of two says nothing of either.
-    """
+    """The distribution of every scored candidate's true score, given all scores of the run; how, says `field`."""
     scored = {c.id: c for c in sorted(candidates, key=lambda c: c.id) if c.fitness}
     luck = effects((seeds or {}).values(), noise)
-    place = {number: at for at, number in enumerate(scored)}
-    mean, precision, kin = array("d"), array("d"), Kin(array("i"), array("i"), array("b"))
-    for candidate in scored.values():
-        its_mean, its_precision = own_evidence(_table(candidate, seeds), luck, noise)
+    # Parents that nothing is known of have a place, too: a child of two is none of one.
+    numbers = sorted(scored.keys() | {p for c in scored.values() for p in c.parents})
+    place = {number: at for at, number in enumerate(numbers, 1)}
+    first, other, mean, precision = [0], [0], [0.0], [0.0]
+    for number in numbers:
+        its_mean = its_precision = 0.0
+        parents: tuple[int, ...] = ()
+        if candidate := scored.get(number):
+            its_mean, its_precision = own_evidence(_table(candidate, seeds), luck, noise)
+            parents = candidate.parents
+        both = (*(place[p] for p in parents), 0, 0)
+        first.append(both[0])
+        other.append(both[1])
         mean.append(its_mean)
         precision.append(its_precision)
-        first, second = (*(place.get(p, -1) for p in candidate.parents), -1, -1)[:2]
-        kin.first.append(first)
-        kin.second.append(second)
-        kin.alone.append(len(candidate.parents) == 1)
-    means, precisions = propagated(mean, precision, kin, noise)
+    by = basis(noise, luck, len(scored), deltas(mean, precision, first))
+    field = Field(first, other, mean, precision, by)
+    field.everybody()
     return {
-        number: Posterior(m, 1 / math.sqrt(p), len(scored[number].fitness), noise.freedom)
-        for number, m, p in zip(scored, means, precisions, strict=True)
+        n: Posterior(field[place[n]], field.sd(place[n]), len(c.fitness), noise.freedom)
+        for n, c in scored.items()
     }
-
-
-# ---- in columns ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Kin:
-    """Who stands under whom among those with a score, parents before children; -1 = nobody, or no score."""
-
-    first: MutableSequence[int]  # place of the first parent
-    second: MutableSequence[int]
-    alone: MutableSequence[int]  # 1: a child of one, which says something of its parent
-
-
-class Field(Mapping[int, float]):
-    """What is believed of everybody who has a score, in columns: a mapping from number to corrected score."""
-
-    def __init__(
-        self, place: Sequence[int], mean: Sequence[float], precision: Sequence[float]
-    ) -> None:
-        """`place` in the other two by number, from 0 on; -1 = no score."""
-        self._place, self._mean, self._precision = place, mean, precision
-
-    def __getitem__(self, number: int) -> float:
-        if number not in self:
-            raise KeyError(number)
-        return self._mean[self._place[number]]
-
-    def __contains__(self, number: object) -> bool:
-        return (
-            isinstance(number, int) and 0 < number < len(self._place) and self._place[number] >= 0
-        )
-
-    def __iter__(self) -> Iterator[int]:
-        return (number for number, at in enumerate(self._place) if at >= 0)
-
-    def __len__(self) -> int:
-        return len(self._mean)
-
-    def levels(self) -> Sequence[float]:
-        """The corrected scores by number, from 0 on; nan = no score."""
-        found = array("d", [math.nan]) * len(self._place)
-        for number, at in enumerate(self._place):
-            if at >= 0:
-                found[number] = self._mean[at]
-        return found
-
-    def sd(self, number: int) -> float:
-        """How sure the corrected score of a candidate is: one standard deviation."""
-        return 1 / math.sqrt(self._precision[self._place[number]])
 
 
 def own_evidence(table: Table, luck: Mapping[int, float], noise: Noise) -> tuple[float, float]:
@@ -165,64 +112,7 @@ def own_evidence(table: Table, luck: Mapping[int, float], noise: Noise) -> tuple
     return sum(clean) / len(clean), len(clean) ** 2 / variance
 
 
-def propagated(
-    mean: Sequence[float], precision: Sequence[float], kin: Kin, noise: Noise
-) -> tuple[Sequence[float], Sequence[float]]:
-    """Mean and precision of what own scores and relatives say together: one pass up the tree and one down."""
-    drift, spread = _between_generations(mean, kin, noise)
-    below_mean, below, said_mean, said = _up(mean, precision, kin, drift, spread)
-    found_mean, found = array("d", below_mean), array("d", below)
-    for at, (first, second) in enumerate(zip(kin.first, kin.second, strict=True)):
-        if first < 0 and second < 0:
-            continue
-        about, doubt, heads = 0.0, 0.0, 0
-        for parent in (first, second):
-            if parent < 0:
-                continue
-            # What is known of a parent but for what this very child said.
-            known = found[parent] - said[at]
-            total = found_mean[parent] * found[parent] - said_mean[at] * said[at]
-            about += total / known if said[at] else found_mean[parent]
-            doubt += 1 / known
-            heads += 1
-        weight = 1 / (1 / (heads / doubt) + spread**2)
-        known = below[at] + weight
-        found_mean[at] = (below_mean[at] * below[at] + (about / heads + drift) * weight) / known
-        found[at] = known
-    return found_mean, found
-
-
 # ---- private ---------------------------------------------------------------------------------------------
-
-
-def _between_generations(mean: Sequence[float], kin: Kin, noise: Noise) -> tuple[float, float]:
-    """How children lie to their first parents in this run: by how much worse, and how far apart."""
-    deltas = [mean[at] - mean[parent] for at, parent in enumerate(kin.first) if parent >= 0]
-    return child_drift(deltas), child_spread(deltas, noise)
-
-
-def _up(
-    mean: Sequence[float], precision: Sequence[float], kin: Kin, drift: float, spread: float
-) -> tuple[array[float], array[float], array[float], array[float]]:
-    """Own scores with what children say of them, and what each child said of its parent (precision 0: nothing).
-
-    What a child says counts as far as it can be believed: wrecks say nothing of a parent, nor do wonders.
-    """
-    below_mean, below = array("d", mean), array("d", precision)
-    said_mean, said = array("d", bytes(8 * len(mean))), array("d", bytes(8 * len(mean)))
-    variance, sqrt = spread**2, math.sqrt
-    for at in range(len(mean) - 1, -1, -1):
-        parent = kin.first[at]
-        if parent < 0 or not kin.alone[at]:
-            continue
-        word, weight = below_mean[at] - drift, 1 / (1 / below[at] + variance)
-        reach = _SURPRISE * sqrt(1 / weight + 1 / precision[parent])
-        word = min(mean[parent] + reach, max(mean[parent] - reach, word))
-        said_mean[at], said[at] = word, weight
-        total = below[parent] + weight
-        below_mean[parent] = (below_mean[parent] * below[parent] + word * weight) / total
-        below[parent] = total
-    return below_mean, below, said_mean, said
 
 
 def _table(candidate: Candidate, seeds: Tables | None) -> Table:
