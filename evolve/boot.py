@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evolve import audits, comparable, fitness
+from evolve import audits, comparable, fitness, goingon
 from evolve import settings as config
 from evolve.context import Context
+from evolve.credentials import Credentials
 from evolve.journal import Journal, Reader
 from evolve.ledger import JournalLedger
 from evolve.levels import LACKS, sandbox_level
@@ -34,7 +35,7 @@ from evolve.propose.vetting import code_hash
 from evolve.pruning import loss_form
 from evolve.settings import Settings
 from evolve.standing import refresh_noise
-from evolve.stopping import in_words, reason_to_stop
+from evolve.stopping import begin_hours, in_words, reason_to_stop
 from harness.apart import prepare_apart
 from harness.crashpoints import reached
 from harness.dataset import DataConfig, Dataset, load_dataset
@@ -69,8 +70,16 @@ def boot(
     name: str | None,
     allow_weak_sandbox: bool,
     on_event: Callable[[Event], None] | None,
+    credentials: Credentials | None = None,
+    lock: EngineLock | None = None,
+    again: bool = False,
 ) -> Iterator[Boot]:
-    """Bring a workspace to the point where its loops can run; releases lock and journal at the end."""
+    """Bring a workspace to the point where its loops can run; releases the journal at the end.
+
+    `lock`: of this workspace, held after this until its owner lets go of it; without it, until the end.
+    `again`: no person starts this, an engine goes on after a fault, so what was granted stands (`goingon`).
+    `credentials`: those that this engine was given; without them it looks into a copy of the environment.
+    """
     workspace = workspace.resolve()
     machine = detect()
     overrides = remembered(workspace, name) | overrides
@@ -82,10 +91,12 @@ def boot(
     level = sandbox_level(settings, allow_weak=allow_weak_sandbox)
     state = state_folder(workspace)
     with ExitStack() as stack:
-        lock = stack.enter_context(EngineLock(state / LOCK))
+        lock = lock or stack.enter_context(EngineLock(state / LOCK))
+        lock.take()
         reached("boot.locked")
         journal = stack.enter_context(Journal.open(state / JOURNAL))
-        journal.refuse_pending("That engine has ended; ask again.")
+        if not again:
+            journal.refuse_pending("That engine has ended; ask again.")
         reached("boot.opened")
         journal.settle_abandoned_calls()
         reached("boot.settled")
@@ -94,9 +105,14 @@ def boot(
         context = _context(
             workspace, settings, machine, lineage, journal, resumed, level, name, overrides, tell
         )
+        context.credentials = credentials or Credentials(dict(os.environ))
         _take_over(context, resumed, overrides)
         _check_models(context)
-        _announce(context, resumed)
+        context.credentials.withdraw()  # the data is there, so nobody else needs any
+        since = lock.awake_since if again else None
+        context.awake_since = since or begin_hours(journal, journal.run().name, again=again)
+        lock.count_from(context.awake_since)
+        _announce(context, resumed, again=again)
         _warn(context)
         tell()
         yield Boot(context, lock, tell)
@@ -132,7 +148,7 @@ def _context(
         device=device,
         sandbox=level,
         noise=pooled(()),
-        started=time.time(),
+        awake_since=time.monotonic(),
         weights=weights,
     )
 
@@ -152,9 +168,13 @@ def _take_over(context: Context, resumed: Run | None, overrides: dict[str, str])
     journal.set_meta(POLICY.format(journal.run().name), context.settings.acceptance.policy)
 
 
-def _announce(context: Context, resumed: Run | None) -> None:
-    """Say what begins; raises NothingToDo when a stop rule is met already."""
-    if reason := reason_to_stop(context):
+def _announce(context: Context, resumed: Run | None, *, again: bool) -> None:
+    """Say what begins; raises NothingToDo when a stop rule is met already and a person wants it to go on."""
+    if again and goingon.take_up(context):
+        return  # paused it was, and so it is
+    if not again:
+        goingon.begin(context.journal, context.journal.run().name)
+    if not again and (reason := reason_to_stop(context)):
         raise NothingToDo(
             f"Nothing to do: {reason} Raise the stop rule (`autoresearch run --max N`) to go on, or start "
             "a new run with `--name NAME`."
@@ -208,8 +228,8 @@ def language_model(context: Context, model: str = "") -> ClaudeProposer | None:
         llm = llm.model_copy(update={"model": model})
     if llm.proposer == "builtin":
         return None
-    key = os.environ.get(llm.api_key_env) or None
-    token = os.environ.get(llm.auth_token_env) or None
+    key = context.credentials.get(llm.api_key_env)
+    token = context.credentials.get(llm.auth_token_env)
     if not (key or token or llm.base_url):
         if llm.proposer == "claude":
             raise EvolveError(

@@ -9,34 +9,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evolve import approval, smoking
 from evolve.boot import Boot, boot
 from evolve.census import keep_logs, trim
+from evolve.credentials import Credentials
 from evolve.judging import Assignment, Judge
-from evolve.model import Event, EvolveError, Purpose
+from evolve.lock import EngineLock
+from evolve.machinewatch import MachineWatch, device_fault
+from evolve.model import Event, EvolveError, Passing, Purpose
 from evolve.nursery import Nursery
-from evolve.places import EXPERIMENTS
+from evolve.outages import Outages
+from evolve.places import EXPERIMENTS, LOCK, STATE
 from evolve.propose.builtin import BuiltinProposer
 from evolve.results import write_results
 from evolve.scratchpad import Reflection
 from evolve.slot import DetachedSlot, Slot
 from evolve.spec import experiment_spec, smoke_spec
 from evolve.steering import Steering
-from evolve.stopping import may_confirm, reason_to_stop
+from evolve.stopping import keep_hours, may_confirm, reason_to_stop
 from evolve.watching import Watch
+from evolve.weather import fault_of, leave, on_signals, outlast, passing, told
 from harness.crashpoints import reached
-from harness.spec import Outcome, SmokeResult
+from harness.spec import Cause, HarnessError, Outcome, Result, SmokeResult
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from evolve.context import Context
     from evolve.model import Experiment
-    from harness.spec import Result
 
 REPEATS = frozenset({Purpose.CONFIRM, Purpose.INCUMBENT})
 POLL = 0.25  # seconds between looks at commands and edited files
@@ -44,6 +52,7 @@ BEAT = 2.0  # seconds between heartbeats
 LOOK = 0.5  # seconds between looks at what the training prints, which comes twice a second at most
 GRACE = 20.0  # seconds that a training survives its engine, so that a restarted one can adopt it
 RETRY = 5.0  # seconds after which an idle slot asks again
+HASTE = 60.0  # seconds that an engine should last; those that do not are not started again at once
 PATIENCE = 0.3  # seconds that an empty slot waits for the language model before the built-in proposer steps in
 
 OnEvent = Callable[[Event], None]
@@ -57,20 +66,68 @@ def serve(
     allow_weak_sandbox: bool = False,
     on_event: OnEvent | None = None,
     slot: Slot | None = None,
+    credentials: Credentials | None = None,
+    again: bool = False,
 ) -> int:
     """Run an engine in this process until its run ends.
 
     Returns the exit code: 0 when a stop rule or a person ended the run, 130 after SIGINT. Raises EvolveError or
-    HarnessError with one sentence for a person. `slot` replaces the training slot (another machine, a bench).
+    HarnessError with one sentence for a person. `slot` replaces the training slot (another machine, a bench);
+    `credentials` are those of a process that is nothing but an engine (`credentials.own`); `again`: no person starts
+    this, it goes on after a fault. Faults that pass (`weather`) are waited for.
     """
-    with boot(
+    workspace = workspace.resolve()
+    start = partial(
+        boot,
         workspace,
         overrides=overrides or {},
         name=name,
         allow_weak_sandbox=allow_weak_sandbox,
         on_event=on_event,
-    ) as ready:
-        return asyncio.run(Engine(ready, slot).run())
+        credentials=credentials or Credentials(dict(os.environ)),  # the next boot needs them too
+    )
+    lock = EngineLock(workspace / STATE / LOCK)
+    try:
+        return _serve(workspace, start, lock, slot, again=again)
+    finally:
+        lock.release()
+
+
+def _serve(
+    workspace: Path,
+    start: Callable[..., AbstractContextManager[Boot]],
+    lock: EngineLock,
+    slot: Slot | None,
+    *,
+    again: bool,
+) -> int:
+    """Boot and run; after a fault that passes wait until it has, and boot anew, which is the road after a kill, too."""
+    news, hasty = (
+        "",
+        0,
+    )  # what is over by now, for the log; boots in a row that soon met the next fault
+    while True:
+        booted = time.monotonic()
+        try:
+            with start(lock=lock, again=again) as ready:
+                again = True
+                if news:
+                    ready.context.journal.record_event("fault", news)
+                    news = ""
+                return asyncio.run(Engine(ready, slot).run())
+        except (EvolveError, HarnessError, OSError) as error:
+            fault = passing(error)
+            if (
+                fault is None or not again
+            ):  # who starts a run by hand would rather be told than wait
+                raise
+        # Nothing is open now but the lock, and the training in the slot goes on: this may last for a night.
+        began, since = time.time(), time.monotonic()
+        hasty = hasty + 1 if since - booted < HASTE else 0
+        asked = asyncio.run(outlast(fault, workspace, lock, at_least=min(2.0**hasty, HASTE)))
+        if asked is not None:
+            return leave(workspace, asked)
+        news = told(fault, began, time.monotonic() - since)
 
 
 class Engine:
@@ -80,7 +137,9 @@ class Engine:
         self._context: Context = ready.context
         self._lock = ready.lock
         self._tell = ready.tell
-        self._interrupted = False
+        self._interrupted = self._signalled = False
+        self._outages = Outages()
+        self._unwritten = ""  # why results.tsv could not be written when that was last told
         self._slot = slot or DetachedSlot(ready.lock.path, GRACE)
         self._judge = Judge(self._context)
         self._watch = Watch(self._context, self._slot)
@@ -100,7 +159,7 @@ class Engine:
     async def run(self) -> int:
         """Work until the run ends; the journal then says why."""
         context = self._context
-        self._catch_signals()
+        on_signals(self._interrupt)
         helpers = [
             asyncio.create_task(self._nursery.run()),
             asyncio.create_task(self._reflection.run()),
@@ -109,27 +168,44 @@ class Engine:
             asyncio.create_task(self._look()),
         ]
         training = asyncio.create_task(self._train())
+        ends = False  # for good, so that nothing is to be adopted by the next boot
         try:
             waiting = {training, *helpers}
             while training in waiting:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()  # a fault of any loop ends the run
-            state = "finished" if context.finished else "stopped"
-            context.journal.set_run_state(state, context.stop_reason or "")
+                for task in done:  # a fault of any loop ends them all
+                    if (error := task.exception()) is not None:
+                        raise passing(error) or error
+            self._end("finished" if context.finished else "stopped", context.stop_reason or "")
+            ends = True
+        except Passing:
+            raise
         except EvolveError as error:
+            ends = True
             context.journal.set_run_state("failed", str(error))
             raise
         finally:
-            self._slot.stop("the engine ends")
+            if ends:
+                self._slot.stop("the engine ends")
             tasks: list[asyncio.Task[Any]] = [training, *helpers]
             tasks += [self._urgent] if self._urgent else []
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._project()
-            self._tell()
+            if ends:
+                with contextlib.suppress(Passing):  # of the table, which the next start writes anew
+                    self._project()
+                    self._tell()
         return 130 if self._interrupted else 0
+
+    def _end(self, state: str, reason: str) -> None:
+        """Say how the run ends. Who asked for that gets it also where it cannot be written down."""
+        try:
+            self._steering.answer_all()  # who asks now is not left without an answer
+            self._context.journal.set_run_state(state, reason)
+        except Passing:
+            if not self._signalled:
+                raise
 
     def _settings_changed(self, keys: Sequence[str]) -> None:
         """A language model that rests is asked again when what it depends on has changed, or was set once more."""
@@ -148,6 +224,7 @@ class Engine:
                 context.finish(reason)
                 return
             context.work_ready.clear()
+            await self._look_whether_it_is_over()
             assignment = None if context.paused else self._judge.next_assignment()
             if reason and not (assignment and assignment.purpose in REPEATS):
                 context.finish(reason)
@@ -196,9 +273,13 @@ class Engine:
         reached("engine.smoke-started")
         self._tell()
         directory = context.state / EXPERIMENTS / smoke.directory
-        result = await self._slot.smoke(smoke_spec(context, smoke), directory)
+        try:
+            result = await self._slot.smoke(smoke_spec(context, smoke), directory)
+        except HarnessError as error:
+            result = SmokeResult(Outcome.VOID, str(error), cause=error.cause)
         reached("engine.smoke-ended")
         smoking.settle(context, smoke, result)
+        await self._after(result)
         self._project()
         context.wake()
         self._tell()
@@ -212,18 +293,63 @@ class Engine:
         reached("engine.training-started")
         context.children_wanted.set()  # a place in the buffer is free
         spec = experiment_spec(context, experiment)
-        result = await self._slot.run(spec, self._directory(experiment))
-        self._finish(experiment, result)
+        try:
+            result = await self._slot.run(spec, self._directory(experiment))
+        except HarnessError as error:  # no runner could be started, or this one not be ended
+            result = Result(Outcome.VOID, str(error), seed=spec.seed, cause=error.cause)
+        await self._finish(experiment, result)
 
-    def _finish(self, experiment: Experiment, result: Result, *, adopted: bool = False) -> None:
+    async def _finish(
+        self, experiment: Experiment, result: Result, *, adopted: bool = False
+    ) -> None:
         reached("engine.training-ended")
-        self._judge.settle(experiment, result, adopted=adopted)
+        why = self._judge.settle(experiment, result, adopted=adopted)
+        keep_hours(self._context)
         self._watch.settled()
         keep_logs(self._context)
         reached("engine.before-results")
         self._project()
         self._context.wake()
         self._tell()
+        if why:
+            self._pause(self._outages.pause(why))
+        await self._after(result)
+
+    async def _after(self, result: Result | SmokeResult) -> None:
+        """What a training means for the machine: whether the next one may follow at once."""
+        context = self._context
+        if result.outcome is Outcome.VOID and (fault := fault_of(result.cause, result.reason)):
+            raise fault
+        step = self._outages.after(result)
+        if context.stopping or context.paused:
+            return
+        if step.pause:
+            self._pause(step.pause)
+        else:
+            await self._recover_for(step.rest)
+
+    async def _recover_for(self, seconds: float) -> None:
+        """Leave the machine alone for a while, unless a person wants something else meanwhile."""
+        until, context = time.monotonic() + seconds, self._context
+        while time.monotonic() < until and not (context.stopping or context.paused):
+            await asyncio.sleep(POLL)
+
+    def _pause(self, why: str) -> None:
+        self._context.paused = True
+        self._context.journal.set_run_state("paused", why)
+        self._tell()
+
+    async def _look_whether_it_is_over(self) -> None:
+        """A run that paused by itself tries again after a while; what a person paused stays so."""
+        context = self._context
+        if not (context.paused and self._outages.due(context.journal.run().reason)):
+            return
+        if await asyncio.to_thread(device_fault, context.machine, context.device):
+            self._outages.wait()
+            return
+        self._outages.try_again()
+        context.paused = False
+        context.journal.set_run_state("running", "The run tries again by itself.")
 
     async def _recover(self) -> None:
         """Adopt, harvest or queue again what an earlier engine left in the slot."""
@@ -236,9 +362,10 @@ class Engine:
         if experiment is not None:
             result = await self._slot.adopt(self._directory(experiment))
             if result is None:
-                context.journal.void_experiment(experiment.id, "The engine ended before it did.")
+                why = "The engine ended before it did."
+                context.journal.void_experiment(experiment.id, why, Cause.LEASE)
             else:
-                self._finish(experiment, result, adopted=True)
+                await self._finish(experiment, result, adopted=True)
         self._judge.look_back()
         self._judge.move_main()
 
@@ -246,13 +373,23 @@ class Engine:
         return self._context.state / EXPERIMENTS / self._context.journal.directory(experiment.id)
 
     def _project(self) -> None:
-        """Rewrite results.tsv from the journal."""
+        """Rewrite results.tsv from the journal. It is for people: a run does not end because it cannot be written."""
         context = self._context
-        write_results(context.workspace / "results.tsv", context.journal)
+        why = ""
+        try:
+            write_results(context.workspace / "results.tsv", context.journal)
+        except Passing:
+            raise
+        except EvolveError as error:
+            why = str(error)
+        if why and why != self._unwritten:
+            context.journal.record_event("error", why)
+        self._unwritten = why
 
     # ---- beside it ---------------------------------------------------------------------------------------
 
     async def _steer(self) -> None:
+        self._steering.answer_all()  # what was asked while nobody could answer
         # To the very end: who asked for a stop may want it at once after all, or take it back.
         while True:
             self._steering.poll()
@@ -265,18 +402,13 @@ class Engine:
             await asyncio.sleep(LOOK)
 
     async def _heartbeat(self) -> None:
+        watch = MachineWatch(self._context, self._lock)
         while True:
             self._lock.beat(self._nursery.doing())
+            watch.look()
             await asyncio.sleep(BEAT)
 
-    def _catch_signals(self) -> None:
-        """SIGINT and SIGTERM end the run at once and cleanly; SIGHUP is no reason to end."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._interrupt, number)
-        loop.add_signal_handler(signal.SIGHUP, lambda: None)
-
     def _interrupt(self, number: signal.Signals) -> None:
-        self._interrupted = number is signal.SIGINT
+        self._signalled, self._interrupted = True, number is signal.SIGINT
         self._context.stop(f"Stopped by {number.name}.", now=True)
         self._slot.stop(f"stopped by {number.name}")

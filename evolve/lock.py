@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from evolve.model import EvolveError
+from harness.places import is_full
 
 ACQUIRE_TRIES = 25
 ACQUIRE_PAUSE = 0.02  # seconds
@@ -33,6 +34,9 @@ class Holder:
     boot_id: str
     started: float  # unix seconds
     doing: str = ""
+    # CLOCK_MONOTONIC when the stop rule's hours began, less those of earlier engines; that clock stands while the
+    # machine sleeps, and nobody can set it. None = not told.
+    awake_since: float | None = None
     alive: bool = False
     heartbeat_age: float = 0.0  # seconds
 
@@ -47,6 +51,13 @@ class EngineLock:
         self._told: dict[str, object] = {}
 
     def __enter__(self) -> Self:
+        self.take()
+        return self
+
+    def take(self) -> None:
+        """Take the lock; nothing happens where this object holds it already, as it does between two boots."""
+        if self._descriptor is not None:
+            return
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not _acquire(descriptor, self.path):
             os.close(descriptor)
@@ -60,7 +71,6 @@ class EngineLock:
         pid = os.getpid()
         self._told = asdict(Holder(pid, start_ticks(pid), boot_id(), time.time()))
         self._write()
-        return self
 
     def __exit__(
         self,
@@ -68,6 +78,10 @@ class EngineLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the lock and take our name out of it."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)  # a clean end leaves no name behind
             os.close(self._descriptor)
@@ -83,13 +97,39 @@ class EngineLock:
         else:
             os.utime(self._descriptor)
 
+    @property
+    def awake_since(self) -> float | None:
+        """As in `Holder`."""
+        since = self._told.get("awake_since")
+        return float(str(since)) if since is not None else None
+
+    def count_from(self, awake_since: float) -> None:
+        """Tell clients from when on the stop rule's hours count."""
+        self._told["awake_since"] = awake_since
+        self._write()
+
+    @property
+    def is_in_place(self) -> bool:
+        """Is the file that we hold still the one at its path? Not when the workspace was moved, deleted or unmounted."""
+        assert self._descriptor is not None  # noqa: S101 - only asked while the lock is held
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
+        except OSError:
+            return False
+
     def _write(self) -> None:
+        """Overwrite the text, and on a full disk at least the time: it is a sign of life, and no authority."""
         assert self._descriptor is not None  # noqa: S101 - only called while the lock is held
         text = json.dumps(
             {k: v for k, v in self._told.items() if k not in ("alive", "heartbeat_age")}
         )
-        os.pwrite(self._descriptor, text.encode().ljust(1), 0)
-        os.ftruncate(self._descriptor, len(text.encode()))
+        try:
+            os.pwrite(self._descriptor, text.encode().ljust(1), 0)
+            os.ftruncate(self._descriptor, len(text.encode()))
+        except OSError as error:
+            if not is_full(error):
+                raise
+            os.utime(self._descriptor)
 
 
 def holder(path: Path) -> Holder | None:

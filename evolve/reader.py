@@ -188,6 +188,19 @@ class Reader(CandidateBook, TrialBook, ChangeBook, SlotBook):
         )
         return bool(found) and found[0]["verb"] == "stop"
 
+    def last_command(self) -> int:
+        """The number of the newest request, 0 without one."""
+        return int(self._one("SELECT coalesce(max(id), 0) FROM command")[0])
+
+    def last_granted(self, verbs: tuple[str, ...], after: int) -> Command | None:
+        """The newest request with one of these verbs that was granted, of those after request `after`."""
+        marks = ", ".join("?" * len(verbs))
+        found = self._all(
+            f"{rows.COMMAND} WHERE id > ? AND state = 'done' AND verb IN ({marks}) ORDER BY id DESC LIMIT 1",
+            (after, *verbs),
+        )
+        return rows.command(found[0]) if found else None
+
     # ---- what proposers are told -------------------------------------------------------------------------------
 
     def refusals(self, parent: int, limit: int) -> tuple[Event, ...]:

@@ -19,16 +19,19 @@ from evolve.model import (
     Purpose,
     Verdict,
 )
+from evolve.outages import DEVICE, EXPLAINED
 from evolve.restock import after_promotion
 from evolve.standing import BASELINE, refresh_noise
 from harness.crashpoints import reached
-from harness.spec import Outcome, Result
+from harness.spec import Cause, Outcome, Result
 
 if TYPE_CHECKING:
     from evolve.context import Context
 
-VOIDS = 3  # trainings of one candidate that may be lost to outside causes before it is set aside
-FAILURES = 3  # repeats of what main holds that may fail in a row before the run ends
+VOIDS = 3  # trainings of one candidate that may be lost, to causes that may be its own, before it is set aside
+FAILURES = 3  # repeats of main or of the baseline that may fail in a row before the run pauses
+# What no script brings about. A full disk is not among them: a script that fills one does so again.
+NOT_ITS_OWN = EXPLAINED | DEVICE | {Cause.DATA_MISSING}
 
 
 class Settling:
@@ -41,18 +44,23 @@ class Settling:
             True  # since those turned away were looked at; so they are at every start
         )
 
-    def settle(self, experiment: Experiment, result: Result, *, adopted: bool = False) -> None:
-        """Write what a finished experiment came to, and its consequences; `adopted` from an earlier engine."""
+    def settle(self, experiment: Experiment, result: Result, *, adopted: bool = False) -> str:
+        """Write what a finished experiment came to, and its consequences; `adopted` from an earlier engine.
+
+        Returns why the run should pause, a sentence, or nothing. Raises EvolveError when the run cannot go on at all,
+        because its baseline has never trained.
+        """
+        why = ""
         candidate = self._context.journal.candidate(experiment.candidate)
         if fault := comparable.fault(self._context, experiment, result, adopted=adopted):
             result = Result(Outcome.VOID, fault, seed=experiment.seed)
         result, worth = fitness.weighed(self._context, experiment, result)
         if result.outcome is Outcome.VOID:
-            self._void(candidate, experiment, result)
+            why = self._void(candidate, experiment, result)
         elif experiment.purpose is Purpose.BASELINE:
-            self._baseline(experiment, result, worth)
+            why = self._baseline(candidate, experiment, result, worth)
         elif experiment.purpose is Purpose.INCUMBENT:
-            self._incumbent(candidate, experiment, result, worth)
+            why = self._incumbent(candidate, experiment, result, worth)
         elif experiment.wished:
             self._wished(candidate, experiment, result, worth)
         elif result.outcome is not Outcome.OK:
@@ -64,6 +72,7 @@ class Settling:
         self.look_back()
         if self._deferred:
             self.move_main()  # what was in the way may be gone
+        return why
 
     def look_back(self) -> None:
         """Take in what all trainings so far say about noise and about the machine's speed."""
@@ -93,14 +102,20 @@ class Settling:
 
     # ---- private ---------------------------------------------------------------------------------------
 
-    def _baseline(self, experiment: Experiment, result: Result, worth: float | None) -> None:
+    def _baseline(
+        self, candidate: Candidate, experiment: Experiment, result: Result, worth: float | None
+    ) -> str:
+        """The seed; a script that never trained ends the run, one that trained before may do so again."""
         journal = self._context.journal
         journal.finish_experiment(experiment.id, result, CandidateState.JUDGED, worth)
-        if _voided(result):
+        first = not candidate.scores
+        if _voided(result) and (first or not experiment.wished):
             raise EvolveError(
                 f"The baseline's own score does not stand. {result.reason} `autoresearch train` shows the figures; "
                 "mend it, commit, and start again."
             )
+        if result.outcome is not Outcome.OK and not first:
+            return "" if experiment.wished else self._unsteady(candidate, Purpose.BASELINE, result)
         if result.outcome is not Outcome.OK:
             lines = (result.traceback or result.log_tail).strip().splitlines()
             raise EvolveError(
@@ -112,22 +127,33 @@ class Settling:
             journal.crown_baseline(BASELINE)
             trim(self._context)
         self._context.wake()
+        return ""
 
     def _incumbent(
         self, candidate: Candidate, experiment: Experiment, result: Result, worth: float | None
-    ) -> None:
+    ) -> str:
         """A repeat of what main holds; when it fails again and again, nothing can be compared with it."""
         journal = self._context.journal
         journal.finish_experiment(experiment.id, result, CandidateState.JUDGED, worth)
         self._main_measured = True
-        repeats = [e for e in journal.experiments(candidate.id) if e.purpose is Purpose.INCUMBENT]
-        latest = [e.outcome for e in repeats if e.outcome is not Outcome.VOID][-FAILURES:]
-        if len(latest) == FAILURES and Outcome.OK not in latest:
-            raise EvolveError(
-                f"{candidate.label}, which main holds, failed {FAILURES} times in a row when it was measured again "
-                f"({result.outcome}: {result.reason}), so nothing can be compared with it. Look at it with "
-                "`autoresearch train`, then start a new run with `autoresearch run --name NAME`."
-            )
+        return self._unsteady(candidate, Purpose.INCUMBENT, result)
+
+    def _unsteady(self, candidate: Candidate, purpose: Purpose, result: Result) -> str:
+        """Why nothing can be compared with this candidate at the moment, if so: repeats of it failed time and again."""
+        repeats = [
+            e.outcome
+            for e in self._context.journal.experiments(candidate.id)
+            if e.purpose is purpose and e.outcome is not Outcome.VOID
+        ]
+        if Outcome.OK in repeats[-FAILURES:] or len(repeats) < FAILURES:
+            return ""
+        what = (
+            "The baseline" if candidate.id == BASELINE else f"{candidate.label}, which main holds,"
+        )
+        return (
+            f"{what} failed {FAILURES} times in a row when it was measured again ({result.outcome}: "
+            f"{result.reason}), so nothing can be compared with it; `autoresearch show {candidate.id}` tells more."
+        )
 
     def _wished(
         self, candidate: Candidate, experiment: Experiment, result: Result, worth: float | None
@@ -170,25 +196,29 @@ class Settling:
             words = f"{result.outcome}: {result.reason}"
             journal.judge(candidate.id, Verdict.FAILED, words, alive=False)
 
-    def _void(self, candidate: Candidate, experiment: Experiment, result: Result) -> None:
+    def _void(self, candidate: Candidate, experiment: Experiment, result: Result) -> str:
+        """It was lost to something outside it, or a person ended it: back into the queue, but not for ever."""
         journal = self._context.journal
         trained = journal.experiments(candidate.id)
         told = next(e for e in trained if e.id == experiment.id)
         if told.killed:
             journal.void_experiment(experiment.id, told.reason)
             if told.killed == "drop":
-                self._killed(candidate, experiment, told.reason)
-            return
-        voids = sum(e.outcome is Outcome.VOID and not e.killed for e in trained)
-        journal.void_experiment(experiment.id, result.reason)
-        if voids + 1 >= VOIDS and not self._context.stopping:
-            raise EvolveError(
-                f"Training #{candidate.id} was lost {VOIDS} times to causes outside it; the last one: "
-                f"{result.reason} See `autoresearch doctor`, then `autoresearch run` goes on."
-            )
+                self._set_aside(candidate, experiment, told.reason)
+            return ""
+        journal.void_experiment(experiment.id, result.reason, result.cause)
+        voids = [e for e in trained if e.outcome is Outcome.VOID and not e.killed]
+        strange = sum(e.cause not in NOT_ITS_OWN for e in voids) + (result.cause not in NOT_ITS_OWN)
+        if strange < VOIDS or result.cause in NOT_ITS_OWN or self._context.stopping:
+            return ""
+        words = f"its training was lost {strange} times, the last one so: {result.reason}"
+        if experiment.purpose in (Purpose.SCREEN, Purpose.CONFIRM) or experiment.wished:
+            self._set_aside(candidate, experiment, words)
+            return ""
+        return f"Without {candidate.label} nothing can be compared, and {words}"
 
-    def _killed(self, candidate: Candidate, experiment: Experiment, reason: str) -> None:
-        """A person ended its training and wants no more of it. It is nobody's failure, and there is no score."""
+    def _set_aside(self, candidate: Candidate, experiment: Experiment, reason: str) -> None:
+        """No more trainings of it for this purpose. It is nobody's failure, and there is no score."""
         journal = self._context.journal
         if experiment.wished:
             journal.want(candidate.id, 0, f"{candidate.label} is not measured again: {reason}")

@@ -203,11 +203,14 @@ def _pause(journal: Reader, run: Run) -> Pause | None:
 def _standing(
     tally: Tally, incumbent: Candidate | None, holder: lock.Holder | None, now: float
 ) -> StopState:
-    """How far the run has come, for the stop rules; hours count from the start of the engine."""
-    alive = holder is not None and holder.alive
+    """How far the run has come, for the stop rules; hours are those that the engine was awake, as it counts them itself."""
+    seconds = 0.0
+    if holder is not None and holder.alive:
+        since = holder.awake_since
+        seconds = now - holder.started if since is None else time.monotonic() - since
     return StopState(
         candidates=tally.settled,
-        hours=(now - holder.started) / 3600 if alive and holder else 0.0,
+        hours=seconds / 3600,
         dollars=tally.dollars,
         best_bpb=incumbent.mean if incumbent else None,
         since_promotion=tally.since_promotion,

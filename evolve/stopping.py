@@ -11,7 +11,11 @@ from evolve.stop import StopRules, StopState, check, describe
 
 if TYPE_CHECKING:
     from evolve.context import Context
+    from evolve.journal import Journal
     from evolve.settings import Settings
+
+
+_HOURS = "seconds used of {}"  # journal key of a run, of what `stop.hours` counts
 
 
 def rules(settings: Settings) -> StopRules:
@@ -42,8 +46,29 @@ def trainings_left(context: Context) -> float:
     if stop.experiments:
         left = stop.experiments - context.journal.tally().experiments
     if stop.hours and (spent := context.journal.seconds_per_training()):
-        left = min(left, (context.started + 3600 * stop.hours - time.time()) / spent)
+        left = min(left, 3600 * (stop.hours - hours_used(context)) / spent)
     return left
+
+
+def begin_hours(journal: Journal, run: str, *, again: bool) -> float:
+    """The moment of CLOCK_MONOTONIC from which the hours of the stop rule count.
+
+    They count from a person's start on, and only while the machine is awake; an engine that goes on after a fault
+    (`again`) has those of the one before it, to the minute (`keep_hours`).
+    """
+    spent = journal.meta(_HOURS.format(run)) if again else ""
+    return time.monotonic() - float(spent or 0.0)
+
+
+def hours_used(context: Context) -> float:
+    """Hours of the stop rule that are used up. Setting the machine's clock changes nothing about them."""
+    return (time.monotonic() - context.awake_since) / 3600
+
+
+def keep_hours(context: Context) -> None:
+    """Write down how much is used up, for an engine that goes on after a fault."""
+    journal = context.journal
+    journal.set_meta(_HOURS.format(journal.run().name), f"{3600 * hours_used(context):.0f}")
 
 
 def may_confirm(context: Context) -> bool:
@@ -64,7 +89,7 @@ def _state(context: Context) -> StopState:
     incumbent = context.incumbent()
     return StopState(
         candidates=tally.settled,
-        hours=(time.time() - context.started) / 3600,
+        hours=hours_used(context),
         dollars=tally.dollars,
         best_bpb=incumbent.mean if incumbent else None,
         since_promotion=tally.since_promotion,
