@@ -16,7 +16,7 @@ from harness.corpus import Report
 from harness.dataset import DataConfig, Dataset, load_dataset, prepare_dataset
 from harness.environment import DOWNLOADS
 from harness.process import become_trusted, own_env
-from harness.spec import HarnessError
+from harness.spec import Cause, HarnessError
 
 
 def prepare_apart(cfg: DataConfig, progress: Report) -> Dataset:
@@ -36,8 +36,8 @@ def prepare_apart(cfg: DataConfig, progress: Report) -> Dataset:
                 match said:
                     case {"path": path}:
                         return load_dataset(Path(path))
-                    case {"fault": sentence}:
-                        raise HarnessError(sentence)
+                    case {"fault": sentence, "cause": cause}:
+                        raise HarnessError(sentence, Cause(cause))
                     case {"message": message, "fraction": fraction}:
                         progress(message, fraction)
         finally:
@@ -57,7 +57,7 @@ def main(config: str) -> None:
             lambda message, fraction: _tell(message=message, fraction=fraction),
         )
     except HarnessError as error:
-        _tell(fault=str(error))
+        _tell(fault=str(error), cause=error.cause)
     else:
         _tell(path=str(dataset.path))
 

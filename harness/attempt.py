@@ -13,16 +13,18 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import device, live, rundir, sandbox
 from harness.dataset import Dataset
+from harness.device import Gpu
 from harness.ending import Evidence, Verdict, judge
+from harness.health import Health
 from harness.launch import Crew, Replay, launch
 from harness.observed import Observed
 from harness.process import BoundedLog
-from harness.spec import ExperimentSpec, HarnessError, Progress
+from harness.spec import Cause, ExperimentSpec, HarnessError, Outcome, Progress
 from harness.trial import Trial
 
 IDLE_PATIENCE = 15.0  # seconds for the driver to clean up after an earlier training
@@ -56,19 +58,28 @@ def attempt(
 
     `nats`: a store for the loss of every validation token; see `launch`. Raises HarnessError when it cannot begin.
     """
-    wait_for_idle(spec.device)
+    gpu = wait_for_idle(spec.device)
     directory.mkdir(parents=True, exist_ok=True)
     kills = _kernel_kills()
-    with contextlib.closing(BoundedLog(directory / rundir.LOG)) as log:
+    with contextlib.ExitStack() as stack:
+        health = stack.enter_context(contextlib.closing(Health(gpu.index))) if gpu else None
+        log = stack.enter_context(contextlib.closing(BoundedLog(directory / rundir.LOG)))
         with launch(spec, dataset, directory, nats, replay) as crew:
             observed = Trial(crew, spec, directory, log).watch(on_progress, cancelled)
             started = _has_started(crew, spec)
-        evidence = _evidence(
-            observed, crew, log.text(), killed=_kernel_kills() > kills, started=started
+            own_kills = crew.candidate.kernel_kills()
+        evidence = replace(
+            _evidence(observed, crew, log.text(), started=started),
+            kernel_killed=bool(own_kills),
+            kernel_struck=own_kills is None and _kernel_kills() > kills,
+            memory_limit_mb=spec.limits.memory_mb,
         )
+        verdict = judge(evidence)
+        if health and _may_be_the_gpu(verdict):
+            verdict = _of_gpu(health) or verdict
     return Ended(
         observed=observed,
-        verdict=judge(evidence),
+        verdict=verdict,
         log=evidence.log,
         traceback="" if evidence.shown and not evidence.scored else evidence.traceback,
         launched=crew.launched,
@@ -76,18 +87,39 @@ def attempt(
     )
 
 
-def wait_for_idle(device_name: str) -> None:
-    """Two trainings on one GPU would disturb each other's clock. Raises HarnessError naming who is there."""
+def _may_be_the_gpu(verdict: Verdict) -> bool:
+    """Whether a failed GPU would explain this end."""
+    if verdict.outcome is Outcome.VOID:
+        return verdict.cause not in (Cause.SIGNAL, Cause.LEASE)
+    return verdict.outcome not in (Outcome.OK, Outcome.PRUNED)
+
+
+def _of_gpu(health: Health) -> Verdict | None:
+    """What the driver says of the GPU, when it is not well."""
+    try:
+        fault = health.fault()
+    except HarnessError as hung:
+        return Verdict(Outcome.VOID, str(hung), hung.cause)
+    return Verdict(Outcome.VOID, fault.reason, fault.cause) if fault else None
+
+
+def wait_for_idle(device_name: str) -> Gpu | None:
+    """The GPU that `cuda:N` means, once nobody else computes on it; None on a CPU.
+
+    Two trainings on one GPU would disturb each other's clock. Raises HarnessError naming who is there.
+    """
     gpu = device.gpu_of(device_name, device.detect())
     if gpu is None:
-        return
+        return None
     deadline = time.monotonic() + IDLE_PATIENCE
     while others := device.busy(gpu.index):
         if time.monotonic() > deadline:
             raise HarnessError(
-                f"GPU {gpu.index} is in use by {', '.join(others)}; end that first, or choose another device."
+                f"GPU {gpu.index} is in use by {', '.join(others)}; end that first, or choose another device.",
+                Cause.DEVICE_BUSY,
             )
         select.select([], [], [], IDLE_POLL)  # the driver announces nothing
+    return gpu
 
 
 def _kernel_kills() -> int:
@@ -106,7 +138,7 @@ def _has_started(crew: Crew, spec: ExperimentSpec) -> bool:
         return False
 
 
-def _evidence(observed: Observed, crew: Crew, log: str, *, killed: bool, started: bool) -> Evidence:
+def _evidence(observed: Observed, crew: Crew, log: str, *, started: bool) -> Evidence:
     step = observed.step
     # Sent off after its goodbye, it was killed while it tidied up: that is no end of its own.
     sent_off = observed.goodbye and observed.score and observed.stopped is None
@@ -116,12 +148,13 @@ def _evidence(observed: Observed, crew: Crew, log: str, *, killed: bool, started
         smoke=crew.smoke,
         refused=observed.refused,
         stopped=observed.stopped,
+        broken=observed.broken,
         exit_code=code,
         committed=observed.committed is not None,
         shown=observed.shown,
         log=log,
         traceback=live.last_traceback(log),
         last_loss_finite=step is None or step.loss is None or abs(step.loss) < float("inf"),
-        kernel_killed=killed,
+        memory_mb=crew.candidate.memory_mb,
         sandbox_failed=not started,
     )

@@ -66,6 +66,16 @@ class Bounds:
                 return int((folder / "pids.current").read_text())
         return None
 
+    def kernel_kills(self) -> int | None:
+        """How many processes in there the kernel has killed for want of memory; None where it does not count them."""
+        for folder in self._folders:
+            for name in ("memory.events", "memory.oom_control"):  # of version 2, of version 1
+                with contextlib.suppress(OSError):
+                    found = re.search(r"^oom_kill (\d+)$", (folder / name).read_text(), re.M)
+                    if found:
+                        return int(found[1])
+        return None
+
     def members(self) -> list[int]:
         """Pids of all processes in there, however they got away from their parents."""
         found: set[int] = set()

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from harness.building import fill, sha256_of, stage, write_file
 from harness.corpus import Corpus, choose_source, open_source
 from harness.places import cache_dir, is_full
-from harness.spec import HarnessError
+from harness.spec import Cause, HarnessError
 
 RECIPE = 2  # part of every key: raise it when the same configuration begins to give other bytes
 MANIFEST = "manifest.json"
@@ -141,7 +141,8 @@ def load_dataset(path: Path) -> Dataset:
         )
     except FileNotFoundError as error:
         raise HarnessError(
-            f"There is no data set in {path}; make one with `autoresearch prepare`."
+            f"There is no data set in {path}; make one with `autoresearch prepare`.",
+            Cause.DATA_MISSING,
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, f"{MANIFEST} cannot be read") from error
@@ -235,7 +236,8 @@ def _miscounted(manifest: dict[str, Any]) -> str:
 
 def _damaged(path: Path, what: str) -> HarnessError:
     return HarnessError(
-        f"The data set {path} is damaged: {what}. Run `autoresearch prepare`, which makes it anew."
+        f"The data set {path} is damaged: {what}. Run `autoresearch prepare`, which makes it anew.",
+        Cause.DATA_MISSING,
     )
 
 
@@ -283,7 +285,8 @@ def _explained(
     free = shutil.disk_usage(folder).free
     return HarnessError(
         f"The disk of {folder} is full: about {_mb(needed)} are needed and {_mb(free)} are free; free some space, "
-        "point AUTORESEARCH_CACHE at another disk, or lower [data] shards or local_mb."
+        "point AUTORESEARCH_CACHE at another disk, or lower [data] shards or local_mb.",
+        Cause.DISK_FULL,
     )
 
 

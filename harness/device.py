@@ -6,24 +6,27 @@ import torch or make a CUDA context: it runs in the engine and beside a training
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness import driver
 from harness.environment import without_credentials
-from harness.spec import ExperimentSpec, HarnessError
+from harness.spec import Cause, ExperimentSpec, HarnessError
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
 
-_SMI_PATIENCE = 20.0  # seconds; a driver that wakes up takes a few
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,69 +77,74 @@ def detect(environment: Mapping[str, str] = os.environ) -> Machine:
 
 
 def telemetry(index: int) -> Telemetry | None:
-    """Load, memory, temperature, power and clock of a GPU by the driver's number; None without NVML or it."""
-    nvml = _nvml()
-    if nvml is None:
-        return None
+    """Load, memory, temperature, power and clock of a GPU by the driver's number.
+
+    None without NVML or it, and of a driver that hangs.
+    """
+    with contextlib.suppress(HarnessError):
+        nvml = driver.nvml()
+        return nvml and driver.ask(lambda: _telemetry(nvml, index))
+    return None
+
+
+def _telemetry(nvml: Any, index: int) -> Telemetry | None:
     try:
         gpu = nvml.nvmlDeviceGetHandleByIndex(index)
     except nvml.NVMLError:
         return None
 
-    def ask(query: Any, *more: Any) -> Any:
+    def tell(query: Any, *more: Any) -> Any:
         try:
             return query(gpu, *more)
         except nvml.NVMLError:  # this GPU does not tell
             return None
 
-    load, memory = ask(nvml.nvmlDeviceGetUtilizationRates), ask(nvml.nvmlDeviceGetMemoryInfo)
-    power = ask(nvml.nvmlDeviceGetPowerUsage)
-    limit = ask(nvml.nvmlDeviceGetEnforcedPowerLimit)
+    load, memory = tell(nvml.nvmlDeviceGetUtilizationRates), tell(nvml.nvmlDeviceGetMemoryInfo)
+    power = tell(nvml.nvmlDeviceGetPowerUsage)
+    limit = tell(nvml.nvmlDeviceGetEnforcedPowerLimit)
     return Telemetry(
         utilisation_percent=None if load is None else int(load.gpu),
         memory_used_mb=None if memory is None else memory.used >> 20,
         memory_total_mb=None if memory is None else memory.total >> 20,
-        temperature_c=ask(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
+        temperature_c=tell(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
         power_w=None if power is None else power / 1000,
         power_limit_w=None if limit is None else limit / 1000,
-        clock_mhz=ask(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+        clock_mhz=tell(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
     )
 
 
-def memory_used_mb(index: int) -> float | None:
-    """Memory in use on a GPU (the driver's number) now, by everybody, in MB; None without NVML or it."""
-    nvml = _nvml()
+def _tells(index: int, query: Callable[[Any, Any], _T]) -> _T | None:
+    """What `query(nvml, gpu)` finds of a GPU; None where it does not tell. Raises HarnessError of a hung driver."""
+    nvml = driver.nvml()
     if nvml is None:
         return None
     try:
-        gpu = nvml.nvmlDeviceGetHandleByIndex(index)
-        return float(nvml.nvmlDeviceGetMemoryInfo(gpu).used) / (1 << 20)
+        return driver.ask(lambda: query(nvml, nvml.nvmlDeviceGetHandleByIndex(index)))
     except nvml.NVMLError:
         return None
+
+
+def memory_used_mb(index: int) -> float | None:
+    """Memory in use on a GPU (the driver's number) now, by everybody, in MB; None without NVML or it.
+
+    Raises HarnessError, as the next two do, when the driver hangs.
+    """
+    return _tells(
+        index, lambda nvml, gpu: float(nvml.nvmlDeviceGetMemoryInfo(gpu).used) / (1 << 20)
+    )
 
 
 def node(index: int) -> int | None:
     """The N of a GPU's /dev/nvidiaN, by the driver's number; None without NVML or it."""
-    nvml = _nvml()
-    if nvml is None:
-        return None
-    try:
-        return int(nvml.nvmlDeviceGetMinorNumber(nvml.nvmlDeviceGetHandleByIndex(index)))
-    except nvml.NVMLError:
-        return None
+    return _tells(index, lambda nvml, gpu: int(nvml.nvmlDeviceGetMinorNumber(gpu)))
 
 
 def busy(index: int) -> list[str]:
     """Who computes on a GPU (the driver's number) now, in words; empty when nobody does or none can tell."""
-    nvml = _nvml()
-    if nvml is None:
+    if driver.nvml() is None:
         return _busy_by_tool(index)
-    try:
-        gpu = nvml.nvmlDeviceGetHandleByIndex(index)
-        found = nvml.nvmlDeviceGetComputeRunningProcesses(gpu)
-    except nvml.NVMLError:
-        return []
-    return [f"{_process_name(process.pid)} (pid {process.pid})" for process in found]
+    found = _tells(index, lambda nvml, gpu: nvml.nvmlDeviceGetComputeRunningProcesses(gpu))
+    return [f"{_process_name(process.pid)} (pid {process.pid})" for process in found or ()]
 
 
 def fingerprint(spec: ExperimentSpec, dataset: Dataset) -> dict[str, str]:
@@ -169,7 +177,8 @@ def gpu_of(device: str, machine: Machine) -> Gpu | None:
     if number >= len(machine.gpus):
         raise HarnessError(
             f"There is no {device} here ({len(machine.gpus)} GPUs are visible); choose another [device], "
-            "or see `autoresearch doctor`."
+            "or see `autoresearch doctor`.",
+            Cause.DEVICE_LOST,
         )
     return machine.gpus[number]
 
@@ -191,34 +200,22 @@ def _visible(gpus: tuple[Gpu, ...], wanted: str | None) -> tuple[Gpu, ...]:
 
 
 def _gpus() -> tuple[Gpu, ...]:
-    nvml = _nvml()
+    nvml = driver.nvml()
     if nvml is None:
         return _gpus_by_tool()
     try:
-        driver = str(nvml.nvmlSystemGetDriverVersion())
-        found = []
-        for index in range(nvml.nvmlDeviceGetCount()):
-            gpu = nvml.nvmlDeviceGetHandleByIndex(index)
-            memory = nvml.nvmlDeviceGetMemoryInfo(gpu).total >> 20
-            name, uuid = str(nvml.nvmlDeviceGetName(gpu)), str(nvml.nvmlDeviceGetUUID(gpu))
-            found.append(Gpu(index, name, memory, driver, uuid))
+        return driver.ask(lambda: tuple(_listed(nvml)), driver.WAKING)
     except nvml.NVMLError:
         return ()
-    return tuple(found)
 
 
-@functools.cache
-def _nvml() -> Any | None:
-    """The initialised binding to NVML, or None where binding or driver are missing."""
-    try:
-        import pynvml
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return None
-    return pynvml
+def _listed(nvml: Any) -> Iterator[Gpu]:
+    version = str(nvml.nvmlSystemGetDriverVersion())
+    for index in range(nvml.nvmlDeviceGetCount()):
+        gpu = nvml.nvmlDeviceGetHandleByIndex(index)
+        memory = nvml.nvmlDeviceGetMemoryInfo(gpu).total >> 20
+        name, uuid = str(nvml.nvmlDeviceGetName(gpu)), str(nvml.nvmlDeviceGetUUID(gpu))
+        yield Gpu(index, name, memory, version, uuid)
 
 
 @functools.cache
@@ -242,14 +239,12 @@ def _ask_tool(*query: str) -> list[list[str]]:
     if tool is None:
         return []
     line = [tool, *query, "--format=csv,noheader,nounits"]
+    env = without_credentials()
     try:
-        done = subprocess.run(
-            line,
-            capture_output=True,
-            text=True,
-            timeout=_SMI_PATIENCE,
-            check=True,
-            env=without_credentials(),
+        # Bounded by the thread, not by `run`, which waits for a process that no signal ends.
+        done = driver.ask(
+            lambda: subprocess.run(line, capture_output=True, text=True, check=True, env=env),
+            driver.WAKING,
         )
     except (OSError, subprocess.SubprocessError):
         return []

@@ -20,6 +20,9 @@ _OUT_OF_MEMORY = re.compile(
 _NOT_FINITE = re.compile(
     r"FAIL\s*$|FloatingPointError|\bloss (?:is|became) (?:nan|inf)", re.I | re.M
 )
+_LOST_CHILD = re.compile(
+    r"BrokenProcessPool|terminated abruptly|exited unexpectedly|SubprocException|signal:? (?:9\b|SIGKILL)"
+)
 _EXCEPTION = re.compile(r"^(?:\w+\.)*(\w+Error)\b", re.M)
 _TAIL = 2000  # characters of the log that may explain an exit
 
@@ -41,19 +44,27 @@ class Evidence:
     smoke: bool = False  # a smoke run: it is evaluated on a few rows, and no score comes of it
     refused: Verdict | None = None  # the meter or the scorer has said no
     stopped: Verdict | None = None  # why the supervisor ended it
+    broken: Verdict | None = (
+        None  # a mishap outside the candidate: whatever came of it counts nothing
+    )
     exit_code: int | None = None  # -N for signal N
     committed: bool = False  # the weights were handed over
     shown: bool = False  # it has seen validation text, and may quote it
     log: str = ""  # cleaned
     traceback: str = ""
     last_loss_finite: bool = True  # of its live lines
-    kernel_killed: bool = False  # the kernel's out-of-memory killer struck meanwhile
+    kernel_killed: bool = False  # the kernel's out-of-memory killer ended one of its processes
+    kernel_struck: bool = False  # or somebody's on this machine, where it cannot be known whose
+    memory_mb: float = 0.0  # of the host, at its largest
+    memory_limit_mb: int = 0  # 0 = none
     sandbox_failed: bool = False  # the sandbox never started the script
 
 
 def judge(evidence: Evidence) -> Verdict:
     """Classify the end of an experiment."""
     stopped = evidence.stopped
+    if evidence.broken:
+        return evidence.broken
     if stopped and stopped.outcome is Outcome.VOID and not evidence.scored:
         return stopped
     if evidence.sandbox_failed:
@@ -96,10 +107,8 @@ def _own_end(evidence: Evidence) -> Verdict:
         )
     if _OUT_OF_MEMORY.search(words):
         return Verdict(Outcome.OOM, f"Out of memory: {cause}")
-    if _killed(code) and evidence.kernel_killed:
-        return Verdict(
-            Outcome.OOM, "Out of host memory: the kernel killed the script. Make it smaller."
-        )
+    if evidence.kernel_killed or (evidence.kernel_struck and _lost_one(code, words)):
+        return Verdict(Outcome.OOM, _killed_for_memory(evidence))
     if not evidence.last_loss_finite or _NOT_FINITE.search(
         evidence.traceback or evidence.log[-200:]
     ):
@@ -107,8 +116,18 @@ def _own_end(evidence: Evidence) -> Verdict:
     return Verdict(Outcome.CRASH, f"The script ended with {_status(code)}: {cause}")
 
 
-def _killed(code: int | None) -> bool:
-    return code in (-signal.SIGKILL, 128 + signal.SIGKILL)
+def _lost_one(code: int | None, words: str) -> bool:
+    """Whether the script was killed, or says that one of its processes was, as one that compiles for it."""
+    return code in (-signal.SIGKILL, 128 + signal.SIGKILL) or bool(_LOST_CHILD.search(words))
+
+
+def _killed_for_memory(evidence: Evidence) -> str:
+    limit = evidence.memory_limit_mb
+    allowed = f", and the limit is {limit:,} MB" if limit else ""
+    return (
+        f"Out of host memory: the kernel killed it, or a process of its own (seen in use: "
+        f"{evidence.memory_mb:,.0f} MB{allowed}). Make it smaller."
+    )
 
 
 def _status(code: int | None) -> str:

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from harness.corpus import private_paths
 from harness.device import detect, gpu_of
 from harness.places import cache_dir
 from harness.sandbox import BUBBLEWRAP, Mount
-from harness.spec import ExperimentSpec, HarnessError
+from harness.spec import Cause, ExperimentSpec, HarnessError
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -53,6 +53,8 @@ class Crew:
     job: Path  # where the candidate works
     replay: bool  # nothing is trained: committed weights are examined
     smoke: bool = False  # a few steps on rows of nothing, and an evaluation that scores nothing
+    on_gpu: bool = False
+    stuck: list[int] = field(default_factory=list)  # processes that SIGKILL did not end
 
     def written(self) -> int:
         """Bytes of files on our disk that the candidate may write: its kernels, and where it has no /tmp its job."""
@@ -60,9 +62,20 @@ class Crew:
         return sum(compilecache.extent(place)[1] for place in places)
 
     def end_candidate(self) -> None:
-        """Kill the candidate and whatever descends from it; returns when all are gone."""
-        self.candidate.kill()
-        process.sweep({*self.strangers, self.meter.pid, self.scorer.pid})
+        """Kill the candidate and whatever descends from it; returns when all are gone.
+
+        Raises HarnessError when some stay, which only a system call that never returns can bring about.
+        """
+        if not self.stuck:
+            self.candidate.kill()
+            self.stuck.extend(process.sweep({*self.strangers, self.meter.pid, self.scorer.pid}))
+        if self.stuck:
+            where = "the driver of the GPU" if self.on_gpu else "the kernel"
+            raise HarnessError(
+                f"{len(self.stuck)} processes of the script hang in {where} and cannot be killed "
+                f"(pid {self.stuck[0]}); restart the machine when they do not end by themselves.",
+                Cause.DEVICE_HUNG if self.on_gpu else Cause.NONE,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +150,7 @@ def launch(
             job=folders.job,
             replay=bool(replay),
             smoke=bool(spec.smoke_steps),
+            on_gpu=spec.device != "cpu",
         )
         stack.callback(crew.end_candidate)
         yield crew

@@ -72,6 +72,7 @@ class Observed:
     gone: float | None = None  # when its process was no more
     refused: Verdict | None = None
     stopped: Verdict | None = None
+    broken: Verdict | None = None  # a mishap, after which nothing counts
     scorer_left: bool = False
     device_memory_mb: float | None = None  # of the GPU, at its largest before anything is scored
     step: live.Step | None = None

@@ -226,6 +226,10 @@ class Supervised:
             return False
         return sum(seen.threads for seen in ptree.below(self.pid).values()) > limit
 
+    def kernel_kills(self) -> int | None:
+        """How many of its processes the kernel has killed for want of memory; None where it does not count them."""
+        return self._bounds.kernel_kills() if self._bounds else None
+
     def kill(self) -> None:
         """End the process and its descendants, and all that were within its bounds; returns when they are gone."""
         ended = self.exited()
@@ -292,20 +296,20 @@ def adopt_orphans(adopt: bool) -> None:
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0)
 
 
-def sweep(keep: set[int]) -> int:
-    """Kill every descendant of this process that is not in `keep` (nor below it); returns how many.
+def sweep(keep: set[int]) -> list[int]:
+    """Kill every descendant of this process that is not in `keep` (nor below it).
 
-    Raises TimeoutError when some are still there after `SWEEP_PATIENCE`, stuck in the kernel.
+    Returns those that are still there after `SWEEP_PATIENCE`, stuck in the kernel.
     """
-    deadline, ended = time.monotonic() + SWEEP_PATIENCE, 0
+    deadline = time.monotonic() + SWEEP_PATIENCE
     while found := ptree.below(os.getpid(), skip=keep):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{len(found)} processes survive SIGKILL")
-        ended += ptree.kill(found)
+            return sorted(found)
+        ptree.kill(found)
         for pid in found:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
-    return ended
+    return []
 
 
 def descendants(root: int, skip: set[int] | None = None) -> list[int]:

@@ -18,15 +18,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import compilecache, device, live, wire
+from harness import compilecache, live, wire
 from harness.audit import Findings
 from harness.bounds import TASK_LIMIT
 from harness.clock import WARMUP_BATCHES
 from harness.ending import Verdict
-from harness.launch import TRUSTED_LOG, Crew
+from harness.launch import Crew
+from harness.mishaps import Mishaps
 from harness.observed import Examined, Observed, Score, Spent, Tried
 from harness.process import BoundedLog
-from harness.spec import CurvePoint, ExperimentSpec, Outcome, Progress
+from harness.spec import CurvePoint, ExperimentSpec, HarnessError, Outcome, Progress
 
 TICK = 0.25  # seconds between two looks at the deadlines
 TELL_EVERY = 0.5  # seconds between two reports of progress
@@ -51,7 +52,7 @@ class Trial:
         self.observed = Observed()
         self._kept = False  # the kernels that it compiled
         self._crew, self._spec, self._directory, self._log = crew, spec, directory, log
-        self._gpu = device.gpu_of(spec.device, device.detect()) if spec.device != "cpu" else None
+        self._mishaps = Mishaps(crew, spec, directory)
         self._ending: tuple[float, Verdict | None] | None = None  # when it is killed, and why
         self._told = Progress("starting", 0.0)  # what was reported last, without its time
         self._told_at = self._flushed = self._sampled = 0.0
@@ -74,7 +75,7 @@ class Trial:
                     if key.data() is False:
                         selector.unregister(key.fileobj)
                 self._check_deadlines()
-                self._check_children()
+                self._check(self._mishaps.died(self.observed))
                 if (why := cancelled()) and self._heeds(why.outcome):
                     self._end(why)
                 self._housekeeping()
@@ -133,13 +134,11 @@ class Trial:
             reason = f"It printed more than {spec.limits.log_mb} MB."
             self._end(Verdict(Outcome.CRASH, reason))
 
-    def _check_children(self) -> None:
-        for name, child in (("meter", self._crew.meter), ("scorer", self._crew.scorer)):
-            if child.exited() and not self.observed.score:
-                text = (self._directory / TRUSTED_LOG).read_text(errors="replace").strip()
-                said = text.splitlines()[-1] if text else "it said nothing"
-                reason = f"The {name} of the harness ended early ({said}); see {TRUSTED_LOG}."
-                self._end(Verdict(Outcome.VOID, reason))
+    def _check(self, mishap: Verdict | None) -> None:
+        """End what a mishap has spoilt; the first one counts."""
+        if mishap and self.observed.broken is None:
+            self.observed.broken = mishap
+            self._end(mishap)
 
     def _housekeeping(self) -> None:
         now = time.monotonic()
@@ -155,6 +154,8 @@ class Trial:
             if (size := self._crew.written()) > compilecache.FOLDER_LIMIT:
                 reason = f"It wrote {size >> 20:,} MB of files, and {compilecache.FOLDER_LIMIT >> 20:,} MB are allowed."
                 self._end(Verdict(Outcome.CRASH, reason))
+            if self.observed.score is None:
+                self._check(self._mishaps.slept())
             self._sample_device()
             used, limit = self._crew.candidate.sample_memory(), self._spec.limits.memory_mb
             if limit and used > limit:
@@ -166,10 +167,13 @@ class Trial:
 
         In a smoke run the scorer counts too: the question is whether all of it fits.
         """
-        scoring = self.observed.evaluating is not None and not self._crew.smoke
-        if self._gpu is None or scoring:
+        if self.observed.evaluating is not None and not self._crew.smoke:
             return
-        used = device.memory_used_mb(self._gpu.index)
+        try:
+            used = self._mishaps.device_memory_mb()
+        except HarnessError as fault:
+            self._check(Verdict(Outcome.VOID, str(fault), fault.cause))
+            return
         if used is not None:
             self.observed.device_memory_mb = max(self.observed.device_memory_mb or 0.0, used)
 
@@ -280,7 +284,8 @@ class Trial:
         return open_
 
     def _scored(self, score: Score | Examined | Tried) -> None:
-        """All is known that matters; the script may tidy up for a while."""
+        """All is known that matters, if the machine did not sleep; the script may tidy up for a while."""
+        self._check(self._mishaps.slept())
         self.observed.score = score
         reason = f"the script did not end within {EXIT_GRACE:g} s."
         self._ending = (time.monotonic() + EXIT_GRACE, Verdict(Outcome.CRASH, reason))
@@ -332,6 +337,8 @@ class Trial:
         if observed.committed is not None:
             _until(self._is_judged, crew.scorer_control, self._hear_scorer, SCORER_PATIENCE)
             _until(self._is_hashed, crew.meter_control, self._hear_meter, HASH_PATIENCE)
+        # A script whose examiner dies may be gone before we have looked.
+        self._check(self._mishaps.died(observed))
         self._log.flush()
 
     def _is_judged(self) -> bool:

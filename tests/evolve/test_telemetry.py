@@ -16,7 +16,7 @@ import pytest
 
 from evolve import telemetry
 from evolve.telemetry import Gauge, Load
-from harness import device
+from harness import driver
 from harness.rundir import LOCK, SPEC
 
 
@@ -104,7 +104,7 @@ def read_again(gauge: Gauge, folder: Path, ripe: Callable[[Load], bool]) -> Load
 @pytest.fixture
 def nvml(monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
     fake = FakeNvml()
-    monkeypatch.setattr(device, "_nvml", lambda: fake)
+    monkeypatch.setattr(driver, "nvml", lambda: fake)
     return fake
 
 
