@@ -1,0 +1,228 @@
+"""How each kind of kill is carried out on a booted engine. What must be true afterwards is the audit's to say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fuzz.schedule import Kill
+from tests.fuzz.workshop import ROOT, Engine, Workshop, children_of, slay
+
+LATEST = 2.5  # seconds after a boot to an `instant` kill
+AWAITED = 6.0  # seconds in which something awaited (a point, a git command, a training) has to come
+WRITES = 12  # writes of the journal to wait for, at most
+CLOSE = 0.004  # seconds behind a write
+FREEZE = 1.5  # seconds that a frozen engine stands still, at most
+TWINS = 3  # engines started at once, beside the one that lives
+LOOK = 0.002
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What a kill came to."""
+
+    came: bool  # did what it waited for happen, or was the engine killed for want of it?
+    dead: bool  # is the engine dead?
+    problem: str = ""
+
+
+def carry_out(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    """Do it; an engine that is to die is dead afterwards."""
+    return _KINDS[kill.kind](kill, shop, engine)
+
+
+def stop_runners(shop: Workshop) -> None:
+    """End every runner and what it has started."""
+    slay(*shop.runners())
+
+
+def _wait(until: Callable[[], bool], patience: float = AWAITED) -> bool:
+    begun = time.monotonic()
+    while time.monotonic() - begun < patience:
+        if until():
+            return True
+        time.sleep(LOOK)
+    return False
+
+
+# ---- the engine ------------------------------------------------------------------------------------------------
+
+
+def _instant(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    time.sleep(kill.delay * LATEST)
+    engine.kill()
+    return Deed(True, True)
+
+
+def _write(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    """Close behind a write: what follows a commit has not happened yet."""
+    log = shop.journal.with_name("journal.db-wal")
+    before, left = _stamp(log), 1 + int(kill.delay * WRITES)
+
+    def written() -> bool:
+        nonlocal before, left
+        if (now := _stamp(log)) != before:
+            before, left = now, left - 1
+        return left <= 0
+
+    came = _wait(written)
+    time.sleep(kill.delay * CLOSE)
+    engine.kill()
+    return Deed(came, True)
+
+
+def _point(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    """It kills itself; a runner at its point dies without its engine, which goes on until it is killed, too."""
+    runner = kill.point.startswith("runner.")
+    if runner:
+        time.sleep(kill.delay * LATEST)
+    else:
+        _wait(lambda: not engine.alive)
+    came = not engine.alive
+    if engine.alive:
+        engine.kill()
+    return Deed(came or runner, True)
+
+
+def _frozen(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    """As under a debugger or in a swapping machine: it stands still in the middle, goes on, and is killed later."""
+    time.sleep(kill.delay)
+    os.kill(engine.pid, signal.SIGSTOP)
+    time.sleep(0.2 + kill.delay * FREEZE)
+    os.kill(engine.pid, signal.SIGCONT)
+    time.sleep(kill.delay)
+    problem = "" if engine.alive else "An engine that stood still for a moment has ended."
+    engine.kill()
+    return Deed(True, True, problem)
+
+
+def _git(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    """In the middle of a git command: git first, so that its locks stay, then the engine."""
+    time.sleep(kill.delay * LATEST / 2)
+    found: list[int] = []
+
+    def running() -> bool:
+        found[:] = [pid for pid, name in children_of(engine.pid) if name.startswith("git")]
+        return bool(found)
+
+    came = _wait(running)
+    engine_first = kill.delay < 0.5
+    slay(*((engine.pid, *found) if engine_first else (*found, engine.pid)))
+    engine.process.wait()
+    return Deed(came, True)
+
+
+def _both(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    """The engine and, a moment earlier or later, its runner."""
+    came = _wait(lambda: bool(shop.runners()))
+    time.sleep(kill.delay * 0.2)
+    slay(*(shop.runners() if kill.delay < 0.5 else ()), engine.pid)
+    slay(*shop.runners())
+    engine.process.wait()
+    return Deed(came, True)
+
+
+def _everything(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    """As when the power goes, with the page cache spared: every process of the workspace."""
+    time.sleep(kill.delay * LATEST)
+    slay(engine.pid, *shop.processes())
+    engine.process.wait()
+    slay(*shop.processes())  # what was being started at that moment
+    return Deed(True, True)
+
+
+# ---- others ------------------------------------------------------------------------------------------------------
+
+
+def _runner(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    """The runner alone: the engine has to take note and train again."""
+    came = _wait(lambda: bool(shop.runners()))
+    time.sleep(kill.delay * 0.2)
+    slay(*shop.runners())
+    return _goes_on(engine, came, "whose runner was killed")
+
+
+def _trusted(name: str) -> Callable[[Kill, Workshop, Engine], Deed]:
+    def deed(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+        came = _wait(lambda: bool(shop.helpers(name)), 20)
+        time.sleep(kill.delay * 0.5)
+        slay(*shop.helpers(name))
+        return _goes_on(engine, came, f"whose {name} was killed")
+
+    return deed
+
+
+def _twins(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    """Several engines beside the one that lives: each has to say who is there, and touch nothing."""
+    others = [shop.start() for _ in range(TWINS)]
+    for other in others:
+        if not other.ends(60):
+            other.kill()
+            return Deed(True, False, "A second engine did not end.")
+        if other.process.returncode == 0 or "Another engine" not in engine.said():
+            said = engine.said()[-300:]
+            return Deed(
+                True, False, f"A second engine ended with {other.process.returncode}: {said}"
+            )
+    return _goes_on(engine, True, "beside which others were started")
+
+
+def _app(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    """An app that looks at the engine is killed, or its terminal hangs up: no business of the engine's."""
+    number = signal.SIGKILL if kill.delay < 0.5 else signal.SIGHUP
+    main = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
+    app = subprocess.Popen(
+        [sys.executable, "-c", main, *shop.command("attach")],
+        env=shop.environment() | {"TERM": "xterm-256color"},
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    came = _wait(lambda: any(True for _ in children_of(app.pid)))
+    time.sleep(0.5 + kill.delay)
+    for pid, _ in children_of(app.pid):
+        os.kill(pid, number)
+    slay(app.pid)
+    app.wait()
+    if app.stdin:
+        app.stdin.close()
+    return _goes_on(engine, came, "whose app was killed")
+
+
+def _goes_on(engine: Engine, came: bool, who: str) -> Deed:
+    time.sleep(0.3)
+    if engine.alive:
+        return Deed(came, False)
+    return Deed(came, True, f"An engine {who} has ended: {engine.said()[-300:]}")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return status.st_size, status.st_mtime_ns
+
+
+_KINDS: dict[str, Callable[[Kill, Workshop, Engine], Deed]] = {
+    "instant": _instant,
+    "write": _write,
+    "point": _point,
+    "frozen": _frozen,
+    "git": _git,
+    "both": _both,
+    "everything": _everything,
+    "runner": _runner,
+    "meter": _trusted("meter"),
+    "scorer": _trusted("scorer"),
+    "twins": _twins,
+    "app": _app,
+}
