@@ -124,7 +124,7 @@ CANDIDATE = Machine(
     ),
     key=("run", "id"),
 )
-_ENDINGS: dict[str, Iterable[str]] = {"running": tuple(Outcome)} | {word: () for word in Outcome}
+_ENDINGS: dict[str, Iterable[str]] = {"running": tuple(Outcome), **dict.fromkeys(Outcome, ())}
 EXPERIMENT = Machine(
     name="an experiment",
     table="experiment",
@@ -208,7 +208,7 @@ RUN = Machine(
         {
             "running": ("running", "paused", *_ENDED),
             "paused": ("running", "paused", *_ENDED),
-            **{ended: ("running", *_ENDED) for ended in _ENDED},
+            **dict.fromkeys(_ENDED, ("running", *_ENDED)),
         }
     ),
     fixed=("id", "name", "created", "branch", "base_commit", "settings"),

@@ -9,10 +9,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from evolve.machines import SMOKE, IllegalMove
 from evolve.model import CandidateState, Smoke, Verdict
 from evolve.rows import as_json
 from evolve.verdicts import Verdicts
-from evolve.writer import IllegalMove
 from harness.spec import Outcome, SmokeResult
 
 
@@ -41,9 +41,8 @@ class Precautions(Verdicts):
         `note`: what a person should know besides, a sentence.
         """
         with self._transaction():
-            running = self.running_smoke()
-            if running is None or running.id != smoke.id:
-                raise IllegalMove(f"smoke run {smoke.id} is not running")
+            row = self._one("SELECT outcome FROM smoke WHERE id = ?", (smoke.id,))
+            SMOKE.check(f"smoke run {smoke.id}", row["outcome"], result.outcome)
             self._db.execute(
                 """UPDATE smoke SET finished = ?, outcome = ?, reason = ?, seconds = ?, peak_memory_mb = ?,
                 traceback = ? WHERE id = ?""",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 
+from evolve.machines import CALL, IllegalMove
 from evolve.propose.operators import NO_USAGE, Asked, Usage
 from evolve.rows import as_json
-from evolve.writer import IllegalMove, Writer
+from evolve.writer import Writer
 
 ABANDONED = "The engine ended during this call; it is counted at the most that it can have cost."
 
@@ -133,12 +134,16 @@ class Spending(Writer):
         )
         return int(row[0])
 
-    def _settle_call(self, call: int, dollars: float, usage: Usage, **columns: object) -> str:
+    def _settle_call(
+        self, call: int, dollars: float, usage: Usage, *, status: str, **columns: object
+    ) -> str:
         """Close a reserved call and book its price; returns the model's name."""
         row = self._one("SELECT model, status FROM llm_call WHERE id = ?", (call,))
-        if row is None or row["status"] != "reserved":
-            raise IllegalMove(f"call {call} is not under way")
+        if row is None:
+            raise IllegalMove(f"there is no call {call}")
+        CALL.check(f"call {call}", row["status"], status)
         given = columns | {
+            "status": status,
             "dollars": dollars,
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,

@@ -5,11 +5,11 @@ Each public method is one durable transaction. It decides nothing: `judging` and
 
 from __future__ import annotations
 
+from evolve.machines import IllegalMove
 from evolve.model import CandidateState, Verdict
 from evolve.rows import as_json
 from evolve.sealing import SealedGain
 from evolve.spending import Spending
-from evolve.writer import IllegalMove
 from harness.spec import AuditReport
 
 
