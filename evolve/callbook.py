@@ -18,7 +18,7 @@ from evolve.database import faults
 from evolve.model import LlmCall
 
 if TYPE_CHECKING:
-    from evolve.propose.operators import Asked
+    from evolve.propose.operators import Asked, Paid
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,6 @@ class CallCost:
     operator: str
     dollars: float
     candidate: int | None  # that came of it
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """An answer that is paid for and that nothing has become of yet."""
-
-    call: int
-    model: str
-    asked: Asked
-    response: str
 
 
 class CallBook:
@@ -146,15 +136,26 @@ class CallBook:
             )
         )
 
-    def unused_answers(self) -> tuple[StoredAnswer, ...]:
-        """Answers that were paid for and led neither to a candidate nor to a reason why not, oldest first."""
+    def unused_answers(self) -> tuple[Paid, ...]:
+        """Answers that were paid for and led neither to a candidate nor to a reason why not, oldest first.
+
+        One that a later answer puts right is not among them: it shares that one's fate.
+        """
+        from evolve.propose.operators import Paid  # only the engine asks, and clients start faster
+
         found = self._all(
-            """SELECT id, model, brief, response FROM llm_call WHERE run = ? AND status = 'answered'
-            AND candidate IS NULL AND outcome = '' AND brief != '' ORDER BY id""",
-            (self.run_id(),),
+            """SELECT id, model, brief, request, response, time FROM llm_call WHERE run = :run AND status = 'answered'
+            AND candidate IS NULL AND outcome = '' AND brief != '' AND id NOT IN (
+                SELECT json_extract(brief, '$.corrects') FROM llm_call
+                WHERE run = :run AND status = 'answered' AND json_extract(brief, '$.corrects') > 0)
+            ORDER BY id""",
+            {"run": self.run_id()},
         )
         return tuple(
-            StoredAnswer(row["id"], row["model"], _asked(row["brief"]), row["response"])
+            Paid(
+                *(row["id"], row["model"], _asked(row["brief"])),
+                *(row["request"], row["response"], row["time"]),
+            )
             for row in found
         )
 
@@ -176,9 +177,7 @@ class CallBook:
 
 
 def _asked(text: str) -> Asked:
-    from evolve.propose.operators import (
-        Asked,  # only the engine asks for it, and clients start faster
-    )
+    from evolve.propose.operators import Asked
 
     given = json.loads(text)
     return Asked(**given | {"parents": tuple(given["parents"])})

@@ -60,17 +60,22 @@ class JournalLedger:
         dollars: float,
         seconds: float,
         stop_reason: str,
+        useless: str = "",
     ) -> None:
-        """Store the answer and its true price."""
+        """Store the answer and its true price, and why it leads to nothing where that is known."""
         reached("ledger.before-answer")
-        self._context.journal.answer_call(
-            call,
-            response=response,
-            usage=usage,
-            dollars=dollars,
-            seconds=seconds,
-            stop_reason=stop_reason,
-        )
+        journal = self._context.journal
+        with journal.together():
+            journal.answer_call(
+                call,
+                response=response,
+                usage=usage,
+                dollars=dollars,
+                seconds=seconds,
+                stop_reason=stop_reason,
+            )
+            if useless:
+                journal.dismiss_answers((call,), useless)
         reached("ledger.answered")
 
     def failed(

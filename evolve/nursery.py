@@ -15,15 +15,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from evolve import bandit, credit, leftovers
 from evolve.bandit import BUILTIN
 from evolve.briefs import brief
 from evolve.choosing import Choice, Standing, arms_of, choose, standing
+from evolve.gitfaults import GitFault
 from evolve.model import Operator
 from evolve.precedents import precedents
+from evolve.projecting import look, say_once
 from evolve.propose.novelty import novel
 from evolve.propose.operators import (
     LanguageModel,
@@ -34,6 +35,7 @@ from evolve.propose.operators import (
 )
 from evolve.propose.vetting import code_hash, vet
 from evolve.pruning import loss_form
+from evolve.recreating import trailers
 from evolve.relatives import relatives
 from evolve.standing import island_of_child, members
 from evolve.text import one_line
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 8  # briefs tried for one child before the loop waits for something to change
 REASON = 80  # characters of why a model rests, in what people see all the time
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between tries while git cannot take a child
 SPENT = 2  # of them that may fail with one arm
 _SHARES = "shares of {}"  # journal key: those by operator of which people were told last
 
@@ -84,7 +87,7 @@ class Nursery:
     async def run(self) -> None:
         """Fill the buffer; a run that is to stop gets no more children, unless that is taken back."""
         context = self._context
-        for proposal in leftovers.proposals(context):
+        async for proposal in leftovers.proposals(context, self._models):
             await self._adopt(proposal)
         while True:
             context.children_wanted.clear()
@@ -245,7 +248,7 @@ class Nursery:
         )
         asked = replace(asked, precedents=precedents(context, choice.parents))
         if choice.arm.proposer == BUILTIN and choice.operator is Operator.TUNE:
-            means = credit.believed(context.journal)
+            means = context.believed().field()
             asked = replace(asked, relatives=relatives(context, choice.parents[0], means))
         return await proposer.propose(asked)
 
@@ -256,9 +259,8 @@ class Nursery:
             context.lineage.source(context.journal.candidate(p).commit) for p in proposal.parents
         ]
         problems, digest = await asyncio.to_thread(_examined, proposal.source, parents)
-        known = {c.code_hash: c for c in context.journal.candidates()}
-        if digest and digest in known:
-            problems = [f"it is the same code as #{known[digest].id}"]
+        if digest in context.codes() and (twin := context.journal.candidate_like(digest)):
+            problems = [f"it is the same code as #{twin.id}"]
         if not problems:
             near = precedents(context, proposal.parents)
             old = await asyncio.to_thread(novel, proposal.source, parents, near)
@@ -276,8 +278,24 @@ class Nursery:
             )
             context.journal.dismiss_answers(proposal.calls, problems[0])
             return False
-        enrol(context, proposal, digest)
-        return True
+        return await self._enrol(proposal, digest)
+
+    async def _enrol(self, proposal: Proposal, digest: str) -> bool:
+        """Put it into the queue; while git cannot take it, a child that was paid for is kept and tried again."""
+        context = self._context
+        pause = FIRST_PAUSE
+        while not context.stopping:
+            try:
+                enrol(context, proposal, digest)
+            except GitFault as error:
+                say_once(context, f"“{proposal.title}” waits, because git cannot take it: {error}")
+                context.proposer_doing = f"waits for git: {error}"
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                look(context, now=True)
+            else:
+                return True
+        return False
 
 
 def _examined(source: str, parents: list[str]) -> tuple[list[str], str]:
@@ -291,6 +309,7 @@ def enrol(context: Context, proposal: Proposal, digest: str) -> int:
     journal, lineage = context.journal, context.lineage
     number = journal.next_candidate_id()
     parents = [journal.candidate(p).commit for p in proposal.parents]
+    island, form = island_of_child(context, proposal.parents), loss_form(proposal.source)
     reached("nursery.before-commit")
     commit = lineage.commit(
         number,
@@ -298,28 +317,18 @@ def enrol(context: Context, proposal: Proposal, digest: str) -> int:
         parents,
         title=proposal.title,
         body=proposal.hypothesis,
-        trailers={
-            "Candidate": f"#{number}",
-            "Run": journal.run().name,
-            "Operator": str(proposal.operator),
-            "Proposer": proposal.proposer,
-            "Category": proposal.category,
-        },
+        trailers=trailers(journal.run().name, number, proposal),
     )
-    reached("nursery.before-journal")
-    candidate = journal.add_candidate(
-        number,
-        proposal,
-        commit=commit,
-        code_hash=digest,
-        island=island_of_child(context, proposal.parents),
-        loss_form=loss_form(proposal.source),
-    )
+    # The ref comes first: a commit of the journal always has one, so no `git gc --prune=now` can take it.
     reached("nursery.before-publish")
-    journal.afterwards(partial(lineage.publish, candidate, commit))
-    reached("nursery.after-publish")
+    lineage.publish(number, commit)
+    reached("nursery.before-journal")
+    journal.add_candidate(
+        number, proposal, commit=commit, code_hash=digest, island=island, loss_form=form
+    )
+    reached("nursery.after-journal")
     context.wake()
-    return candidate
+    return number
 
 
 def candidates_left(context: Context) -> int:

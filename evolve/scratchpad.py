@@ -13,9 +13,15 @@ from evolve.findings import findings
 from evolve.model import Note
 from evolve.notes import Source
 from evolve.outlook import Look
-from evolve.propose.operators import LanguageModel, ProposalFailed, ProposerUnavailable
+from evolve.propose.operators import (
+    LanguageModel,
+    ProposalFailed,
+    ProposerUnavailable,
+    Written,
+)
 from evolve.propose.prompts import render_review
 from evolve.propose.scratchpad import Malformed, Scratchpad, parse
+from harness.crashpoints import reached
 
 if TYPE_CHECKING:
     from evolve.context import Context
@@ -50,11 +56,20 @@ class Reflection:
     async def run(self) -> None:
         """Rewrite when it is due; a run that is to stop gets no more of it, unless that is taken back."""
         context = self._context
+        self.recall()
         while True:
             context.review_wanted.clear()
             if not context.stopping and self.due():
                 await self.rewrite()
             await context.review_wanted.wait()
+
+    def recall(self) -> None:
+        """Use the answer that an earlier engine paid for and did not live to write down; it is not bought again."""
+        for paid in self._context.journal.unused_answers():
+            if paid.asked.purpose == PURPOSE:
+                self._tried = self._settled()
+                newer = [n for n in self._context.journal.scratchpads() if n.time > paid.time]
+                self._take(Written(paid.response, paid.call), paid.model, overtaken=bool(newer))
 
     def due(self) -> bool:
         """Have enough children got their verdict since the last version, whoever wrote it?"""
@@ -78,7 +93,7 @@ class Reflection:
 
     def _from_figures(self) -> None:
         context = self._context
-        look = Look(context.journal, context.journal.run().incumbent)
+        look = Look(context.journal, None, context.believed())
         attempts = review(context).history
         pad = findings(look.trends("category"), attempts, context.noise.sigma, self._by_person())
         self._keep(pad, source="builtin", who="builtin")
@@ -94,19 +109,34 @@ class Reflection:
         context = self._context
         before, asked = self._newest(), review(context)
         try:
-            text = await model.write(PURPOSE, render_review(asked, asked.templates))
-            pad = parse(text)
-        except Malformed as error:
-            self._tell(f"The answer of {name} is no scratchpad: {error}; the old one stays.")
+            written = await model.write(PURPOSE, render_review(asked, asked.templates))
         except ProposalFailed as error:
             self._tell(f"The scratchpad stays as it is: {error}")
         except ProposerUnavailable as error:
             self._writers.rest(name, error)
         else:
-            if self._newest() == before:
-                self._keep(pad, source="model", who=name)
+            reached("scratchpad.before-write")
+            self._take(written, name, overtaken=self._newest() != before)
+
+    def _take(self, written: Written, name: str, *, overtaken: bool) -> None:
+        """Write an answer down as the new version, or say why not; either way its call is settled with it."""
+        journal, call = self._context.journal, (written.call,)
+        why = (
+            f"A person wrote a scratchpad while {name} did; the person's stands."
+            if overtaken
+            else ""
+        )
+        try:
+            pad = parse(written.text)
+        except Malformed as error:
+            why = f"The answer of {name} is no scratchpad: {error}; the old one stays."
+        with journal.together():
+            if why:
+                self._tell(why)
+                journal.dismiss_answers(call, why)
             else:
-                self._tell(f"A person wrote a scratchpad while {name} did; the person's stands.")
+                note = self._keep(pad, source="model", who=name)
+                journal.dismiss_answers(call, f"It is version {note.id} of the scratchpad.")
 
     def _newest(self) -> int:
         note = self._context.journal.scratchpad()

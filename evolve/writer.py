@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from evolve.database import faults, open_writer
 from evolve.machines import CANDIDATE, IllegalMove
-from evolve.model import Candidate, CandidateState
-from evolve.reader import Reader
+from evolve.model import Candidate, CandidateState, Run
+from evolve.reader import Reader, Tally
 from evolve.rows import as_json
 from evolve.text import one_line
 from harness.crashpoints import reached
 
 __all__ = ["IllegalMove", "Writer"]
+
+_REMEMBERED = 2_048  # candidates; some kilobytes each
+_T = TypeVar("_T")
 
 Effect = Callable[[], None]  # outside the journal
 
@@ -32,9 +35,11 @@ class Writer(Reader):
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         """Use `Journal.open`."""
         super().__init__(db, path)
-        self._known: dict[int, Candidate] = {}
-        self._known_of = 0  # the run to which they belong
+        self.undone = 0  # transactions that came to nothing: what was read within them may never have come to be
+        self._run: int | None = None  # the newest one; None = not known
+        self._known: dict[int, Candidate] = {}  # those that were asked for of late
         self._stale: set[int] = set()
+        self._counted: dict[str, tuple[int, Any]] = {}  # answer and the number of changes it was given at
         self._effects: list[Effect] | None = None  # a list within `together`
 
     @classmethod
@@ -45,19 +50,50 @@ class Writer(Reader):
         """
         return cls(open_writer(path), path)
 
-    def candidates(self, after: int = 0, limit: int | None = None) -> tuple[Candidate, ...]:
-        """As `Reader.candidates`; without arguments answered from memory, since nobody else writes them."""
-        if after or limit is not None:
-            return super().candidates(after, limit)
-        run = self.run_id()
-        if run != self._known_of:
-            self._known_of, self._stale = run, set()
-            self._known = {c.id: c for c in super().candidates()}
-        for number in sorted(self._stale):
-            for fresh in self._candidates("AND id = ?", number):
-                self._known[number] = fresh
-        self._stale = set()
-        return tuple(self._known.values())
+    # ---- questions that are asked again and again, answered from memory, since nobody else writes ------------
+
+    def run_id(self) -> int:
+        """As `Reader.run_id`."""
+        if self._run is None:
+            self._run = super().run_id()
+        return self._run
+
+    def current_run(self) -> Run | None:
+        """As `Reader.current_run`."""
+        return self._answer("run", super().current_run)
+
+    def tally(self) -> Tally:
+        """As `Reader.tally`."""
+        return self._answer("tally", super().tally)
+
+    def screened(self) -> int:
+        """As `Reader.screened`."""
+        return self._answer("screened", super().screened)
+
+    def candidate(self, number: int) -> Candidate:
+        """As `Reader.candidate`."""
+        if number not in self._known or number in self._stale:
+            self._known[number] = super().candidate(number)
+            self._stale.discard(number)
+            while len(self._known) > _REMEMBERED:
+                del self._known[next(iter(self._known))]
+        return self._known[number]
+
+    def candidates_of(self, numbers: Sequence[int]) -> tuple[Candidate, ...]:
+        """As `Reader.candidates_of`."""
+        return tuple(self.candidate(n) for n in sorted(set(numbers)) if self.has_candidate(n))
+
+    def _answer(self, name: str, ask: Callable[[], _T]) -> _T:
+        """The answer to a question about everything, which stays until something is written."""
+        known = self._counted.get(name)
+        if known is None or known[0] != self._db.total_changes:
+            known = self._counted[name] = (self._db.total_changes, ask())
+        answer: _T = known[1]
+        return answer
+
+    def _forget(self) -> None:
+        """Another run begins, or what was written is undone."""
+        self._run, self._known, self._stale, self._counted = None, {}, set(), {}
 
     @contextmanager
     def together(self) -> Iterator[list[Effect]]:
@@ -65,6 +101,9 @@ class Writer(Reader):
 
         Gives a list, which holds at the end what `afterwards` was given meanwhile; whoever opened this does it.
         """
+        if self._effects is not None:
+            yield self._effects
+            return
         effects: list[Effect] = []
         with self._transaction():
             self._effects = effects
@@ -95,7 +134,8 @@ class Writer(Reader):
                 self._db.execute("COMMIT")
                 reached("journal.after-commit")
             except BaseException:
-                self._known_of = 0  # what was read meanwhile may not have come to be
+                self.undone += 1
+                self._forget()
                 if self._db.in_transaction:  # SQLite may have rolled back by itself, on a full disk
                     self._db.execute("ROLLBACK")
                 raise

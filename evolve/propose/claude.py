@@ -24,14 +24,16 @@ from evolve.propose.operators import (
     Asked,
     Brief,
     CallLedger,
+    Paid,
     Proposal,
     ProposalFailed,
     ProposalRefused,
     ProposerUnavailable,
+    Written,
 )
 from evolve.propose.prompts import Prompt, ask_again, render
 from evolve.propose.reply import Fault, Reply
-from evolve.propose.stored import child_of
+from evolve.propose.stored import child_of, prompt_of
 
 __all__ = ["ClaudeProposer", "LlmConfig"]
 
@@ -103,27 +105,20 @@ class ClaudeProposer:
         parents = tuple(view.id for view in brief.parents)
         asked = Asked(str(brief.operator), parents, prompt.version, prompt.recommendation)
         first = await self._answer(asked, prompt, self._voices)
-        try:
-            return await self._child(brief, asked, first, (first.call,))
-        except NoEdit as error:
-            self._ledger.useless(first.call, str(error))
-            raise ProposalFailed(f"{error}.") from None
-        except EditError as error:
-            self._ledger.useless(first.call, str(error))
-            prompt = ask_again(prompt, first.text, error.details)
-        heard = self._voices[self._voices.index(first.voice) :]
-        second = await self._answer(asked, prompt, heard)
-        try:
-            return await self._child(brief, asked, second, (first.call, second.call))
-        except EditError as error:
-            self._ledger.useless(second.call, str(error))
-            raise ProposalFailed(
-                f"The edits did not fit, and the corrected ones neither: {error}."
-            ) from None
+        return await self._read(brief.parents[0].source, asked, prompt, first)
 
-    async def write(self, purpose: str, prompt: Prompt) -> str:
+    async def correct(self, paid: Paid, source: str) -> Proposal:
+        """Read a stored answer about `source`, and ask for it anew where its edits do not fit; raises like `propose`."""
+        voice = next((voice for voice in self._voices if voice.name == paid.model), None)
+        if voice is None:
+            raise ProposerUnavailable(f"{paid.model} is no model of this run any more.")
+        answer = _Answer(voice, paid.call, paid.response)
+        return await self._read(source, paid.asked, prompt_of(paid.request, paid.asked), answer)
+
+    async def write(self, purpose: str, prompt: Prompt) -> Written:
         """Ask for a text that is no child, such as the scratchpad; raises like `propose`."""
-        return (await self._answer(Asked(purpose, (), prompt.version), prompt, self._voices)).text
+        answer = await self._answer(Asked(purpose, (), prompt.version), prompt, self._voices)
+        return Written(answer.text, answer.call)
 
     async def check(self) -> ProposerUnavailable | None:
         """Ask the server about credentials and models: what is wrong, or None. Free, 5 seconds a model at most.
@@ -134,6 +129,36 @@ class ClaudeProposer:
             if fault := await voice.api.check():
                 return fault
         return None
+
+    # ---- what comes of an answer ---------------------------------------------------------------------------
+
+    async def _read(self, source: str, asked: Asked, prompt: Prompt, first: _Answer) -> Proposal:
+        """The child of `source` that an answer describes; where its edits do not fit, it is asked for once more.
+
+        An engine that ends meanwhile leaves the first answer as it is: the next engine goes on from there.
+        """
+        try:
+            return await _child(source, asked, first, (first.call,))
+        except NoEdit as error:
+            self._ledger.useless(first.call, str(error))
+            raise ProposalFailed(f"{error}.") from None
+        except EditError as error:
+            misfit = error
+        heard = self._voices[self._voices.index(first.voice) :]
+        asked = replace(asked, corrects=first.call)
+        try:
+            second = await self._answer(asked, ask_again(prompt, first.text, misfit.details), heard)
+        except (ProposalFailed, ProposerUnavailable):
+            self._ledger.useless(first.call, str(misfit))
+            raise
+        self._ledger.useless(first.call, str(misfit))
+        try:
+            return await _child(source, asked, second, (first.call, second.call))
+        except EditError as error:
+            self._ledger.useless(second.call, str(error))
+            raise ProposalFailed(
+                f"The edits did not fit, and the corrected ones neither: {error}."
+            ) from None
 
     # ---- who is asked --------------------------------------------------------------------------------------
 
@@ -170,7 +195,9 @@ class ClaudeProposer:
             reply, fault = await self._request(voice, asked, body, digest)
             if fault is None:
                 return _Answer(voice, reply.call, voice.config.scrub(reply.whole))
-            wait = reply.again(fault, tries) if tries < voice.config.retries else None
+            # In an outage one request tells as much as three.
+            patient = tries < voice.config.retries and not voice.api.setbacks
+            wait = reply.again(fault, tries) if patient else None
             if wait is None:
                 voice.api.set_back()
                 raise fault
@@ -233,6 +260,7 @@ class ClaudeProposer:
         if stop == "refusal":
             raise self._refused(voice, reply, seconds)
         voice.refusals = 0
+        fault = _unfinished(voice, reply, most)
         self._ledger.answered(
             reply.call,
             response=voice.config.scrub(reply.whole),
@@ -240,9 +268,9 @@ class ClaudeProposer:
             dollars=reply.dollars,
             seconds=seconds,
             stop_reason=stop,
+            useless=fault,
         )
-        if fault := _unfinished(voice, reply, most):
-            self._ledger.useless(reply.call, fault)
+        if fault:
             raise ProposalFailed(fault)
 
     def _refused(self, voice: _Voice, reply: Reply, seconds: float) -> ProposalRefused:
@@ -265,14 +293,11 @@ class ClaudeProposer:
         )
         return ProposalRefused(error)
 
-    async def _child(
-        self, brief: Brief, asked: Asked, answer: _Answer, calls: tuple[int, ...]
-    ) -> Proposal:
-        """The child that an answer describes; tens of milliseconds, off the event loop. Raises EditError."""
-        source, model = brief.parents[0].source, answer.voice.name
-        return await asyncio.to_thread(
-            child_of, answer.text, source, asked, model=model, calls=calls
-        )
+
+async def _child(source: str, asked: Asked, answer: _Answer, calls: tuple[int, ...]) -> Proposal:
+    """The child that an answer describes; tens of milliseconds, off the event loop. Raises EditError."""
+    model = answer.voice.name
+    return await asyncio.to_thread(child_of, answer.text, source, asked, model=model, calls=calls)
 
 
 def _digest(prompt: Prompt) -> str:

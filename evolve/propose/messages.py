@@ -38,7 +38,7 @@ class MessagesApi:
 
     def __init__(self, config: LlmConfig) -> None:
         self._config = config
-        self._setbacks = 0  # passing faults in a row
+        self.setbacks = 0  # calls in a row that were given up for now
         self._effort: bool | None = None if config.extras else False  # None: not asked yet
         self._tls: ssl.SSLContext | None = None  # costs 20 ms to make, so it is made once
 
@@ -67,12 +67,12 @@ class MessagesApi:
         if fault is None and not reply.stop_reason:
             fault = self._unreachable("broke off its answer")
         if fault is None:
-            self._setbacks = 0
+            self.setbacks = 0
         return fault
 
     def set_back(self) -> None:
         """The call is given up for now: the next fault asks for twice the patience."""
-        self._setbacks += 1
+        self.setbacks += 1
 
     async def check(self) -> ProposerUnavailable | None:
         """Ask about credentials and model, free and without retries: what is wrong, or None.
@@ -200,10 +200,10 @@ class MessagesApi:
         if status == 413 or (status == 400 and "prompt is too long" in said):
             return ProposalFailed(f"The request was too large for {self._config.place}.")
         wait = asked_to_wait(error.response.headers)
-        return unavailable(self._config, status, said, wait, self._setbacks)
+        return unavailable(self._config, status, said, wait, self.setbacks)
 
     def _unreachable(self, what: str) -> ProposerUnavailable:
-        return unreachable(self._config, what, self._setbacks)
+        return unreachable(self._config, what, self.setbacks)
 
 
 async def _module(name: str) -> Any:

@@ -96,7 +96,7 @@ class Brief:
     sigma: float | None  # noise of one experiment, bpb
     budget: str  # in words: "300 seconds on NVIDIA H200", "400,000 tokens on a CPU"
     script: str = "train.py"
-    known_hashes: frozenset[str] = frozenset()  # normalised-AST hashes that exist already
+    known_hashes: Container[str] = frozenset()  # normalised-AST hashes that exist already
     precedents: tuple[Precedent, ...] = ()  # what was tried near here, for `novelty.novel`
     templates: dict[str, str] = field(default_factory=dict)  # operator -> template, from [prompts]
     relatives: tuple[Relative, ...] = ()  # for a search over constants; oldest first
@@ -162,11 +162,27 @@ class Proposer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text that is no child, and the call that brought it."""
+
+    text: str
+    call: int
+
+
 class LanguageModel(Proposer, Protocol):
     """A proposer that can also be asked for a text that is no child: `claude.ClaudeProposer`."""
 
-    async def write(self, purpose: str, prompt: Prompt) -> str:
+    async def write(self, purpose: str, prompt: Prompt) -> Written:
         """The answer to a prompt, paid through the ledger; raises as `propose` does."""
+        ...
+
+    async def correct(self, paid: Paid, source: str) -> Proposal:
+        """Ask for a child anew whose stored answer does not fit `source`, the first parent's; raises as `propose` does."""
+        ...
+
+    async def check(self) -> ProposerUnavailable | None:
+        """Ask for nothing that costs: why it cannot be asked now, or None."""
         ...
 
 
@@ -192,6 +208,19 @@ class Asked:
     parents: tuple[int, ...] = ()  # none: the answer is no child
     prompt_version: str = ""
     recommendation: str = ""
+    corrects: int = 0  # the call whose answer did not fit and is to be put right; 0: none
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """An answer of a language model that is paid for and stored, as the journal keeps it."""
+
+    call: int
+    model: str
+    asked: Asked
+    request: str  # as JSON, without credentials
+    response: str  # without credentials
+    time: float = 0.0  # unix seconds, when it was asked for
 
 
 class CallLedger(Protocol):
@@ -223,8 +252,12 @@ class CallLedger(Protocol):
         dollars: float,
         seconds: float,
         stop_reason: str,
+        useless: str = "",
     ) -> None:
-        """Store a paid answer with what it really cost, durably, before anything is done with it."""
+        """Store a paid answer with what it really cost, durably, before anything is done with it.
+
+        `useless`: why it leads to nothing, where that is known by how it ended.
+        """
         ...
 
     def failed(
