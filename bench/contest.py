@@ -18,12 +18,13 @@ from pathlib import Path
 from bench.samplers import KnobSearch
 from evolve import settings as config
 from evolve.boot import data_config
-from evolve.engine import GRACE, serve
+from evolve.engine import GRACE
 from evolve.journal import Journal
 from evolve.levels import sandbox_level
 from evolve.lineage import Lineage
 from evolve.model import NothingToDo
 from evolve.places import JOURNAL, LOCK, STATE
+from evolve.serving import serve
 from evolve.slot import DetachedSlot
 from evolve.workspace import create
 from harness import experiment

@@ -108,7 +108,7 @@ def _measure(delay: float | None, candidates: int) -> dict[str, float]:
 
 def child(delay: float | None, candidates: int) -> None:
     """Run one engine here and print its figures as JSON."""
-    from evolve.engine import serve
+    from evolve.serving import serve
     from evolve.workspace import create
 
     with tempfile.TemporaryDirectory() as folder:

@@ -245,7 +245,7 @@ def soak(
     keep: Path | None = None,
 ) -> list[Sample]:
     """Run one engine in this process until `candidates` children are settled; `keep`: a folder for its workspace."""
-    from evolve.engine import serve
+    from evolve.serving import serve
     from evolve.workspace import create
 
     with tempfile.TemporaryDirectory(prefix="soak-") as scratch:

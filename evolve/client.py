@@ -16,21 +16,24 @@ from typing import TYPE_CHECKING, Any
 from evolve import provenance
 from evolve.beliefs import Belief
 from evolve.database import faults, open_reader, open_sender, version
+from evolve.lock import holder
 from evolve.model import (
     Candidate,
     Command,
     CommandState,
     Event,
+    EvolveError,
     Experiment,
     Note,
     NothingToDo,
+    Passing,
     SettingChange,
     Smoke,
     Template,
     UsageError,
 )
 from evolve.outlook import Watch
-from evolve.places import JOURNAL, STATE
+from evolve.places import JOURNAL, LOCK, STATE
 from evolve.reader import Reader
 from evolve.roster import FIRST_PAGE, Roster
 from evolve.rows import as_json
@@ -237,12 +240,23 @@ class Client:
         path = self.state / JOURNAL
         if not path.is_file():
             raise NothingToDo("There is no run here yet; start one with `autoresearch run`.")
-        with faults(path), closing(open_sender(path)) as db:
-            cursor = db.execute(
-                "INSERT INTO command (time, who, verb, args) VALUES (?, ?, ?, ?)",
-                (time.time(), who, verb, as_json(dict(args))),
+        try:
+            with faults(path), closing(open_sender(path)) as db:
+                cursor = db.execute(
+                    "INSERT INTO command (time, who, verb, args) VALUES (?, ?, ?, ?)",
+                    (time.time(), who, verb, as_json(dict(args))),
+                )
+                return int(cursor.lastrowid or 0)
+        except Passing as error:
+            engine = holder(self.state / LOCK)
+            end = (
+                f"`kill {engine.pid}` ends it"
+                if engine and engine.alive
+                else "no engine works here"
             )
-            return int(cursor.lastrowid or 0)
+            raise EvolveError(
+                f"The engine cannot be asked: {error} Ask again when that is over; {end}."
+            ) from error
 
     def wait_for(self, command: int, timeout: float) -> Command | None:
         """The request once it is answered, or None after `timeout` seconds without an answer."""

@@ -168,7 +168,7 @@ def _sentence(error: sqlite3.DatabaseError, path: Path) -> str | None:
     sentences = {
         sqlite3.SQLITE_NOTADB: f"{path} is no journal of autoresearch; move it away and start again.",
         sqlite3.SQLITE_CORRUPT: f"{path} is damaged; restore it from a backup, or move it away and start again.",
-        sqlite3.SQLITE_FULL: f"The disk is full, so {path} cannot be written; free some space, {again}.",
+        sqlite3.SQLITE_FULL: f"The disk is full, so {path} cannot be written; free some space.",
         sqlite3.SQLITE_IOERR: f"{path} cannot be written ({error}); check the disk, {again}.",
         sqlite3.SQLITE_READONLY: f"{path} may not be written; check whose it is and its permissions.",
         sqlite3.SQLITE_CANTOPEN: f"{path} cannot be opened; check whose it is and its permissions.",

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evolve import approval, smoking
-from evolve.boot import Boot, boot
+from evolve.boot import Boot
 from evolve.census import keep_logs, trim
-from evolve.credentials import Credentials
 from evolve.judging import Assignment, Judge
-from evolve.lock import EngineLock
 from evolve.machinewatch import MachineWatch, device_fault
 from evolve.model import Event, EvolveError, Passing, Purpose
 from evolve.nursery import Nursery
 from evolve.outages import Outages
-from evolve.places import EXPERIMENTS, LOCK, STATE
+from evolve.places import EXPERIMENTS
 from evolve.propose.builtin import BuiltinProposer
 from evolve.results import write_results
 from evolve.scratchpad import Reflection
@@ -35,12 +31,11 @@ from evolve.spec import experiment_spec, smoke_spec
 from evolve.steering import Steering
 from evolve.stopping import keep_hours, may_confirm, reason_to_stop
 from evolve.watching import Watch
-from evolve.weather import fault_of, leave, on_signals, outlast, passing, told
+from evolve.weather import fault_of, on_signals, passing
 from harness.crashpoints import reached
 from harness.spec import Cause, HarnessError, Outcome, Result, SmokeResult
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from evolve.context import Context
@@ -56,78 +51,6 @@ HASTE = 60.0  # seconds that an engine should last; those that do not are not st
 PATIENCE = 0.3  # seconds that an empty slot waits for the language model before the built-in proposer steps in
 
 OnEvent = Callable[[Event], None]
-
-
-def serve(
-    workspace: Path,
-    *,
-    overrides: dict[str, str] | None = None,
-    name: str | None = None,
-    allow_weak_sandbox: bool = False,
-    on_event: OnEvent | None = None,
-    slot: Slot | None = None,
-    credentials: Credentials | None = None,
-    again: bool = False,
-) -> int:
-    """Run an engine in this process until its run ends.
-
-    Returns the exit code: 0 when a stop rule or a person ended the run, 130 after SIGINT. Raises EvolveError or
-    HarnessError with one sentence for a person. `slot` replaces the training slot (another machine, a bench);
-    `credentials` are those of a process that is nothing but an engine (`credentials.own`); `again`: no person starts
-    this, it goes on after a fault. Faults that pass (`weather`) are waited for.
-    """
-    workspace = workspace.resolve()
-    start = partial(
-        boot,
-        workspace,
-        overrides=overrides or {},
-        name=name,
-        allow_weak_sandbox=allow_weak_sandbox,
-        on_event=on_event,
-        credentials=credentials or Credentials(dict(os.environ)),  # the next boot needs them too
-    )
-    lock = EngineLock(workspace / STATE / LOCK)
-    try:
-        return _serve(workspace, start, lock, slot, again=again)
-    finally:
-        lock.release()
-
-
-def _serve(
-    workspace: Path,
-    start: Callable[..., AbstractContextManager[Boot]],
-    lock: EngineLock,
-    slot: Slot | None,
-    *,
-    again: bool,
-) -> int:
-    """Boot and run; after a fault that passes wait until it has, and boot anew, which is the road after a kill, too."""
-    news, hasty = (
-        "",
-        0,
-    )  # what is over by now, for the log; boots in a row that soon met the next fault
-    while True:
-        booted = time.monotonic()
-        try:
-            with start(lock=lock, again=again) as ready:
-                again = True
-                if news:
-                    ready.context.journal.record_event("fault", news)
-                    news = ""
-                return asyncio.run(Engine(ready, slot).run())
-        except (EvolveError, HarnessError, OSError) as error:
-            fault = passing(error)
-            if (
-                fault is None or not again
-            ):  # who starts a run by hand would rather be told than wait
-                raise
-        # Nothing is open now but the lock, and the training in the slot goes on: this may last for a night.
-        began, since = time.time(), time.monotonic()
-        hasty = hasty + 1 if since - booted < HASTE else 0
-        asked = asyncio.run(outlast(fault, workspace, lock, at_least=min(2.0**hasty, HASTE)))
-        if asked is not None:
-            return leave(workspace, asked)
-        news = told(fault, began, time.monotonic() - since)
 
 
 class Engine:
@@ -331,7 +254,7 @@ class Engine:
     async def _recover_for(self, seconds: float) -> None:
         """Leave the machine alone for a while, unless a person wants something else meanwhile."""
         until, context = time.monotonic() + seconds, self._context
-        while time.monotonic() < until and not (context.stopping or context.paused):
+        while time.monotonic() < until and not (context.stopping or context.paused):  # noqa: ASYNC110 - children wake it
             await asyncio.sleep(POLL)
 
     def _pause(self, why: str) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evolve.places import EXPERIMENTS
+from harness.rundir import is_running, read_result
+
 if TYPE_CHECKING:
     from evolve.context import Context
     from evolve.journal import Journal
@@ -31,3 +34,17 @@ def take_up(context: Context) -> bool:
     asked = journal.last_granted(("pause", "resume"), since)
     context.paused = asked is not None and asked.verb == "pause"
     return context.paused
+
+
+def begun_again(context: Context) -> str:
+    """What becomes of the training that a dead engine has left, as the end of a sentence."""
+    journal = context.journal
+    experiment = journal.running_experiment()
+    if experiment is None:
+        return "it has been started again."
+    directory = context.state / EXPERIMENTS / journal.directory(experiment.id)
+    if is_running(directory):
+        return "it has been started again, and the training in the slot goes on."
+    if read_result(directory) is not None:
+        return "it has been started again, and the training in the slot had ended meanwhile."
+    return "it has been started again, and the training in the slot is repeated."

@@ -19,6 +19,7 @@ from typing import Self
 from evolve.model import EvolveError
 from harness.places import is_full
 
+WIDTH = 2048  # bytes of the text, blanks and all, if it is no longer
 ACQUIRE_TRIES = 25
 ACQUIRE_PAUSE = 0.02  # seconds
 
@@ -49,6 +50,7 @@ class EngineLock:
         self.path = path
         self._descriptor: int | None = None
         self._told: dict[str, object] = {}
+        self._width = WIDTH
 
     def __enter__(self) -> Self:
         self.take()
@@ -124,8 +126,9 @@ class EngineLock:
             {k: v for k, v in self._told.items() if k not in ("alive", "heartbeat_age")}
         )
         try:
-            os.pwrite(self._descriptor, text.encode().ljust(1), 0)
-            os.ftruncate(self._descriptor, len(text.encode()))
+            # Of one length, for a client may read between two writes; JSON ignores the blanks.
+            self._width = max(self._width, len(text.encode()))
+            os.pwrite(self._descriptor, text.encode().ljust(self._width), 0)
         except OSError as error:
             if not is_full(error):
                 raise

@@ -32,7 +32,7 @@ from evolve import room
 from evolve.holders import writer_of
 from evolve.journal import Journal
 from evolve.model import DataMissing, DiskFull, EvolveError, JournalBusy, Passing
-from evolve.places import EXPERIMENTS, JOURNAL, STATE
+from evolve.places import EXPERIMENTS, JOURNAL, LOCK, STATE
 from evolve.slot import ask_to_end
 from harness.places import cache_dir, is_full
 from harness.spec import Cause, HarnessError
@@ -68,7 +68,7 @@ def doing(fault: Passing, workspace: Path) -> str:
     """What an engine is at while the fault lasts, for `status` and the app: there is no journal to say it in."""
     if isinstance(fault, DiskFull):
         short = [str(left) for left in room.rooms(_concerned(fault, workspace)) if left.low]
-        return f"waits for room on the disk: {', '.join(short) or fault}; it goes on by itself"
+        return f"waits for room on the disk ({', '.join(short) or 'almost there'}); it goes on by itself"
     if isinstance(fault, JournalBusy):
         who = writer_of(fault.journal) or "another process"
         return f"waits for the journal, which {who} has locked; it goes on by itself"
@@ -125,6 +125,7 @@ async def outlast(
     while not asked:
         lock.beat(await asyncio.to_thread(doing, fault, workspace))
         if time.monotonic() >= earliest and await asyncio.to_thread(is_over, fault, workspace):
+            lock.beat("starts again")
             return None
         if await asyncio.to_thread(_stop_is_asked, workspace):
             return signal.SIGTERM
@@ -160,6 +161,15 @@ def leave(workspace: Path, asked: signal.Signals) -> int:
             journal.set_run_state("stopped", f"Stopped by {asked.name}.")
             journal.refuse_pending("The engine has ended; ask again.")
     return 130 if asked is signal.SIGINT else 0
+
+
+def bury(workspace: Path, reason: str) -> None:
+    """Write down why the engine is gone and no other one was started. Raises EvolveError where one works again."""
+    state = workspace / STATE
+    with EngineLock(state / LOCK), Journal.open(state / JOURNAL) as journal:
+        if journal.run().state in ("running", "paused"):
+            journal.set_run_state("failed", reason)
+        journal.refuse_pending("The engine has ended; ask again.")
 
 
 # ---- private ---------------------------------------------------------------------------------------------

@@ -24,8 +24,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evolve.engine import serve
 from evolve.model import Event
+from evolve.serving import serve
 from evolve.workspace import create
 from harness.spec import ExperimentSpec, Outcome, Result, SmokeResult
 from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Fault, Raw, Request

@@ -12,8 +12,8 @@ import pytest
 
 from evolve import credit
 from evolve.bandit import BUILTIN
-from evolve.engine import serve
 from evolve.journal import Journal
+from evolve.serving import serve
 from evolve.workspace import create
 from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Fault, Raw, Request
 from tests.evolve.test_engine import ShortSlot, overrides

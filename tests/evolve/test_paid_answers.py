@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 ENGINE = """
 import json, os, signal, sqlite3, sys
 from pathlib import Path
-from evolve.engine import serve
+from evolve.serving import serve
 from tests.evolve.night import NightSlot
 
 workspace, how, settings = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])

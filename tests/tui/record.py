@@ -23,11 +23,11 @@ from pathlib import Path
 
 from evolve.client import Client
 from evolve.database import without_rules
-from evolve.engine import serve
 from evolve.model import Event
 from evolve.places import JOURNAL, STATE
 from evolve.propose.placeholders import BUILT_IN
 from evolve.recordings import DEMO, pack
+from evolve.serving import serve
 from evolve.workspace import create
 from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Fault, Raw, Request
 from tests.evolve.night import edit, spoken, text_of, whole_line
