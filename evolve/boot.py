@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evolve import audits, comparable, fitness, goingon
+from evolve import audits, comparable, fitness, goingon, projecting
 from evolve import settings as config
 from evolve.context import Context
 from evolve.credentials import Credentials
@@ -87,7 +87,8 @@ def boot(
     lineage = Lineage(
         workspace, settings.workspace.script, settings.workspace.branch, name or "check"
     )
-    lineage.check()
+    if not goes_on(workspace, name):
+        lineage.check()
     level = sandbox_level(settings, allow_weak=allow_weak_sandbox)
     state = state_folder(workspace)
     with ExitStack() as stack:
@@ -207,6 +208,15 @@ def _warn(context: Context) -> None:
             "metric",
             f"Nothing measures the memory of {context.device}, so its soft limit is off: {fitness.NO_NVML}.",
         )
+
+
+def goes_on(workspace: Path, name: str | None) -> bool:
+    """Whether a start under this name goes on with a run, instead of beginning one."""
+    path = workspace / STATE / JOURNAL
+    if not path.exists():
+        return False
+    with Journal.reader(path) as reader:
+        return _resumable(reader, name) is not None
 
 
 def remembered(workspace: Path, name: str | None) -> dict[str, str]:
@@ -390,13 +400,14 @@ def _seed(context: Context) -> None:
     reached("boot.seeding")
     number = context.journal.next_candidate_id()
     digest, form = code_hash(source), loss_form(source)
+    context.lineage.publish(number, commit)
     context.journal.add_candidate(number, proposal, commit=commit, code_hash=digest, loss_form=form)
 
 
 def _repair(context: Context) -> None:
     """Bring refs and worktrees back to what the journal says."""
     reached("boot.before-repair")
-    context.lineage.sync({c.id: c.commit for c in context.journal.candidates()})
+    projecting.refs(context)
     reached("boot.between-repairs")
-    context.lineage.sync_worktrees({c.id: c.commit for c in context.journal.living()})
+    projecting.worktrees(context)
     reached("boot.repaired")

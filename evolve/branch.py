@@ -8,21 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evolve.gitfaults import GitFault
 from evolve.gitrun import GitRunner, check_oid
-from evolve.model import EvolveError
+from evolve.halfway import put_back, unfinished
 from harness.crashpoints import reached
 
 RESULTS = (
     "results.tsv"  # ours to rewrite: where a person has committed it, its changes are no obstacle
 )
-_UNFINISHED = {
-    "MERGE_HEAD": "merge",
-    "CHERRY_PICK_HEAD": "cherry-pick",
-    "REVERT_HEAD": "revert",
-    "rebase-merge": "rebase",
-    "rebase-apply": "rebase",
-    "BISECT_LOG": "bisect",
-}
 
 
 class Branch:
@@ -34,8 +27,18 @@ class Branch:
         self.ref = f"refs/heads/{name}"
 
     def tip(self) -> str:
-        """The commit on which it stands."""
-        return self._git.run("rev-parse", "--verify", f"{self.ref}^{{commit}}")
+        """The commit on which it stands. Raises GitFault when a person has deleted or renamed it."""
+        found = self._git.ask("rev-parse", "--verify", "--quiet", f"{self.ref}^{{commit}}")
+        if found is None:
+            raise GitFault(
+                f"there is no branch {self.name} any more; `git branch {self.name} COMMIT` brings it back"
+            )
+        return found
+
+    def holds(self, commit: str) -> bool:
+        """Is `commit` in the branch's history?"""
+        history = (check_oid(commit), self.tip())
+        return self._git.ask("merge-base", "--is-ancestor", *history) is not None
 
     def checkout(self) -> Path | None:
         """The folder that has the branch checked out, if any."""
@@ -52,7 +55,7 @@ class Branch:
         folder = self.checkout()
         if folder is None:
             return ""
-        there = GitRunner(folder)
+        there = self._git.at(folder)
         if operation := unfinished(there):
             return f"a {operation} is in progress in {folder}"
         changed = changes(there)
@@ -61,7 +64,7 @@ class Branch:
     def move(self, target: str, tip: str) -> str:
         """Move from `tip` to `target`, a descendant; returns why that failed, or `""`.
 
-        A checkout follows: ref, index and files change together, or nothing does.
+        A checkout follows. A kill in between leaves a torn one, which `mend` puts in order.
         """
         folder = self.checkout()
         reached("ratchet.before-move")
@@ -73,22 +76,29 @@ class Branch:
             else:
                 # Said on the command line, these win over whatever the user's configuration says.
                 flags = ("--ff-only", "--no-squash", "--no-verify-signatures", "--no-autostash")
-                GitRunner(folder).run("merge", "--quiet", *flags, check_oid(target))
-        except EvolveError as error:
+                self._git.at(folder).run("merge", "--quiet", *flags, check_oid(target))
+        except GitFault as error:
             return str(error)
         reached("ratchet.after-move")
         return ""
 
+    def mend(self, tip: str, target: str) -> bool:
+        """Put a torn move from `tip` to `target` in order; returns whether the branch holds `target`.
 
-def unfinished(git: GitRunner) -> str:
-    """The operation that a person has begun and not finished in a checkout, or `""`."""
-    folder = Path(git.run("rev-parse", "--absolute-git-dir"))
-    return next((word for name, word in _UNFINISHED.items() if (folder / name).exists()), "")
+        The branch says whether it was moved; checkouts follow what their HEAD says. The workspace is looked at too:
+        a person may have switched to another branch with torn files in hand.
+        """
+        folders = {self._git.folder, self.checkout() or self._git.folder}
+        for folder in sorted(folders):
+            put_back(self._git.at(folder), tip, target)
+        return self.holds(target)
 
 
 def changes(git: GitRunner) -> list[str]:
     """Tracked files with changes that are not committed; untracked ones are nobody's obstacle."""
-    tracked = ("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames")
+    # What goes on inside a submodule stands in nobody's way; another commit of it is a change.
+    plain = ("--untracked-files=no", "--no-renames", "--ignore-submodules=dirty")
+    tracked = ("status", "--porcelain", "-z", *plain)
     listed = git.run(*tracked, "--", ".", f":(top,exclude){RESULTS}").split("\0")
     return [entry[3:] for entry in listed if entry]
 

@@ -58,6 +58,59 @@ class CandidateBook(CallBook):
         )
         return {row[0]: row[1] for row in found}
 
+    def candidate_like(self, digest: str) -> Candidate | None:
+        """The first candidate with this hash of its code, if any; looks at all of them."""
+        found = self._candidates("AND code_hash = ? ORDER BY id LIMIT 1", digest)
+        return found[0] if found else None
+
+    def commits(self) -> dict[int, str]:
+        """The commit of every candidate of the run, by number; one short row each."""
+        sql = "SELECT id, commit_oid FROM candidate WHERE run = ? ORDER BY id"
+        return {row[0]: row[1] for row in self._each(sql, (self.run_id(),))}
+
+    def code_hashes(self, after: int) -> Iterator[sqlite3.Row]:
+        """Number and hash of the code of those with a number above `after`, by number."""
+        return self._each(
+            "SELECT id, code_hash FROM candidate WHERE run = ? AND id > ? ORDER BY id",
+            (self.run_id(), after),
+        )
+
+    def children_of(self, parents: Sequence[int]) -> tuple[int, ...]:
+        """The numbers of all children of these candidates, ascending."""
+        found = self._all(
+            "SELECT DISTINCT candidate FROM parent WHERE run = ? "
+            "AND parent IN (SELECT value FROM json_each(?)) ORDER BY candidate",
+            (self.run_id(), json.dumps(list(parents))),
+        )
+        return tuple(row[0] for row in found)
+
+    def latest_settled(self, limit: int) -> tuple[Candidate, ...]:
+        """The last children that have a verdict, in the order of their numbers."""
+        newest = self._candidates(
+            "AND verdict IS NOT NULL AND parents != '[]' ORDER BY id DESC LIMIT ?", limit
+        )
+        return newest[::-1]
+
+    def tunings(self, parents: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """Of these, how many children with other constants were trained, and how many wait or train, by number."""
+        found = self._all(
+            "SELECT p.parent, total(c.outcome IS NOT NULL), "
+            "total(c.outcome IS NULL AND c.state IN ('ready', 'training')) "
+            "FROM parent AS p JOIN candidate AS c ON c.run = p.run AND c.id = p.candidate "
+            "WHERE p.run = ? AND p.position = 0 AND c.operator = 'tune' "
+            "AND p.parent IN (SELECT value FROM json_each(?)) GROUP BY p.parent",
+            (self.run_id(), json.dumps(list(parents))),
+        )
+        return {row[0]: (int(row[1]), int(row[2])) for row in found}
+
+    def turned_constants(self, after: int) -> Iterator[sqlite3.Row]:
+        """Number, operator, parents and how many things it changed, of those with a number above `after`, by number."""
+        return self._each(
+            "SELECT id, operator, parents, json_array_length(changes) FROM candidate "
+            "WHERE run = ? AND id > ? ORDER BY id",
+            (self.run_id(), after),
+        )
+
     def roster_page(self, after: int, limit: int) -> Iterator[sqlite3.Row]:
         """The `rows.ROSTER` of at most `limit` candidates with a number above `after`, by number."""
         return self._each(

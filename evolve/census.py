@@ -9,7 +9,7 @@ import random
 import shutil
 from typing import TYPE_CHECKING
 
-from evolve import islands
+from evolve import islands, projecting
 from evolve.places import EXPERIMENTS, WORKTREES
 from evolve.population import survivors
 from evolve.standing import Founded, founded, founders_key, members
@@ -26,7 +26,7 @@ def trim(context: Context) -> None:
     for member in population:
         if member.id not in stay:
             context.journal.set_alive(member.id, False)
-    context.lineage.sync_worktrees({c.id: c.commit for c in context.journal.living()})
+    projecting.worktrees(context)
     keep_logs(context)
 
 

@@ -9,8 +9,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evolve.codes import Codes
 from evolve.credentials import Credentials
+from evolve.evidence import Evidence
 from evolve.metric import Weights
+from evolve.relatives import Kin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +25,16 @@ if TYPE_CHECKING:
     from evolve.settings import Settings
     from harness.dataset import Dataset
     from harness.device import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What follows from the whole history, brought up to date by what is new."""
+
+    undone: int = 0  # transactions that had come to nothing before it was begun
+    evidence: Evidence = field(default_factory=Evidence)
+    codes: Codes = field(default_factory=Codes)
+    kin: Kin = field(default_factory=Kin)
 
 
 @dataclass
@@ -52,6 +65,33 @@ class Context:
     held: bool = (
         False  # the slot is idle because all that could train waits for a person's approval
     )
+    said: set[str] = field(default_factory=set)  # what is told once an engine, see `projecting`
+    refs_seen: float = 0.0  # CLOCK_MONOTONIC of the last look at git's refs
+    _memory: _Memory = field(default_factory=_Memory)
+
+    def believed(self) -> Evidence:
+        """All scores so far, and what they say of everybody."""
+        found = self._remembered().evidence
+        found.update(self.journal)
+        return found
+
+    def codes(self) -> Codes:
+        """The code of everybody so far. It grows with the run, also for whoever holds it already."""
+        found = self._remembered().codes
+        found.update(self.journal)
+        return found
+
+    def kin(self) -> Kin:
+        """Who differs from whom in constants only."""
+        found = self._remembered().kin
+        found.update(self.journal)
+        return found
+
+    def _remembered(self) -> _Memory:
+        """What was read of the journal so far; begun anew when a part of that was undone."""
+        if self.journal.undone != self._memory.undone:
+            self._memory = _Memory(self.journal.undone)
+        return self._memory
 
     def wake(self) -> None:
         """Something changed: every loop looks again."""

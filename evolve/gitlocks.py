@@ -172,7 +172,7 @@ def _has_open(pid: int, file: Path) -> bool:
     with contextlib.suppress(OSError):
         for entry in os.scandir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
-                if os.readlink(entry.path) == str(file):
+                if Path(entry.path).readlink() == file:
                     return True
     return False
 
@@ -184,7 +184,7 @@ def _is_git_in(pid: int, roots: list[str]) -> bool:
         return False
     words = _text(place / "cmdline").split("\0")
     with contextlib.suppress(OSError):
-        words.append(os.readlink(place / "cwd"))
+        words.append(str((place / "cwd").readlink()))
     return any(_names(word, root) for word in words for root in roots)
 
 

@@ -1,7 +1,7 @@
 """Git as the lineage: candidates are commits, the population has worktrees, the ratchet moves one branch.
 
 The journal is the authority; refs and worktrees are projections that can be repaired from it. This module never
-rewrites or loses a commit, never touches a checkout with changes, and never passes text that a model wrote as
+rewrites or loses a commit, never touches a person's changes, and never passes text that a model wrote as
 an option, a ref or a path.
 """
 
@@ -9,22 +9,42 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
-from evolve.branch import Branch, changes, few, unfinished
-from evolve.gitrun import GitRunner, check_oid
+from evolve.branch import Branch, changes, few
+from evolve.gitfaults import GitFault, ObjectsMissing
+from evolve.gitrun import check_oid
+from evolve.halfway import unfinished
 from evolve.model import EvolveError
 from evolve.places import STATE, WORKTREES
-from evolve.syntax import parse
+from evolve.refs import Refs
+from evolve.repository import (
+    check_script,
+    choose_branch,
+    choose_script,
+    head_branch,
+    open_repository,
+    with_locks,
+)
 from evolve.text import check_run_name, one_line, paragraphs
 from evolve.trees import Trees
 from evolve.worktrees import Worktrees
 
-SCRIPTS = ("trainer/train.py", "train.py")  # where `script = "auto"` looks
-_ABSENT = "0" * 40  # the value of a ref that must not exist yet
+Kind = Literal["fast-forward", "merge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A move of the branch that can be made now."""
+
+    tip: str  # where the branch stands
+    target: str  # where it is to stand
+    kind: Kind
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +52,7 @@ class Ratchet:
     """What became of an attempt to move the branch."""
 
     moved: bool
-    commit: str  # where the branch stands now
+    commit: str  # where the branch stands now; "" when that is not known
     kind: Literal["fast-forward", "merge", "unchanged", "deferred"]
     reason: str = ""  # why it was deferred, in words
 
@@ -45,23 +65,29 @@ class Lineage:
         such branch or no script."""
         self.run = check_run_name(run)
         self.workspace = workspace.resolve()
-        self._git = _open(self.workspace)
-        self._branch = Branch(self._git, self._choose_branch(branch))
-        self.branch = self._branch.name
-        self.script = self._choose_script(script)
+        git = open_repository(self.workspace)
+        self.branch = choose_branch(git, branch)
+        self._git = with_locks(git, self.branch)
+        self._branch = Branch(self._git, self.branch)
+        self.script = choose_script(self._git, self.branch, script)
         self._trees = Trees(self._git)
+        self._refs = Refs(self._git, self.run)
         self._worktrees = Worktrees(self._git, self.workspace / STATE / WORKTREES)
         self.source = lru_cache(maxsize=128)(self._source)
 
     # ---- looking -------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Refuse a workspace in which a run could go wrong; one sentence each."""
+        """Refuse a workspace in which a new run could go wrong; one sentence each.
+
+        One that goes on is not asked: it starts from commits of the journal, and what a person does in the checkout
+        meanwhile only defers the ratchet.
+        """
         if operation := unfinished(self._git):
             raise EvolveError(
                 f"A {operation} is in progress in this repository; finish or abort it first."
             )
-        if self._head_branch() is None:
+        if head_branch(self._git) is None:
             raise EvolveError(
                 "Your checkout is on no branch (detached HEAD); `git switch main`, or make a branch for it, "
                 "then run again."
@@ -77,7 +103,7 @@ class Lineage:
                 f"Your checkout has uncommitted changes ({few(dirty)}); commit or stash them first, because "
                 "candidates start from commits only."
             )
-        self._check_script()
+        check_script(self._git, self.branch, self.script, *self.head())
 
     def head(self) -> tuple[str, str]:
         """The tip of the branch and the text of the script there."""
@@ -110,43 +136,55 @@ class Lineage:
         title: str,
         body: str,
         trailers: dict[str, str],
+        second: int | None = None,
     ) -> str:
         """Make a commit whose tree is the first parent's with the script replaced; no ref moves.
 
         `title`, `body` and trailer values are data: control characters go, and a body cannot pose as trailers.
+        `second`: unix time of the commit; None = now.
         """
-        tree = self._trees.with_file(parents[0], self.script, source)
         # Not "#17 …" at the start: an editor session of git would take that line for a comment.
         message = _message(f"candidate #{number}: {title}", body, trailers)
-        return self._commit_tree(tree, parents, message)
+        try:
+            tree = self._trees.with_file(parents[0], self.script, source)
+            return self._commit_tree(tree, parents, message, second)
+        except ObjectsMissing:
+            self._trees.forget()  # a collection came in between: the next attempt makes them anew
+            raise
 
     def publish(self, number: int, commit: str) -> None:
-        """Create the candidate's ref; an equal one is fine, another one there is an error."""
-        try:
-            ref = f"{self._refs()}{int(number)}"
-            self._git.run("update-ref", ref, check_oid(commit), _ABSENT)
-        except EvolveError:
-            if self._published_as(number) != commit:
-                raise
+        """Let the candidate's ref point at its commit, before the journal knows of it.
 
-    def sync(self, expected: dict[int, str]) -> None:
-        """Make the run's refs equal to the journal: missing and wrong ones are set.
+        So no collection by a person (`git gc --prune=now`) finds a commit of the journal without a ref.
+        """
+        try:
+            self._refs.put(number, commit)
+        except ObjectsMissing:
+            self._trees.forget()  # they may be gone with it: the next attempt makes them anew
+            raise
+
+    def sync(self, expected: dict[int, str]) -> int:
+        """Make the run's refs equal to the journal; returns how many were missing, wrong or too many.
 
         What only git knows is kept under refs/autoresearch-lost, so that no commit can ever be collected.
         """
-        present = self._published()
-        wanted = {f"{self._refs()}{int(n)}": check_oid(oid) for n, oid in expected.items()}
-        lines = []
-        for ref, oid in present.items():
-            if wanted.get(ref) != oid:
-                lines.append(
-                    f"update refs/autoresearch-lost/{self.run}/{ref.rpartition('/')[2]}-{oid[:12]} {oid}"
-                )
-            if ref not in wanted:
-                lines.append(f"delete {ref}")
-        lines += [f"update {ref} {oid}" for ref, oid in wanted.items() if present.get(ref) != oid]
-        if lines:
-            self._git.run("update-ref", "--stdin", feed="\n".join([*lines, ""]))
+        return self._refs.sync(expected)
+
+    def lacking(self, commits: dict[int, str]) -> list[int]:
+        """The candidates (number to commit) of whose commit or script git has nothing; one look at all of them."""
+        self._trees.forget()
+        wanted = "".join(f"{check_oid(oid)}:{self.script}\n" for oid in commits.values())
+        found = self._git.run("cat-file", "--batch-check", feed=wanted).splitlines()
+        answers = zip(commits, found, strict=True)
+        return [number for number, line in answers if line.endswith(" missing")]
+
+    def sweep(self) -> list[Path]:
+        """Remove locks that a killed git left, end gits that outlived their engine; only at the start of an engine."""
+        return self._git.locks.sweep() if self._git.locks else []
+
+    def pack(self) -> bool:
+        """Pack the refs where they have become many; returns whether that was due."""
+        return self._refs.pack()
 
     # ---- worktrees -----------------------------------------------------------------------------------------
 
@@ -154,35 +192,52 @@ class Lineage:
         """The candidate's worktree, made when it is missing."""
         return self._worktrees.add(number, commit)
 
-    def sync_worktrees(self, expected: dict[int, str]) -> None:
-        """Give exactly these candidates (number to commit) a worktree."""
-        self._worktrees.sync(expected, self._published_as)
+    def sync_worktrees(self, expected: dict[int, str]) -> list[str]:
+        """Give exactly these candidates (number to commit) a worktree; returns what stood in the way, in words."""
+        return self._worktrees.sync(expected, self._refs.commit_of)
 
     # ---- the ratchet ---------------------------------------------------------------------------------------
 
-    def ratchet(self, commit: str, title: str, trailers: dict[str, str]) -> Ratchet:
-        """Move the branch to a confirmed better candidate.
+    def aim(self, commit: str, title: str, trailers: dict[str, str]) -> Aim | Ratchet:
+        """How the branch can be moved to a confirmed better candidate; touches no ref and no file.
 
         Fast-forward where the branch is an ancestor of the winner; else a merge commit of branch and winner,
         whose tree is the branch's own with the winner's script: what a person committed stays in the history
         and outside the script in the files. Only the merge carries `trailers`, because a fast-forward makes no
-        commit. A clean checkout follows; with anything in the way this defers and touches nothing.
+        commit. With anything in the way the answer is a Ratchet that says so.
         """
-        tip = self._branch.tip()
-        if self._holds(tip, commit):
-            return Ratchet(False, tip, "unchanged")
-        if obstacle := self._branch.obstacle():
-            return self._deferred(tip, title, obstacle)
-        kind: Literal["fast-forward", "merge"] = "fast-forward"
-        target = check_oid(commit)
-        if self._git.ask("merge-base", "--is-ancestor", tip, commit) is None:
-            kind = "merge"
+        try:
+            tip = self._branch.tip()
+            if self._holds(tip, commit):
+                return Ratchet(False, tip, "unchanged")
+            if obstacle := self._branch.obstacle():
+                return self._deferred(tip, title, obstacle)
+            if self._git.ask("merge-base", "--is-ancestor", tip, check_oid(commit)) is not None:
+                return Aim(tip, commit, "fast-forward", title)
             tree = self._trees.with_file(tip, self.script, self.source(commit))
             message = _message(f"Ratchet {self.branch} to {title}", "", trailers)
-            target = self._commit_tree(tree, [tip, commit], message)
-        if obstacle := self._branch.move(target, tip):
-            return self._deferred(tip, title, obstacle)
-        return Ratchet(True, target, kind)
+            return Aim(tip, self._commit_tree(tree, [tip, commit], message), "merge", title)
+        except GitFault as error:
+            self._trees.forget()
+            return self._deferred("", title, str(error))
+
+    def move(self, aim: Aim) -> Ratchet:
+        """Carry it out. A clean checkout follows; where git fails, nothing has moved and nothing is torn."""
+        obstacle = self._branch.move(aim.target, aim.tip)
+        if obstacle and not self.mend(aim.tip, aim.target):
+            return self._deferred(aim.tip, aim.title, obstacle)
+        return Ratchet(True, aim.target, aim.kind)
+
+    def mend(self, tip: str, target: str) -> bool:
+        """Put a move that an earlier engine may have torn in order; returns whether the branch was moved.
+
+        Raises GitFault where git cannot say so now.
+        """
+        return self._branch.mend(tip, target)
+
+    def holds(self, commit: str) -> bool:
+        """Is the commit in the branch's history? Not, when a person has moved the branch back behind it."""
+        return self._branch.holds(commit)
 
     def _deferred(self, tip: str, title: str, obstacle: str) -> Ratchet:
         which = title.split(" ")[0]
@@ -194,7 +249,7 @@ class Lineage:
 
         What a person committed on top since is their word, and is not undone by moving there again.
         """
-        ours = set(self._published().values())
+        ours = set(self._refs.all().values())
         history = self._git.run("rev-list", "--first-parent", "--parents", "--max-count=10000", tip)
         for line in history.splitlines():
             own, *parents = line.split(" ")
@@ -205,9 +260,16 @@ class Lineage:
 
     # ---- private -------------------------------------------------------------------------------------------
 
-    def _commit_tree(self, tree: str, parents: list[str], message: str) -> str:
+    def _commit_tree(
+        self, tree: str, parents: list[str], message: str, second: int | None = None
+    ) -> str:
         argv = [part for parent in dict.fromkeys(parents) for part in ("-p", check_oid(parent))]
-        commit = self._git.run("commit-tree", *argv, tree, feed=message, env=self._identity)
+        dates = {}
+        if second is not None:
+            date = f"{second} {time.strftime('%z', time.localtime(second))}"
+            dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        env = self._identity | dates
+        commit = self._git.run("commit-tree", *argv, check_oid(tree), feed=message, env=env)
         self._trees.remember(commit, tree)
         return commit
 
@@ -220,94 +282,6 @@ class Lineage:
         names = [(role, part) for role in ("AUTHOR", "COMMITTER") for part in neutral]
         wanted = {f"GIT_{role}_{part}": neutral[part] for role, part in names}
         return {name: value for name, value in wanted.items() if name not in os.environ}
-
-    def _refs(self) -> str:
-        return f"refs/autoresearch/{self.run}/"
-
-    def _published(self) -> dict[str, str]:
-        listing = self._git.run("for-each-ref", "--format=%(refname) %(objectname)", self._refs())
-        return dict(line.split(" ") for line in listing.splitlines())
-
-    def _published_as(self, number: int) -> str | None:
-        return self._git.ask("rev-parse", "--verify", "--quiet", f"{self._refs()}{int(number)}")
-
-    def _head_branch(self) -> str | None:
-        return self._git.ask("symbolic-ref", "--quiet", "--short", "HEAD")
-
-    def _choose_branch(self, wanted: str) -> str:
-        names = self._git.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
-        listed = names.splitlines()
-        if not listed:
-            raise EvolveError(
-                "This repository has no commit yet; commit your train.py first, because candidates are commits "
-                "on top of it."
-            )
-        if wanted == "auto":
-            wanted = "main" if "main" in listed else self._head_branch() or "main"
-        if wanted not in listed:
-            raise EvolveError(
-                f"There is no branch “{wanted}”; [workspace] branch names the one that the best moves."
-            )
-        return wanted
-
-    def _choose_script(self, wanted: str) -> str:
-        places = SCRIPTS if wanted == "auto" else (wanted,)
-        tree = f"refs/heads/{self.branch}"
-        listed = self._git.run("ls-tree", "-r", "-z", "--name-only", tree).split("\0")
-        found = [name for name in places if name in listed]
-        if found:
-            return found[0]
-        here = [name for name in places if (self.workspace / name).is_file()]
-        if here:
-            raise EvolveError(
-                f"{here[0]} is not committed on {self.branch}; `git add {here[0]}` and commit it."
-            )
-        raise EvolveError(
-            f"There is no train.py on {self.branch} (looked for {' and '.join(places)}); commit one, name it in "
-            "[workspace] script, or make a workspace with `autoresearch init DIR`."
-        )
-
-    def _check_script(self) -> None:
-        tip, source = self.head()
-        mode = self._git.run("ls-tree", tip, "--", self.script).split(" ")[0]
-        if not mode.startswith("100"):
-            raise EvolveError(f"{self.script} is no ordinary file in git; commit the file itself.")
-        try:
-            parse(source)
-        except SyntaxError as error:
-            line = f" (line {error.lineno})" if error.lineno else ""
-            raise EvolveError(
-                f"{self.script} on {self.branch} does not parse{line}: {error.msg}. Mend and commit it first."
-            ) from None
-        except (ValueError, RecursionError) as error:
-            raise EvolveError(
-                f"{self.script} on {self.branch} does not parse: {error}. Mend and commit it first."
-            ) from None
-
-
-def _open(workspace: Path) -> GitRunner:
-    """A runner for the repository whose top level is `workspace`."""
-    if not workspace.is_dir():
-        raise EvolveError(f"There is no folder {workspace}; check its name.")
-    git = GitRunner(workspace)
-    if git.ask("rev-parse", "--git-dir") is None:
-        try:
-            git.run("rev-parse", "--git-dir")
-        except EvolveError as error:
-            if "not a git repository" not in str(error):
-                raise
-        raise EvolveError(
-            f"{workspace} is no git repository; `git init` and commit your train.py there, or make a fresh "
-            "workspace with `autoresearch init DIR`."
-        )
-    if git.run("rev-parse", "--is-inside-work-tree") != "true":
-        raise EvolveError(f"{workspace} has no checkout (a bare repository); run in a clone of it.")
-    top = Path(git.run("rev-parse", "--show-toplevel")).resolve()
-    if top != workspace:
-        raise EvolveError(
-            f"{workspace} is inside the repository {top}; run autoresearch there (-C {top})."
-        )
-    return git
 
 
 def _message(title: str, body: str, trailers: dict[str, str]) -> str:

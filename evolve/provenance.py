@@ -57,7 +57,7 @@ class LogText:
 def script(workspace: Path, run: Run, candidate: Candidate) -> str:
     """The text of a candidate's train.py. Raises EvolveError when git no longer has it."""
     from evolve.gitrun import GitRunner, check_oid
-    from evolve.lineage import SCRIPTS
+    from evolve.repository import SCRIPTS
 
     git = GitRunner(workspace)
     commit = check_oid(candidate.commit)

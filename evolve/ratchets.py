@@ -63,3 +63,11 @@ class Ratchets(Writer):
         """The step that was begun and not ended, as far as the journal knows."""
         found = self._all(f"{rows.RATCHET} WHERE run = ? AND state = 'intended'", (self.run_id(),))
         return rows.ratchet(found[0]) if found else None
+
+    def last_ratchet(self) -> RatchetStep | None:
+        """The last step by which the branch moved."""
+        found = self._all(
+            f"{rows.RATCHET} WHERE run = ? AND state = 'moved' ORDER BY id DESC LIMIT 1",
+            (self.run_id(),),
+        )
+        return rows.ratchet(found[0]) if found else None

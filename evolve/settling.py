@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evolve import audits, comparable, fitness, pace
+from evolve import audits, comparable, fitness, pace, ratcheting
 from evolve.acceptance import Action, Judgement
-from evolve.beliefs import posteriors
 from evolve.census import trim
 from evolve.model import (
     Candidate,
@@ -80,25 +79,14 @@ class Settling:
         refresh_noise(self._context)
 
     def move_main(self) -> None:
-        """Let main follow the incumbent; a dirty checkout only defers that."""
-        context = self._context
-        incumbent = context.incumbent()
+        """Let main follow the incumbent; whatever is in the way only defers that."""
+        incumbent = self._context.incumbent()
         if incumbent is None or incumbent.id == BASELINE:
             return
-        ratchet = context.lineage.ratchet(
-            incumbent.commit, f"#{incumbent.id} {incumbent.title}", self._score_trailers(incumbent)
-        )
-        if ratchet.moved:
-            context.journal.record_event(
-                "ratchet",
-                f"{context.lineage.branch} moved to #{incumbent.id} ({ratchet.kind}).",
-                candidate=incumbent.id,
-                data={"commit": ratchet.commit, "kind": ratchet.kind},
-            )
-            self._deferred = ""
-        elif ratchet.kind == "deferred" and ratchet.reason != self._deferred:
-            self._deferred = ratchet.reason
-            context.journal.record_event("ratchet", ratchet.reason, candidate=incumbent.id)
+        waits = ratcheting.follow(self._context, incumbent, self._score_trailers(incumbent))
+        if waits and waits != self._deferred:
+            self._context.journal.record_event("ratchet", waits, candidate=incumbent.id)
+        self._deferred = waits
 
     # ---- private ---------------------------------------------------------------------------------------
 
@@ -177,10 +165,10 @@ class Settling:
         """One that was turned away joins the population if it is now believed to be better than the worst there."""
         context, journal = self._context, self._context.journal
         refresh_noise(context)
-        believed = posteriors(journal.candidates(), context.noise, journal.fitness_tables())
-        living = [believed[c.id].mean for c in journal.living() if c.id in believed]
+        believed = context.believed().field()
+        living = [believed[c.id] for c in journal.living() if c.id in believed]
         room = len(living) < context.settings.population.size
-        better = room or believed[candidate.id].mean < max(living)
+        better = room or believed[candidate.id] < max(living)
         if better and not audits.objection(context, candidate):
             self._keep(candidate.id, "Measured again, it is good enough to live.")
 

@@ -29,6 +29,11 @@ class Trees:
         self._of_commit[commit] = tree
         _forget_old(self._of_commit)
 
+    def forget(self) -> None:
+        """Believe nothing that was built before: a person's `git gc --prune=now` may have taken it."""
+        self._entries.clear()
+        self._of_commit.clear()
+
     def _root(self, commit: str) -> str:
         if commit not in self._of_commit:
             self.remember(commit, self._git.run("rev-parse", f"{check_oid(commit)}^{{tree}}"))

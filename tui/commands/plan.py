@@ -33,7 +33,7 @@ class Plan:
 def check(folder: Path, name: str | None, overrides: dict[str, str], *, allow_weak: bool) -> Plan:
     """Check settings, git, engine and sandbox. Raises EvolveError with what is wrong and what to do."""
     from evolve import settings as config
-    from evolve.boot import remembered
+    from evolve.boot import goes_on, remembered
     from evolve.levels import sandbox_level
     from evolve.lineage import Lineage
     from harness.device import detect
@@ -42,7 +42,11 @@ def check(folder: Path, name: str | None, overrides: dict[str, str], *, allow_we
     machine = detect()
     overrides = remembered(folder, name) | overrides
     settings = config.load(folder, gpu=bool(machine.gpus), overrides=overrides)
-    Lineage(folder, settings.workspace.script, settings.workspace.branch, name or "check").check()
+    lineage = Lineage(
+        folder, settings.workspace.script, settings.workspace.branch, name or "check"
+    )
+    if not goes_on(folder, name):
+        lineage.check()
     snapshot = current_snapshot(folder)
     if snapshot is not None and snapshot.engine.state in ALIVE:
         from evolve.model import EvolveError
@@ -51,14 +55,14 @@ def check(folder: Path, name: str | None, overrides: dict[str, str], *, allow_we
             f"An engine works in {folder} already (process {snapshot.engine.pid}); look at it with "
             "`autoresearch`, end it with `autoresearch stop`."
         )
-    goes_on = (
+    resumes = (
         snapshot is not None and snapshot.run is not None and name in (None, snapshot.run.name)
     )
     return Plan(
         workspace=folder,
         name=name,
-        resumed=snapshot.run.name if goes_on and snapshot and snapshot.run else None,
-        candidates=snapshot.candidates if goes_on and snapshot else 0,
+        resumed=snapshot.run.name if resumes and snapshot and snapshot.run else None,
+        candidates=snapshot.candidates if resumes and snapshot else 0,
         settings=settings,
         machine=machine,
         sandbox=sandbox_level(settings, allow_weak=allow_weak),
