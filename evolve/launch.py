@@ -1,7 +1,7 @@
 """Starts an engine in the background: its own session, its output in engine.log, its first fault reported here.
 
-The caller learns for certain whether the engine runs: the child writes to a pipe once its run has begun, and
-its death closes that pipe. Nothing here knows what the engine does, and nothing is left to timing.
+What is started is its keeper (`keeper`), which starts the engine. The caller learns for certain whether the engine
+runs: it writes to a pipe once its run has begun, and its death closes that pipe. Nothing is left to timing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from evolve.enginelog import LIMIT, rotate
+from evolve.keeper import engine_line
 from evolve.model import EvolveError, NothingToDo, UsageError
-from evolve.places import state_folder
+from evolve.places import LOG, state_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,13 +26,16 @@ PATIENCE = 60.0  # seconds to the first event; an engine that still lives then i
 
 
 def detach(workspace: Path, argv: Sequence[str] = (), *, patience: float = PATIENCE) -> int:
-    """Start `autoresearch run --headless *argv` in the background and return its process id.
+    """Start `autoresearch run --headless *argv` in the background and return the process id of its keeper.
 
     Returns once the run has begun (or after `patience` seconds when the engine still prepares). Raises
     EvolveError, UsageError or NothingToDo with the engine's own sentence when it ended before that.
     """
-    log = state_folder(workspace) / "engine.log"
+    log = state_folder(workspace) / LOG
     said_before = log.stat().st_size if log.exists() else 0
+    if said_before >= LIMIT:
+        rotate(log)
+        said_before = 0
     heard, ready = os.pipe()
     try:
         pid = _spawn(workspace, argv, log, ready)
@@ -50,9 +55,7 @@ def detach(workspace: Path, argv: Sequence[str] = (), *, patience: float = PATIE
 
 def _spawn(workspace: Path, argv: Sequence[str], log: Path, ready: int) -> int:
     """A new session without a terminal; the pipe is its descriptor 3."""
-    # -P: a folder named `tui` in the workspace must not stand in for the installed one.
-    line = [sys.executable, "-P", "-m", "tui", "-C", str(workspace.resolve())]
-    line += ["run", "--headless", "--ready-fd", "3", *argv]
+    line = engine_line(workspace, ["--ready-fd", "3", *argv])
     appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         sys.executable,

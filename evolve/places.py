@@ -14,6 +14,8 @@ SETTINGS_FILE = "autoresearch.toml"
 LIVE_FILE = f"{STATE}/live.toml"
 JOURNAL = "journal.db"
 LOCK = "engine.lock"
+KEEPER = "keeper.lock"
+LOG = "engine.log"
 EXPERIMENTS = "experiments"
 WORKTREES = "worktrees"
 

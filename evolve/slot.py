@@ -69,6 +69,7 @@ class DetachedSlot:
         self._grace = grace
         self._silence = silence
         self._directory: Path | None = None  # of what is running
+        self._early = False  # asked to stop what was not adopted yet
 
     async def run(self, spec: ExperimentSpec, directory: Path) -> Result:
         """Start a runner for `spec` and wait for its result."""
@@ -83,7 +84,7 @@ class DetachedSlot:
     async def _through(self, spec: ExperimentSpec, directory: Path) -> str:
         """Run a runner to its end; returns why there is no result, should it have left none."""
         process = self._spawn(spec, directory)
-        self._directory = directory
+        self._directory, self._early = directory, False
         watch = Vigil(directory, spec, self._silence)
         try:
             while not await _exited(process.pid, LOOK):
@@ -145,6 +146,9 @@ class DetachedSlot:
         if not is_running(directory):
             return ""
         self._directory = directory
+        if self._early:
+            ask_to_end(directory)
+            self._early = False
         watch = Vigil(directory, _spec_in(directory), self._silence)
         try:
             # Its lock is all there is to see, so this looks again and again.
@@ -165,9 +169,11 @@ class DetachedSlot:
         return True
 
     def stop(self, reason: str) -> None:
-        """Ask the runner to end its training; it reports VOID."""
+        """Ask the runner to end its training; it reports VOID. What is adopted next hears of it, too."""
         if self._directory is not None:
             ask_to_end(self._directory)
+        else:
+            self._early = True
 
 
 class Vigil:
@@ -179,7 +185,9 @@ class Vigil:
         self._limit = None if spec is None else longest(spec)
         self._beat = runlock.last_beat(directory)
         # Monotonic: neither a clock that somebody sets nor a laptop that slept makes a runner look dead.
-        self._since = self._heard = time.monotonic()
+        self._since = self._heard = (
+            time.monotonic()
+        )  # of an adopted one less than its age, which errs to its good
 
     def look(self) -> str:
         """Why the runner has to be ended, in a sentence; empty while all is well."""

@@ -17,14 +17,13 @@ from evolve.beliefs import Belief
 from evolve.model import Candidate, Command, Run
 from evolve.outlook import Outlook, Watch
 from evolve.pace import META
-from evolve.places import LOCK
+from evolve.places import KEEPER, LOCK, LOG
 from evolve.reader import Reader, Tally
 from evolve.seat import Seat
 from evolve.stop import StopState, describe, rules_in, standings
 from evolve.text import one_line
 from evolve.view import EngineView, Pause, RunningView, SmokeView, Snapshot
 
-ENGINE_LOG = "engine.log"
 FAULT = "autoresearch: "  # the command line puts it before every fault
 _RECENT = 50  # events in a snapshot
 _TAIL = 4096  # bytes of the engine's log in which its last words are looked for
@@ -171,7 +170,10 @@ class Snapshots:
             if run is None or run.state not in ("running", "paused"):
                 return EngineView("none", None, None, "")
             age = holder.heartbeat_age if holder else None
-            return EngineView("dead", None, age, "", why=last_words(self._state / ENGINE_LOG))
+            keeper = None if self._replayed else lock.holder(self._state / KEEPER)
+            if keeper is not None and keeper.alive:
+                return EngineView("restarting", keeper.pid, age, "", why=keeper.doing)
+            return EngineView("dead", None, age, "", why=last_words(self._state / LOG))
         state = "paused" if run is not None and run.state == "paused" else "running"
         if journal is not None and journal.stop_granted(holder.started):
             state = "stopping"

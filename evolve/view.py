@@ -24,11 +24,13 @@ Curve = tuple[
 class EngineView:
     """The engine as seen from outside."""
 
-    state: str  # "running", "paused", "stopping", "none" (never started or ended cleanly), "dead"
-    pid: int | None
+    # "running", "paused", "stopping", "none" (never started or ended cleanly), "dead", or "restarting": it is dead, and
+    # its keeper starts another one.
+    state: str
+    pid: int | None  # of the keeper, while it restarts
     heartbeat_age: float | None  # seconds
     doing: str  # what the proposer is at, in words
-    why: str = ""  # of a dead one: the last words of its log; empty = it left none
+    why: str = ""  # of a dead one: the last words of its log, or its keeper's; empty = it left none
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ POINTS = (
     "slot.before-spec",
     "slot.before-spawn",
     "slot.after-spawn",
+    "keeper.after-spawn",
+    "keeper.before-restart",
     "runner.before-hold",
     "runner.held",
     "runner.before-result",

@@ -33,13 +33,20 @@ from tui.commands import (
     train,
     trends,
 )
-from tui.commands.parsing import EXIT_CODES, PROGRAM, Parser, add_look, add_workspace, workspace
+from tui.commands.parsing import (
+    EXIT_CODES,
+    MENDABLE,
+    PROGRAM,
+    Parser,
+    add_look,
+    add_workspace,
+    workspace,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 INTERRUPTED = 130
-MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 DESCRIPTION = """Evolve train.py: a small population of variants, one trusted score, and what is
 confirmed better moves main. Without a command it opens the app here; where
 stdout is no terminal it runs headless."""

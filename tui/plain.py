@@ -161,6 +161,8 @@ def _engine(engine: EngineView, run_state: str) -> str:
     if engine.state == "dead":
         why = f"gone, {one_line(engine.why)}" if engine.why else "gone without a word"
         return f"{why.rstrip('.')}{heard}; `autoresearch run` goes on from here, nothing is lost"
+    if engine.state == "restarting":
+        return f"restarting: {one_line(engine.why).rstrip('.')}{heard}"
     return f"{engine.state} (pid {engine.pid}{heard})"
 
 

@@ -43,6 +43,8 @@ def slot(snapshot: Snapshot) -> str:
     state = snapshot.engine.state
     if snapshot.run is None or state in ("none", "dead"):
         return "no engine works here"
+    if state == "restarting":
+        return "the engine is started again"
     if state == "stopping":
         return "stopping: nothing more is trained"
     if state == "paused":
@@ -68,7 +70,7 @@ def waiting_for_word(snapshot: Snapshot) -> frozenset[int]:
 
 def proposing(snapshot: Snapshot) -> list[str]:
     """What the proposers are at, a line each: calls under way, then what the engine says of itself."""
-    if snapshot.engine.state in ("none", "dead"):
+    if snapshot.engine.state in ("none", "dead", "restarting"):
         return []
     calls = [call_line(call, snapshot.time) for call in snapshot.calling]
     doing = [part for part in snapshot.engine.doing.split("; ") if part]

@@ -115,6 +115,7 @@ def engine_word(state: ViewState) -> Word:
         "running": Word("RUNNING", Ink.GOOD),
         "paused": Word("PAUSED", Ink.WARN),
         "stopping": Word("STOPPING", Ink.WARN),
+        "restarting": Word("RESTARTING", Ink.WARN),
         "dead": Word("DEAD", Ink.BAD),
         "none": Word("STOPPED", Ink.WARN),
     }.get(engine.state, Word(engine.state.upper(), Ink.PLAIN))
@@ -197,6 +198,8 @@ def advice(state: ViewState, clock_of: Callable[[float], str]) -> Notice | None:
             Ink.BAD,
             f"Dead{since}. Resume with: {start}",
         )
+    if engine.state == "restarting":
+        return Notice(plain(engine.why), Ink.WARN, "The engine died and is started again.")
     if engine.state == "none":
         reason = plain(snapshot.run.reason)
         how = f"Search on with: {start}"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from evolve.view import Snapshot
 
-ALIVE = ("running", "paused", "stopping")  # states of an engine that answers
+# States of an engine that answers, or that will: one that is started again finds what was asked meanwhile.
+ALIVE = ("running", "paused", "stopping", "restarting")
 
 
 @contextmanager

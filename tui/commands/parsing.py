@@ -6,6 +6,7 @@ Imported by every command before it runs, so it must stay light: argparse and pa
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -17,6 +18,8 @@ PROGRAM = "autoresearch"
 EXIT_CODES = (
     "exit codes: 0 done, 1 failed, 2 wrong usage, 3 no run or nothing to do, 130 interrupted"
 )
+# Faults of the system that a person can mend, told in a sentence.
+MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 # As Textual names them. The app itself uses sixteen colours at most.
 COLORS = {"auto": "auto", "none": "", "16": "standard", "256": "256", "truecolor": "truecolor"}
 Command = Callable[[argparse.Namespace], int]
