@@ -23,6 +23,7 @@ from evolve.model import Event, EvolveError, Passing, Purpose
 from evolve.nursery import Nursery
 from evolve.outages import Outages
 from evolve.places import EXPERIMENTS
+from evolve.projecting import look
 from evolve.propose.builtin import BuiltinProposer
 from evolve.results import write_results
 from evolve.scratchpad import Reflection
@@ -232,6 +233,7 @@ class Engine:
         keep_logs(self._context)
         reached("engine.before-results")
         self._project()
+        look(self._context)
         self._context.wake()
         self._tell()
         if why:
