@@ -119,7 +119,7 @@ def _limit(context: Context, candidate: Candidate) -> float | None:
 
     Where [metric] counts more than the score, a score alone tells too little to go without an audit.
     """
-    if any(c.scores != c.fitness for c in context.journal.candidates()):
+    if context.believed().roster.priced:
         return None
     useful = useful_below(context, candidate)
     return None if useful is None else useful + MARGIN * context.noise.sigma

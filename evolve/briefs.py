@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evolve import fitness
-from evolve.kinship import reached
+from evolve.kinship import Line, reached
 from evolve.model import Candidate, CandidateState, Experiment, Operator, Smoke, Verdict
 from evolve.outlook import Look
 from evolve.propose.history import REFUSED, VOIDED, WAITING
@@ -34,17 +34,16 @@ def brief(
     direction: str = "",
 ) -> Brief:
     """Gather everything that a proposer may know about one child; `direction`: a category that it is to look at."""
-    candidates = {c.id: c for c in context.journal.candidates()}
-    pad = scratchpad(context)
+    journal, pad = context.journal, scratchpad(context)
     return replace(
-        _common(context, candidates),
+        _common(context),
         operator=operator,
-        parents=tuple(_view(context, candidates[number]) for number in parents),
-        ancestor=_ancestor(context, candidates, parents),
+        parents=tuple(_view(context, journal.candidate(number)) for number in parents),
+        ancestor=_ancestor(context, parents),
         seed=seed,
-        known_hashes=frozenset(c.code_hash for c in candidates.values()),
+        known_hashes=context.codes(),
         incumbent=_incumbent(context),
-        waiting=_waiting(candidates, parents),
+        waiting=_waiting(context, parents),
         refused=_refused(context, parents),
         scratchpad=pad.learned() if pad else "",
         recommendation=_drawn(pad, seed),
@@ -54,16 +53,15 @@ def brief(
 
 def review(context: Context) -> Brief:
     """Gather what whoever rewrites the scratchpad may know: main, the latest attempts, and the version in force."""
-    candidates = {c.id: c for c in context.journal.candidates()}
     incumbent, note = context.incumbent(), context.journal.scratchpad()
     author = (
         f"Written by {'a person' if note.source == 'human' else note.source}.\n\n" if note else ""
     )
     return replace(
-        _common(context, candidates),
+        _common(context),
         parents=() if incumbent is None else (_view(context, incumbent),),
         incumbent=_incumbent(context),
-        kinds=in_words(Look(context.journal, context.journal.run().incumbent).trends("category")),
+        kinds=in_words(Look(context.journal, None, context.believed()).trends("category")),
         scratchpad=f"{author}{note.text}" if note else "",
     )
 
@@ -77,18 +75,17 @@ def scratchpad(context: Context) -> Scratchpad | None:
 # ---- private ---------------------------------------------------------------------------------------------
 
 
-def _common(context: Context, candidates: dict[int, Candidate]) -> Brief:
+def _common(context: Context) -> Brief:
     """What is the same for every child of this moment."""
     settings, run = context.settings, context.journal.run()
     program = context.workspace / settings.workspace.program
-    believed = Look(context.journal, run.incumbent).means()
     confirmed = settings.acceptance.policy == "confirmed"
     return Brief(
         operator=Operator.MUTATE,
         parents=(),
         ancestor=None,
         program=program.read_text(encoding="utf-8", errors="replace") if program.is_file() else "",
-        history=_history(candidates, believed),
+        history=_history(context),
         seed=0,
         sigma=context.noise.sigma,
         budget=f"{context.budget_in_words()}{fitness.aside(context.weights)}",
@@ -141,14 +138,13 @@ def _passes(context: Context, experiment: Experiment) -> float | None:
     return experiment.train_tokens / rows if rows and experiment.epochs else None
 
 
-def _waiting(candidates: dict[int, Candidate], parents: tuple[int, ...]) -> tuple[Attempt, ...]:
+def _waiting(context: Context, parents: tuple[int, ...]) -> tuple[Attempt, ...]:
     """Children without a result, those of these parents last, so that they are not proposed a second time."""
     states = (CandidateState.READY, CandidateState.TRAINING)
-    open_ = [
-        c for c in candidates.values() if c.state in states and c.verdict is None and c.parents
-    ]
+    there = [c for state in states for c in context.journal.candidates_in(state)]
+    open_ = [c for c in there if c.verdict is None and c.parents]
     open_.sort(key=lambda c: (bool(set(parents) & set(c.parents)), c.id))
-    return tuple(_attempt(candidates, c, {}) for c in open_[-WAITING:])
+    return tuple(_attempt(context, c, {}) for c in open_[-WAITING:])
 
 
 def _refused(context: Context, parents: tuple[int, ...]) -> tuple[Refused, ...]:
@@ -161,33 +157,27 @@ def _refused(context: Context, parents: tuple[int, ...]) -> tuple[Refused, ...]:
     return tuple(told.values())[-REFUSED:]
 
 
-def _ancestor(
-    context: Context, candidates: dict[int, Candidate], parents: tuple[int, ...]
-) -> ParentView | None:
+def _ancestor(context: Context, parents: tuple[int, ...]) -> ParentView | None:
     """The youngest candidate from which both parents of a crossover descend."""
     if len(parents) < 2:
         return None
-    shared = ancestors(candidates, parents[0]) & ancestors(candidates, parents[1])
-    return _view(context, candidates[max(shared)]) if shared else None
+    shared = ancestors(context, parents[0]) & ancestors(context, parents[1])
+    return _view(context, context.journal.candidate(max(shared))) if shared else None
 
 
-def ancestors(candidates: dict[int, Candidate], number: int) -> set[int]:
+def ancestors(context: Context, number: int) -> set[int]:
     """`number` and everything that it descends from."""
-    return reached([number], {c.id: c.parents for c in candidates.values()})
+    return reached([number], Line(context.believed().roster))
 
 
-def _history(
-    candidates: dict[int, Candidate], believed: Mapping[int, float]
-) -> tuple[Attempt, ...]:
-    settled = [c for c in candidates.values() if c.verdict is not None and c.parents]
-    return tuple(_attempt(candidates, c, believed) for c in settled[-HISTORY:])
+def _history(context: Context) -> tuple[Attempt, ...]:
+    believed = context.believed().field()
+    return tuple(_attempt(context, c, believed) for c in context.journal.latest_settled(HISTORY))
 
 
-def _attempt(
-    candidates: dict[int, Candidate], candidate: Candidate, believed: Mapping[int, float]
-) -> Attempt:
+def _attempt(context: Context, candidate: Candidate, believed: Mapping[int, float]) -> Attempt:
     first = candidate.parents[0]
-    parent, mean = candidates[first].mean, candidate.mean
+    parent, mean = context.journal.candidate(first).mean, candidate.mean
     both = candidate.id in believed and first in believed
     return Attempt(
         id=candidate.id,

@@ -19,6 +19,7 @@ from evolve.model import Candidate, Operator, Verdict
 from evolve.noise import probability_better
 from evolve.population import Member, category_weights, choose_parents, needs_tuning
 from evolve.propose.operators import CATEGORIES
+from evolve.roster import VERDICTS
 from evolve.standing import members
 from harness.spec import Outcome
 
@@ -34,6 +35,7 @@ EXPLOIT = 0.8  # share of the children that descend from the front, the others f
 MAYBE_BEST = 0.25  # P(better than the best) that belongs to the front
 MAYBE_TUNED = 0.05  # that is worth tuning: a new structure arrives untuned, but not so far behind
 TUNING_SHARE = 0.3  # of the children go to young structural ideas first, while there are any
+_GAINED = frozenset({VERDICTS.index(Verdict.KEPT), VERDICTS.index(Verdict.PROMOTED)})
 MENDABLE = frozenset({Outcome.CRASH, Outcome.OOM, Outcome.NAN})
 
 
@@ -112,7 +114,8 @@ class Standing:
 def standing(context: Context, able: Mapping[str, Collection[Operator]]) -> Standing:
     """How these proposers stand now."""
     settings = context.settings
-    known = credit.pulls(context.journal)
+    believed = context.believed()
+    known = credit.pulls(context.journal, (believed.field(), believed.noise.sigma))
     rules = bandit.Rules(
         weights=settings.operators.model_dump(),
         enabled=settings.bandit.enabled,
@@ -143,15 +146,14 @@ def to_repair(reader: Reader) -> Candidate | None:
     A repair is not repaired in turn, so tries are bounded whatever they do; and a candidate whose score the blind
     audit voided is not mended but dropped: it did not crash, it cheated or looked ahead.
     """
-    everybody = reader.candidates()
-    for candidate in reversed(everybody[-RECENT:]):
+    newest = reader.next_candidate_id() - 1
+    for candidate in reversed(reader.candidates(after=max(0, newest - RECENT), limit=RECENT)):
         if candidate.outcome not in MENDABLE or candidate.voided or candidate.verdict is None:
             continue
         if candidate.operator is Operator.REPAIR or candidate.scores:
             continue
-        tries = [
-            c for c in everybody if c.operator is Operator.REPAIR and candidate.id in c.parents
-        ]
+        children = reader.candidates_of(reader.children_of([candidate.id]))
+        tries = [c for c in children if c.operator is Operator.REPAIR]
         lost = reader.lost_calls(Operator.REPAIR, candidate.id) / CALLS
         under_way = any(c.verdict is None or c.scores for c in tries)
         if len(tries) + lost < REPAIRS and not under_way:
@@ -194,7 +196,6 @@ def _parents(
     wished: Member | None = None,
 ) -> tuple[int, ...]:
     """Parents for an operator, `wished` among them; none when a crossover finds no two that have something to exchange."""
-    family = {c.id: c for c in context.journal.candidates()}
     everywhere = (
         [m for m in living if not m.guest] if wished else on_one_island(living, rng, operator)
     )
@@ -208,18 +209,17 @@ def _parents(
     for pool in (chosen, able):
         for _ in range(PAIRS):
             parents = choose_parents(pool, rng, operator, wished)
-            if _unrelated(family, parents):
+            if _unrelated(context, parents):
                 return parents
     return ()
 
 
-def _unrelated(family: Mapping[int, Candidate], parents: tuple[int, ...]) -> bool:
+def _unrelated(context: Context, parents: tuple[int, ...]) -> bool:
     """Two parents of which neither descends from the other: only they have something to exchange."""
     if len(parents) < 2:
         return False
     first, second = parents
-    known = dict(family)
-    return first not in ancestors(known, second) and second not in ancestors(known, first)
+    return first not in ancestors(context, second) and second not in ancestors(context, first)
 
 
 def _direction(context: Context, rng: random.Random) -> str:
@@ -228,11 +228,9 @@ def _direction(context: Context, rng: random.Random) -> str:
     since = context.journal.tally().since_promotion
     if not plateau or since < plateau:
         return ""
-    attempts = [
-        (c.category, c.verdict in {Verdict.KEPT, Verdict.PROMOTED})
-        for c in context.journal.candidates()
-        if c.parents
-    ]
+    roster = context.believed().roster
+    kinds = zip(roster.category, roster.verdict, roster.parent, strict=True)
+    attempts = [(roster.names[kind], verdict in _GAINED) for kind, verdict, first in kinds if first]
     weights = category_weights(attempts, since, plateau)
     names = [name for name in CATEGORIES if weights.get(name, 0) > 0 and name != "other"]
     return rng.choices(names, [weights[name] for name in names])[0] if names else ""

@@ -186,6 +186,12 @@ class Evidence:
         runs = self.roster.runs[number - 1]
         return Posterior(field[number], field.sd(number), runs, noise.freedom)
 
+    def better_than(self, number: int) -> list[int]:
+        """Who is believed to be better than one that has a score, ascending."""
+        field = self.field()
+        rival, levels = field[number], field.levels()
+        return [other for other, level in enumerate(levels) if level < rival]
+
     def score_for(self, number: int, mean: float) -> float:
         """The score in one training, at seed 0, that would give an unmeasured candidate this corrected score."""
         noise, luck = self.noise, self.basis.luck if self.basis else {}

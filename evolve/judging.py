@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from evolve import approval, audits, chances, gates, pace
 from evolve.acceptance import SIMPLER_LINES, Acceptance, Action, Judgement, policy
-from evolve.beliefs import posteriors, samples
+from evolve.beliefs import samples
 from evolve.census import renew_islands
 from evolve.drift import Drift
 from evolve.model import Candidate, CandidateState, Purpose, Verdict
@@ -117,19 +117,18 @@ class Judge(Settling):
             or context.settings.acceptance.policy == "greedy"
         ):
             return False
-        tables = journal.fitness_tables()
-        everybody = journal.candidates()
-        believed = posteriors(everybody, context.noise, tables)
-        standing = {
-            c.id: chances.Rejected(c.id, samples(c, tables), believed[c.id], c.chances)
-            for c in everybody
-            if c.id in believed
-            and (c.id == main.id or (_turned_away(c) and not _waits_for_patience(c)))
-        }
-        if main.id not in standing:
+        believed = context.believed()
+        if main.id not in believed.field():
             return False
-        rejected = [r for r in standing.values() if r.id != main.id]
-        while found := chances.second_chance(rejected, standing[main.id], context.noise, rule):
+
+        def standing(c: Candidate) -> chances.Rejected:
+            tables = {c.id: believed.table(c.id)}
+            return chances.Rejected(c.id, samples(c, tables), believed.posterior(c.id), c.chances)
+
+        # All others would not be looked at: it takes a better score than main's to be promising.
+        better = journal.candidates_of(believed.better_than(main.id))
+        rejected = [standing(c) for c in better if _turned_away(c) and not _waits_for_patience(c)]
+        while found := chances.second_chance(rejected, standing(main), context.noise, rule):
             number, judgement = found
             if not audits.objection(context, journal.candidate(number)):
                 words = "gets a second chance, by what was measured since"
@@ -201,11 +200,11 @@ class Judge(Settling):
         main = context.incumbent()
         if main is None or not children:
             return None
-        believed = posteriors(journal.candidates(), context.noise, journal.fitness_tables())
+        believed = context.believed().field()
         promising = [
             Promising(
                 c.id,
-                (believed[main.id].mean - believed[c.id].mean) / context.noise.sigma,
+                (believed[main.id] - believed[c.id]) / context.noise.sigma,
                 journal.trained_since(c.id),
                 simpler=0 < c.lines <= main.lines - SIMPLER_LINES,
             )

@@ -11,7 +11,7 @@ from evolve.propose.novelty import Change, Precedent, change, rounded
 from harness.spec import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from evolve.context import Context
     from evolve.lineage import Lineage
@@ -29,15 +29,12 @@ _FATES = {
 
 def precedents(context: Context, parents: Sequence[int]) -> tuple[Precedent, ...]:
     """The parents' children of any age, and those of their ancestors of late; the newest first."""
-    everybody = {c.id: c for c in context.journal.candidates()}
-    line = set().union(*(ancestors(everybody, parent) for parent in parents))
-    late = max(everybody, default=0) - LATELY
-    near = [
-        c
-        for c in everybody.values()
-        if set(parents) & {c.id, *c.parents} or (c.id > late and line & set(c.parents))
-    ]
-    return tuple(_precedent(context, everybody, c) for c in reversed(near))
+    journal, roster = context.journal, context.believed().roster
+    line = set().union(*(ancestors(context, parent) for parent in parents))
+    late = range(max(1, len(roster) + 1 - LATELY), len(roster) + 1)
+    near = {*parents, *journal.children_of(parents)}
+    near |= {number for number in late if line & set(roster.parents(number))}
+    return tuple(_precedent(context, c) for c in reversed(journal.candidates_of(sorted(near))))
 
 
 def fate(candidate: Candidate) -> str:
@@ -47,10 +44,9 @@ def fate(candidate: Candidate) -> str:
     return "was rejected" if candidate.verdict is Verdict.REJECTED else ""
 
 
-def _precedent(
-    context: Context, everybody: Mapping[int, Candidate], candidate: Candidate
-) -> Precedent:
-    parent = everybody[candidate.parents[0]].commit if candidate.parents else ""
+def _precedent(context: Context, candidate: Candidate) -> Precedent:
+    first = candidate.parents[0] if candidate.parents else 0
+    parent = context.journal.candidate(first).commit if first else ""
     form, changed = _read(context.lineage, candidate.commit, parent)
     return Precedent(candidate.id, form, changed, fate(candidate))
 

@@ -6,16 +6,18 @@ compares the sources, has the last word.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping
+from heapq import merge
 from typing import TYPE_CHECKING
 
-from evolve.kinship import reached
 from evolve.model import Candidate, Operator
 from evolve.propose.operators import Relative
 from harness.spec import Outcome
 
 if TYPE_CHECKING:
     from evolve.context import Context
+    from evolve.reader import Reader
 
 MOST = 100  # relatives in a brief, the newest
 _TURNED = 2  # a mutation with so many changes or more is constants that were turned together
@@ -25,29 +27,66 @@ _SPOILT = frozenset({Outcome.CRASH, Outcome.OOM, Outcome.NAN, Outcome.TIMEOUT})
 
 def relatives(context: Context, parent: int, means: Mapping[int, float]) -> tuple[Relative, ...]:
     """Those of `parent`, itself among them, oldest first; `means` are believed scores by candidate."""
-    everybody = context.journal.candidates()
-    near = kin(everybody, parent)
-    found = [
-        Relative(c.id, context.lineage.source(c.commit), means.get(c.id))
-        for c in everybody
-        if c.id in near and (c.id in means or c.outcome in _SPOILT) and not c.voided
-    ]
-    return tuple(found[-MOST:])
+    found: list[Candidate] = []
+    for number in context.kin().of(parent):
+        one = context.journal.candidate(number)
+        if (number in means or one.outcome in _SPOILT) and not one.voided:
+            found.append(one)
+            if len(found) == MOST:
+                break
+    return tuple(
+        Relative(c.id, context.lineage.source(c.commit), means.get(c.id)) for c in reversed(found)
+    )
 
 
-def kin(everybody: Sequence[Candidate], number: int) -> set[int]:
-    """`number` and everybody who is joined to it by tunings only, up and down the family tree."""
-    joined: dict[int, set[int]] = {}
-    for child in everybody:
-        if child.parents and _only_constants(child):
-            for parent in child.parents:
-                joined.setdefault(child.id, set()).add(parent)
-                joined.setdefault(parent, set()).add(child.id)
-    return reached([number], joined)
+class Kin:
+    """Who is joined to whom by tunings only, up and down the family tree: sets that only ever grow together."""
+
+    def __init__(self) -> None:
+        """Nobody yet."""
+        self._run = 0
+        self._head: list[int] = [0]  # towards whoever stands for its set, by number
+        self._members: dict[int, list[int]] = {}  # of the sets of more than one, ascending
+
+    def update(self, journal: Reader) -> None:
+        """Take in who is new."""
+        if journal.run_id() != self._run:
+            self._run, self._head, self._members = journal.run_id(), [0], {}
+        for number, operator, parents, changes in journal.turned_constants(len(self._head) - 1):
+            self._head.append(number)
+            if only_constants(Operator(operator), changes):
+                for parent in json.loads(parents):
+                    self._join(parent, number)
+
+    def of(self, number: int) -> Iterator[int]:
+        """`number` and all who are joined to it, youngest first."""
+        return reversed(self._members.get(self._standing_for(number), [number]))
+
+    def _standing_for(self, number: int) -> int:
+        head = self._head
+        while head[number] != number:
+            head[number] = head[head[number]]
+            number = head[number]
+        return number
+
+    def _join(self, one: int, other: int) -> None:
+        """The smaller set goes over to the larger one."""
+        ours, theirs = self._standing_for(one), self._standing_for(other)
+        if ours == theirs:
+            return
+        mine, its = self._members.pop(ours, [ours]), self._members.pop(theirs, [theirs])
+        if len(mine) < len(its):
+            ours, theirs, mine, its = theirs, ours, its, mine
+        self._head[theirs] = ours
+        if its[0] > mine[-1]:
+            mine += its
+        else:
+            mine = list(merge(mine, its))
+        self._members[ours] = mine
 
 
-def _only_constants(child: Candidate) -> bool:
-    """May a child differ from its parents in constants only? The sources tell for sure."""
-    if child.operator in {Operator.TUNE, Operator.CROSSOVER}:
+def only_constants(operator: Operator, changes: int) -> bool:
+    """May a child differ from its parents in constants only? `changes`: how many things it names. The sources tell for sure."""
+    if operator in {Operator.TUNE, Operator.CROSSOVER}:
         return True
-    return child.operator is Operator.MUTATE and len(child.changes) >= _TURNED
+    return operator is Operator.MUTATE and changes >= _TURNED

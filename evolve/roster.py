@@ -166,6 +166,11 @@ class Roster:
             *(self.created, self.category, self.maker, self.prompt),
         )
 
+    @property
+    def priced(self) -> bool:
+        """Does selection go by anything but val_bpb for anybody?"""
+        return self.mean.tobytes() != self.fitness.tobytes()
+
     # ---- one candidate ----------------------------------------------------------------------------------
 
     def parents(self, number: int) -> tuple[int, ...]:

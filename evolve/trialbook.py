@@ -110,6 +110,14 @@ class TrialBook(CallBook):
         )
         return tuple(rows.experiment(row) for row in found)
 
+    def doomed_experiments(self) -> tuple[Experiment, ...]:
+        """Those of `all_experiments` in which the pruning rule had a say."""
+        found = self._all(
+            f"{rows.EXPERIMENT_BRIEF} WHERE run = ? AND (outcome = 'pruned' OR pruning != '') ORDER BY id",
+            (self.run_id(),),
+        )
+        return tuple(rows.experiment(row) for row in found)
+
     def has_pruned(self) -> bool:
         """Has the pruning rule had a say in any training of the run?"""
         return bool(

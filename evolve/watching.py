@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from evolve import pruning
@@ -62,7 +63,7 @@ class Watch:
         context = self._context
         if not context.journal.has_pruned() or self._is_off():
             return
-        found = pruning.audit(context.journal.all_experiments())
+        found = pruning.audit(context.journal.doomed_experiments())
         if not found.failed:
             return
         text = (
@@ -120,7 +121,7 @@ class Watch:
         if found is None:
             return
         self._done = True
-        share = pruning.audit(context.journal.all_experiments()).share(rules.spare)
+        share = pruning.audit(context.journal.doomed_experiments()).share(rules.spare)
         if pruning.is_spared(context.journal.run().name, running.id, share):
             found = replace(found, spared=True)
         context.journal.note_pruning(running.id, found.data(), found.sentence())
@@ -148,8 +149,9 @@ def known(context: Context, candidate: Candidate) -> tuple[Known, ...]:
 
     form = form_of(candidate)
     found = []
-    scored = [c for c in journal.candidates() if c.fitness and c.id != candidate.id]
-    for other in scored[-LATEST:]:
+    runs = context.believed().roster.runs
+    scored = (n for n in range(len(runs), 0, -1) if runs[n - 1] and n != candidate.id)
+    for other in journal.candidates_of(tuple(islice(scored, LATEST))):
         if form_of(other) != form:
             continue
         trained = [

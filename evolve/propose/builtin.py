@@ -69,9 +69,11 @@ def _propose(brief: Brief) -> Proposal:
     rng = random.Random(brief.seed)  # noqa: S311 - a search, not a secret
     learned = _Learned(learn(brief.history, brief.sigma), Surface(brief.history, brief.sigma))
     parents = tuple(parent.source for parent in brief.parents)
-    known = brief.known_hashes | {code_hash(source) for source in parents}
+    own = {code_hash(source) for source in parents}
     for draft in _drafts(brief, learned, rng):
-        if draft is None or code_hash(draft.source) in known or vet(draft.source, parents):
+        if draft is None or vet(draft.source, parents):
+            continue
+        if (digest := code_hash(draft.source)) in own or digest in brief.known_hashes:
             continue
         if novel(draft.source, parents, brief.precedents):
             continue

@@ -6,6 +6,7 @@ the exception. It never touches git, the journal or the GPU.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 

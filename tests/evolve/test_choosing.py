@@ -16,7 +16,7 @@ from evolve.noise import Posterior
 from evolve.population import Member
 from evolve.propose.builtin import BuiltinProposer
 from evolve.propose.operators import Asked, Usage
-from evolve.relatives import kin
+from evolve.relatives import Kin
 from harness.spec import Outcome, Result
 from tests.evolve.workbench import add, baseline, open_journal, report, train
 
@@ -172,5 +172,11 @@ def test_relatives_are_joined_by_tunings_only(journal: Journal) -> None:
     )
     other = child(journal, 0.97, turned, operator=Operator.MUTATE, changes=("norm: none -> rms",))
     beyond = child(journal, 0.96, other, operator=Operator.TUNE)
-    assert kin(journal.candidates(), tuned) == {1, tuned, turned}
-    assert kin(journal.candidates(), beyond) == {other, beyond}
+    kin = Kin()
+    kin.update(journal)
+    assert list(kin.of(tuned)) == [turned, tuned, 1]
+    assert list(kin.of(beyond)) == [beyond, other]
+    joins = child(journal, 0.95, turned, beyond, operator=Operator.CROSSOVER)
+    late = child(journal, 0.95, 1, operator=Operator.TUNE)
+    kin.update(journal)
+    assert list(kin.of(1)) == [late, joins, beyond, other, turned, tuned, 1]
