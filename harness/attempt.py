@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import select
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -17,18 +18,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import device, live, rundir, sandbox
+from harness.boundedlog import BoundedLog
 from harness.dataset import Dataset
 from harness.device import Gpu
 from harness.ending import Evidence, Verdict, judge
 from harness.health import Health
 from harness.launch import Crew, Replay, launch
 from harness.observed import Observed
-from harness.process import BoundedLog
 from harness.spec import Cause, ExperimentSpec, HarnessError, Outcome, Progress
 from harness.trial import Trial
 
 IDLE_PATIENCE = 15.0  # seconds for the driver to clean up after an earlier training
 IDLE_POLL = 0.5
+NO_ROOM = 1 << 20  # bytes on the disk with which a script that writes its kernels there must fail
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # by itself, or as a sandbox reports it
 
 
@@ -68,11 +70,13 @@ def attempt(
             observed = Trial(crew, spec, directory, log).watch(on_progress, cancelled)
             started = _has_started(crew, spec)
             own_kills = crew.candidate.kernel_kills()
+            room = shutil.disk_usage(directory).free  # before what it wrote is removed
         evidence = replace(
             _evidence(observed, crew, log.text(), started=started),
             kernel_killed=bool(own_kills),
             kernel_struck=own_kills is None and _kernel_kills() > kills,
             memory_limit_mb=spec.limits.memory_mb,
+            disk_full=room < NO_ROOM,
         )
         verdict = judge(evidence)
         if health and _may_be_the_gpu(verdict):

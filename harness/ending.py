@@ -55,6 +55,7 @@ class Evidence:
     last_loss_finite: bool = True  # of its live lines
     kernel_killed: bool = False  # the kernel's out-of-memory killer ended one of its processes
     kernel_struck: bool = False  # or somebody's on this machine, where it cannot be known whose
+    disk_full: bool = False  # the disk on which it keeps its kernels had no room left
     memory_mb: float = 0.0  # of the host, at its largest
     memory_limit_mb: int = 0  # 0 = none
     sandbox_failed: bool = False  # the sandbox never started the script
@@ -113,6 +114,9 @@ def _own_end(evidence: Evidence) -> Verdict:
         evidence.traceback or evidence.log[-200:]
     ):
         return Verdict(Outcome.NAN, f"The loss exploded or stopped being finite: {cause}")
+    if evidence.disk_full:
+        reason = f"The disk of the experiment is full, and the script ended with {_status(code)}."
+        return Verdict(Outcome.VOID, reason, Cause.DISK_FULL)
     return Verdict(Outcome.CRASH, f"The script ended with {_status(code)}: {cause}")
 
 

@@ -15,16 +15,19 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePath
 from types import FrameType
 
 from harness import device, live, process, reaper, rundir, runlock, sandbox, wire
 from harness.attempt import Ended, attempt
+from harness.bounds import TRUSTED, volunteer
 from harness.crashpoints import reached
 from harness.dataset import Dataset, load_dataset
 from harness.ending import Verdict
 from harness.launch import Replay
 from harness.observed import Score
+from harness.places import full_disks_named, is_full
 from harness.replay import audit
 from harness.smoke import smoke
 from harness.spec import (
@@ -41,6 +44,8 @@ from harness.spec import (
 TAIL = 8192  # characters of the log in a result
 AUDIT = "audit"  # folder of the replay, within that of the experiment
 LEASE_EVERY = 1.0  # seconds between two looks at the lease
+ROOM_EVERY = 1.0  # seconds between two attempts to leave a result on a full disk
+ROOM_PATIENCE = 3600.0  # seconds of them when no engine lives that could wait for it
 
 
 def run(
@@ -208,7 +213,9 @@ class Stop:
         self._lease, self._grace, self._directory = lease, grace, directory
         self._signal: Verdict | None = None
         self._looked = self._held = time.monotonic()
-        self.lock: int | None = None  # ours, once it is held; looks at the end are our signs of life
+        self.lock: int | None = (
+            None  # ours, once it is held; looks at the end are our signs of life
+        )
 
     def on_signal(self, number: int, _: FrameType | None) -> None:
         """Handler of SIGTERM and its like."""
@@ -222,6 +229,11 @@ class Stop:
         wish = rundir.asked_to_prune(self._directory)
         return None if wish is None else Verdict(Outcome.PRUNED, wish)
 
+    @property
+    def has_engine(self) -> bool:
+        """Whether an engine lived a moment ago."""
+        return self._lease is not None and time.monotonic() - self._held <= self._grace
+
     def _void(self) -> Verdict | None:
         now = time.monotonic()
         if now - self._looked >= LEASE_EVERY:
@@ -230,7 +242,7 @@ class Stop:
                 runlock.beat(self.lock)
             if self._lease and rundir.is_held(self._lease):
                 self._held = now
-        if self._lease and now - self._held > self._grace:
+        if self._lease and not self.has_engine:
             gone = f"The engine has been gone for {self._grace:g} s."
             return Verdict(Outcome.VOID, gone, Cause.LEASE)
         return self._signal
@@ -246,8 +258,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--grace", type=float, default=30.0, metavar="S", help="seconds without an engine"
     )
-    parser.add_argument("--lock-fd", type=int, metavar="N", help="DIR's lock, held by who starts us")
+    parser.add_argument(
+        "--lock-fd", type=int, metavar="N", help="DIR's lock, held by who starts us"
+    )
     args = parser.parse_args(argv)
+    volunteer(TRUSTED)  # while its own files in /proc are open to it
     process.become_trusted()  # it holds the weights and the losses of an audit
     directory = args.directory.resolve()
     stop = Stop(args.lease, args.grace, directory)
@@ -260,11 +275,12 @@ def main(argv: list[str] | None = None) -> int:
             reached("runner.held")
             rundir.forget_result(directory)
             if spec.smoke_steps:
-                rundir.write_smoke(directory, _try_or_void(spec, directory, stop))
+                tried = _try_or_void(spec, directory, stop)
+                _leave(partial(rundir.write_smoke, directory, tried), stop)
             else:
                 result = _run_or_void(spec, directory, stop)
                 reached("runner.before-result")
-                rundir.write_result(directory, result)
+                _leave(partial(rundir.write_result, directory, result), stop)
             reached("runner.after-result")
     except HarnessError as fault:
         print(fault, file=sys.stderr)
@@ -272,9 +288,34 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _leave(write: Callable[[], None], stop: Stop) -> None:
+    """Write what the experiment came to: where the disk is full, as soon as there is room.
+
+    There may be hours of a GPU in it. It waits in memory, under the experiment's lock and with its signs of life, as
+    long as an engine lives; without one for `ROOM_PATIENCE`, or until a signal. Raises HarnessError after that.
+    """
+    deadline = time.monotonic() + ROOM_PATIENCE
+    while True:
+        try:
+            write()
+            return
+        except OSError as fault:
+            if not is_full(fault):
+                raise
+            why = stop.verdict()
+            cause = why.cause if why else Cause.NONE
+            alone = not stop.has_engine and time.monotonic() > deadline
+            if cause is Cause.SIGNAL or alone:
+                raise HarnessError(
+                    f"There was no room to leave a result ({fault}); free some space and start it again.",
+                    Cause.DISK_FULL,
+                ) from fault
+        time.sleep(ROOM_EVERY)
+
+
 def _run_or_void(spec: ExperimentSpec, directory: Path, stop: Stop) -> Result:
     try:
-        with rundir.progress_writer(directory) as on_progress:
+        with full_disks_named(), rundir.progress_writer(directory) as on_progress:
             return run(spec, directory, on_progress, stop.verdict)
     except HarnessError as fault:
         void = Result(Outcome.VOID, str(fault), cause=fault.cause)
@@ -283,7 +324,7 @@ def _run_or_void(spec: ExperimentSpec, directory: Path, stop: Stop) -> Result:
 
 def _try_or_void(spec: ExperimentSpec, directory: Path, stop: Stop) -> SmokeResult:
     try:
-        with rundir.progress_writer(directory) as on_progress:
+        with full_disks_named(), rundir.progress_writer(directory) as on_progress:
             return try_out(spec, directory, on_progress, stop.verdict)
     except HarnessError as fault:
         return SmokeResult(Outcome.VOID, str(fault), cause=fault.cause)

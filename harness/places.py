@@ -6,11 +6,13 @@ deleted at any time; it must never hold the only copy of anything.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from harness.spec import HarnessError
+from harness.spec import Cause, HarnessError
 
 CACHE_VARIABLE = "AUTORESEARCH_CACHE"
 
@@ -30,6 +32,20 @@ def cache_dir() -> Path:
             f"set {CACHE_VARIABLE} to a folder that you may write."
         ) from error
     return folder.absolute()
+
+
+@contextlib.contextmanager
+def full_disks_named() -> Iterator[None]:
+    """Turn an OSError of a full disk into a HarnessError that says so; all others pass."""
+    try:
+        yield
+    except OSError as fault:
+        if not is_full(fault):
+            raise
+        where = f" of {fault.filename}" if fault.filename else ""
+        raise HarnessError(
+            f"The disk{where} is full; free some space, and it is tried again.", Cause.DISK_FULL
+        ) from fault
 
 
 def is_full(error: OSError) -> bool:

@@ -1,4 +1,4 @@
-"""Processes of an experiment: started, watched, measured and ended, with a bounded log of what they printed.
+"""Processes of an experiment: started, watched, measured and ended.
 
 Decides on every kill. Nothing here waits without a bound, trusts a process to obey, or interprets what it prints;
 `clean` is the one door through which a candidate's text reaches a person.
@@ -16,18 +16,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness import ptree
-from harness.bounds import Bounds
+from harness.bounds import TRUSTED, Bounds, volunteer
 from harness.environment import without_credentials
 from harness.ptree import KILL_PATIENCE as KILL_PATIENCE
 
-LOG_HEAD = 256 << 10  # bytes kept of the start of a log
-LOG_TAIL = 256 << 10  # and of its end
-LINE_LIMIT = 64 << 10  # bytes of a line that has no end yet
 PIPE_SIZE = 1 << 20
 SWEEP_PATIENCE = 30.0  # seconds; thousands of processes on a busy machine die slowly
 
@@ -63,74 +59,6 @@ def _last_state(line: str) -> str:
     """What a terminal shows of a line that carriage returns overwrote."""
     line = line.rstrip("\r")
     return line[line.rfind("\r") + 1 :]
-
-
-class BoundedLog:
-    """Head and tail of an endless stream of bytes, cleaned, on disk in `path` as far as it is written."""
-
-    def __init__(self, path: Path) -> None:
-        """Starts an empty log at `path`."""
-        self.total = 0  # bytes that came
-        self._file = path.open("wb")
-        self._head = 0  # bytes in the file for good
-        self._tail: deque[bytes] = deque()
-        self._tail_size = 0
-        self._dropped = 0
-        self._line = b""  # the last line, which has no end yet
-        self._dirty = False
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes of the stream."""
-        self.total += len(data)
-        lines, newline, rest = (self._line + data).rpartition(b"\n")
-        # Of a line that is overwritten again and again only the last state is held.
-        start = rest.rstrip(b"\r").rfind(b"\r") + 1
-        self._line = rest[start:]
-        if len(self._line) > LINE_LIMIT:
-            lines, newline, self._line = lines + newline + self._line, b"\n", b""
-        self._keep(clean((lines + newline).decode("utf-8", "replace")).encode())
-        self._dirty = True
-
-    def _keep(self, text: bytes) -> None:
-        if room := min(len(text), LOG_HEAD - self._head):
-            self._file.seek(self._head)
-            self._file.write(text[:room])
-            self._head += room
-            text = text[room:]
-        if not text:
-            return
-        self._dropped += max(0, len(text) - LOG_TAIL)
-        self._tail.append(text[-LOG_TAIL:])
-        self._tail_size += len(self._tail[-1])
-        while self._tail_size - len(self._tail[0]) >= LOG_TAIL:
-            lost = self._tail.popleft()
-            self._tail_size -= len(lost)
-            self._dropped += len(lost)
-
-    def flush(self) -> None:
-        """Bring the file up to date."""
-        if not self._dirty:
-            return
-        self._dirty = False
-        self._file.seek(self._head)
-        self._file.write(self._after_head())
-        self._file.truncate()
-        self._file.flush()
-
-    def _after_head(self) -> bytes:
-        gap = f"\n[... {self._dropped:,} bytes left out ...]\n" if self._dropped else ""
-        line = clean(self._line.decode("utf-8", "replace"))
-        return gap.encode() + b"".join(self._tail) + line.encode()
-
-    def text(self) -> str:
-        """Everything that is kept, cleaned."""
-        self.flush()
-        return Path(self._file.name).read_bytes().decode("utf-8", "replace")
-
-    def close(self) -> None:
-        """Write what is left and close the file."""
-        self.flush()
-        self._file.close()
 
 
 class Supervised:
@@ -170,7 +98,8 @@ class Supervised:
         bounds = self._bounds
 
         def before_exec() -> None:
-            """In the child: die with the parent, leave no core file, accept the bounds."""
+            """In the child: die with the parent, and for want of memory before the engine; accept the bounds."""
+            volunteer(TRUSTED)
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             if bounds:

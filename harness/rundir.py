@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.crashpoints import reached
+from harness.places import is_full
 from harness.spec import ExperimentSpec, HarnessError, Progress, Result, SmokeResult
 
 SPEC, LOCK, PROGRESS, RESULT, LOG = (
@@ -146,16 +147,29 @@ def is_held(path: Path) -> bool:
 
 @contextmanager
 def progress_writer(directory: Path) -> Iterator[Callable[[Progress], None]]:
-    """A callback that writes progress.jsonl anew: every change of phase, else at most two lines a second."""
+    """A callback that writes progress.jsonl anew: every change of phase, else at most two lines a second.
+
+    Where the disk is full a line is left out: nothing depends on any of them.
+    """
     written, phase = -1.0, ""
-    with (directory / PROGRESS).open("w", encoding="utf-8", buffering=1) as file:
+    # Not buffered: what did not fit would be tried again for ever.
+    with (directory / PROGRESS).open("wb", buffering=0) as file:
 
         def write(progress: Progress) -> None:
             nonlocal written, phase
             now = time.monotonic()
             if progress.phase == phase and now - written < 1 / LINES_A_SECOND:
                 return
-            written, phase = now, progress.phase
-            file.write(json.dumps(progress.to_json()) + "\n")
+            line, before = f"{json.dumps(progress.to_json())}\n".encode(), file.tell()
+            try:
+                whole = file.write(line) == len(line)
+            except OSError as fault:
+                if not is_full(fault):
+                    raise
+                whole = False
+            if whole:
+                written, phase = now, progress.phase
+            else:  # half a line would spoil the next one
+                file.truncate(file.seek(before))
 
         yield write

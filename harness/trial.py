@@ -20,13 +20,13 @@ from typing import Any
 
 from harness import compilecache, live, wire
 from harness.audit import Findings
+from harness.boundedlog import BoundedLog
 from harness.bounds import TASK_LIMIT
 from harness.clock import WARMUP_BATCHES
 from harness.ending import Verdict
 from harness.launch import Crew
 from harness.mishaps import Mishaps
 from harness.observed import Examined, Observed, Score, Spent, Tried
-from harness.process import BoundedLog
 from harness.spec import CurvePoint, ExperimentSpec, HarnessError, Outcome, Progress
 
 TICK = 0.25  # seconds between two looks at the deadlines

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness import process
-from harness.process import LOG_HEAD, LOG_TAIL, BoundedLog, Supervised, clean
+from harness.boundedlog import LOG_HEAD, LOG_TAIL, BoundedLog
+from harness.process import Supervised, clean
 
 STUBBORN = """
 import os, signal, sys
