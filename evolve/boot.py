@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from evolve import audits, comparable, fitness, goingon, projecting
 from evolve import settings as config
+from evolve.backup import Backups, check_at_start
 from evolve.context import Context
 from evolve.credentials import Credentials
 from evolve.journal import Journal, Reader
@@ -56,6 +57,7 @@ class Boot:
     context: Context
     lock: EngineLock
     tell: Tell  # hands new events to whoever listens
+    backups: Backups
 
     def language_models(self, context: Context) -> Mapping[str, LanguageModel]:
         """The proposers of the language models under the settings in force, by model; none without one."""
@@ -95,6 +97,7 @@ def boot(
         lock = lock or stack.enter_context(EngineLock(state / LOCK))
         lock.take()
         reached("boot.locked")
+        check_at_start(state / JOURNAL)
         journal = stack.enter_context(Journal.open(state / JOURNAL))
         if not again:
             journal.refuse_pending("That engine has ended; ask again.")
@@ -116,7 +119,7 @@ def boot(
         _announce(context, resumed, again=again)
         _warn(context)
         tell()
-        yield Boot(context, lock, tell)
+        yield Boot(context, lock, tell, stack.enter_context(Backups(state)))
 
 
 def _context(

@@ -166,8 +166,9 @@ def _sentence(error: sqlite3.DatabaseError, path: Path) -> str | None:
     again = "then `autoresearch run` goes on; nothing that was recorded is lost"
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # absent on faults of Python's own layer
     sentences = {
-        sqlite3.SQLITE_NOTADB: f"{path} is no journal of autoresearch; move it away and start again.",
-        sqlite3.SQLITE_CORRUPT: f"{path} is damaged; restore it from a backup, or move it away and start again.",
+        sqlite3.SQLITE_NOTADB: f"{path} is no journal of autoresearch, or its beginning is damaged; `autoresearch doctor --repair` "
+        "looks what can be brought back.",
+        sqlite3.SQLITE_CORRUPT: f"{path} is damaged; `autoresearch doctor --repair` brings back all of it that can be read.",
         sqlite3.SQLITE_FULL: f"The disk is full, so {path} cannot be written; free some space.",
         sqlite3.SQLITE_IOERR: f"{path} cannot be written ({error}); check the disk, {again}.",
         sqlite3.SQLITE_READONLY: f"{path} may not be written; check whose it is and its permissions.",

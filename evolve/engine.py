@@ -61,6 +61,7 @@ class Engine:
         self._context: Context = ready.context
         self._lock = ready.lock
         self._tell = ready.tell
+        self._backups = ready.backups
         self._interrupted = self._signalled = False
         self._outages = Outages()
         self._unwritten = ""  # why results.tsv could not be written when that was last told
@@ -331,6 +332,8 @@ class Engine:
         while True:
             self._lock.beat(self._nursery.doing())
             watch.look()
+            for oddity in self._backups.oddities():
+                self._context.journal.record_event("journal", oddity)
             await asyncio.sleep(BEAT)
 
     def _interrupt(self, number: signal.Signals) -> None:
