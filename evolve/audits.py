@@ -73,11 +73,14 @@ def tolerance(baseline: Iterable[Experiment]) -> float:
     return min(most, max(least, TIMES * largest))
 
 
-def owed(context: Context, experiment: Experiment, result: Result) -> bool:
-    """Does a finished training lack the audit that its score calls for? So it is after an older engine."""
+def owed(asked: AuditPlan, result: Result) -> bool:
+    """Does a finished training lack the audit that was asked for when it began? So it is after an older engine.
+
+    What would be asked for by now does not matter: the population may have changed since, as beside any training.
+    """
     if result.outcome is not Outcome.OK or result.val_bpb is None or result.audit is not None:
         return False
-    return plan(context, experiment).probes_for(result.val_bpb) > 0
+    return asked.probes_for(result.val_bpb) > 0
 
 
 def objection(context: Context, candidate: Candidate) -> str:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from evolve import audits, fitness
 from evolve.model import EvolveError
+from evolve.places import EXPERIMENTS
 from harness import device as machines
+from harness.rundir import read_spec
 from harness.spec import Budget, ExperimentSpec
 
 if TYPE_CHECKING:
@@ -77,8 +79,10 @@ def fault(context: Context, experiment: Experiment, result: Result, *, adopted: 
         # A run calls every processor "cpu": a budget of tokens does not depend on which it is.
         if run.get(key, value) != value and (key, run[key]) != ("device", "cpu"):
             return f"It was measured with {key} = {value}, and this run is made with {run[key]}."
-    if adopted and audits.owed(context, experiment, result):
-        return "An earlier engine trained it without the blind audit."
+    if adopted and audits.enabled(context.settings):
+        directory = context.state / EXPERIMENTS / context.journal.directory(experiment.id)
+        if audits.owed(read_spec(directory).audit, result):
+            return "An earlier engine trained it without the blind audit."
     return ""
 
 

@@ -18,12 +18,14 @@ from evolve.boot import boot
 from evolve.client import Client
 from evolve.context import Context
 from evolve.judging import Assignment, Judge
-from evolve.model import CandidateState, EvolveError, Operator, Purpose, Verdict
+from evolve.model import CandidateState, EvolveError, Experiment, Operator, Purpose, Verdict
 from evolve.nursery import enrol
+from evolve.places import EXPERIMENTS
 from evolve.propose.operators import Proposal
 from evolve.spec import experiment_spec
 from evolve.standing import members
 from evolve.workspace import create
+from harness.rundir import write_spec
 from harness.spec import ExperimentSpec, Outcome, Result
 from tests.evolve.test_engine import overrides
 from tests.evolve.workbench import faked, report, scored
@@ -354,17 +356,37 @@ def test_a_result_from_elsewhere_is_void(
         assert here.journal.candidate(child).scores == ()
 
 
+def adopted(here: Desk, child: int, below: float | None) -> Experiment:
+    """A training of score 1.9 without an audit that an earlier engine began, to be audited below this score."""
+    experiment = here.journal.start_experiment(child, Purpose.SCREEN, 0)
+    spec = experiment_spec(here.context, experiment)
+    spec = replace(spec, audit=replace(spec.audit, below=below))
+    directory = here.context.state / EXPERIMENTS / here.journal.directory(experiment.id)
+    directory.mkdir(parents=True)
+    write_spec(directory, spec)
+    here.judge.settle(experiment, unaudited(1.9)(spec), adopted=True)
+    return here.journal.experiments(child)[0]
+
+
 def test_an_adopted_result_of_an_engine_without_audits_is_trained_again(tmp_path: Path) -> None:
     with desk(tmp_path) as here:
         here.work()
         child = here.child(honest(1.9))
-        experiment = here.journal.start_experiment(child, Purpose.SCREEN, 0)
-        spec = experiment_spec(here.context, experiment)
-        here.judge.settle(experiment, unaudited(1.9)(spec), adopted=True)
-        assert "without the blind audit" in here.journal.experiments(child)[0].reason
+        assert "without the blind audit" in adopted(here, child, None).reason
         assert here.journal.candidate(child).state is CandidateState.READY
         here.work()
         assert here.journal.candidate(child).verdict is Verdict.PROMOTED
+
+
+def test_an_adopted_result_owes_no_audit_that_was_not_asked_for_when_it_began(
+    tmp_path: Path,
+) -> None:
+    with desk(tmp_path) as here:
+        here.work()
+        child = here.child(honest(1.9))
+        assert adopted(here, child, 1.8).outcome is Outcome.OK  # no training is repeated for it
+        here.work()
+        assert here.journal.candidate(child).verdict is not Verdict.PROMOTED
 
 
 def test_a_run_without_a_sandbox_says_so(tmp_path: Path) -> None:

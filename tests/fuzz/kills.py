@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fuzz.schedule import Kill
-from tests.fuzz.workshop import ROOT, Engine, Workshop, children_of, slay
+from tests.fuzz.workshop import BEGUN, BOOT, ROOT, Engine, Workshop, children_of, slay
 
 LATEST = 2.5  # seconds after a boot to an `instant` kill
 AWAITED = 6.0  # seconds in which something awaited (a point, a git command, a training) has to come
@@ -21,6 +22,7 @@ CLOSE = 0.004  # seconds behind a write
 FREEZE = 1.5  # seconds that a frozen engine stands still, at most
 TWINS = 3  # engines started at once, beside the one that lives
 LOOK = 0.002
+REFUSED = re.compile(r"n(other)? engine .*works (in|here)").search
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Deed:
     came: bool  # did what it waited for happen, or was the engine killed for want of it?
     dead: bool  # is the engine dead?
     problem: str = ""
+    heir: Engine | None = None  # the engine that lives in the place of the one that was given
 
 
 def carry_out(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
@@ -159,18 +162,52 @@ def _trusted(name: str) -> Callable[[Kill, Workshop, Engine], Deed]:
 
 
 def _twins(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
-    """Several engines beside the one that lives: each has to say who is there, and touch nothing."""
-    others = [shop.start() for _ in range(TWINS)]
-    for other in others:
-        if not other.ends(60):
-            other.kill()
-            return Deed(True, False, "A second engine did not end.")
-        if other.process.returncode == 0 or "Another engine" not in engine.said():
-            said = engine.said()[-300:]
-            return Deed(
-                True, False, f"A second engine ended with {other.process.returncode}: {said}"
-            )
-    return _goes_on(engine, True, "beside which others were started")
+    """Several engines at once, beside a living one or where there is none: one works, the others say who does."""
+    living: list[Engine] = [engine]
+    if kill.delay < 0.5:
+        engine.kill()
+        living = []
+    started = [shop.start() for _ in range(TWINS)]
+    _wait(lambda: sum(other.alive for other in started) == 1 - len(living), 60)
+    living += [other for other in started if other.alive]
+    ended = [other for other in started if not other.alive]
+    strange = [
+        other for other in ended if other.process.returncode != 1 or not REFUSED(other.said())
+    ]
+    if len(living) == 1 and not strange and living[0].boots() is not None:
+        return Deed(True, False, heir=living[0])
+    told = [f"{other.process.returncode}: {other.said()[-300:]}" for other in (*strange, *living)]
+    for other in (engine, *started):
+        other.kill()
+    return Deed(
+        True,
+        True,
+        f"{len(living)} of {len(started)} engines live that were started at once: {told}",
+    )
+
+
+def _keeper(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
+    """Three deaths: an engine, which its keeper has to follow up; the keeper, of no concern to the engine; that one."""
+    engine.kill()
+    keeper = shop.start(keeper=True)
+    try:
+        if keeper.boots() is None:
+            return Deed(True, True, f"A keeper's engine did not boot: {keeper.said()[-400:]}")
+        time.sleep(kill.delay * LATEST)
+        slay(*(pid for pid, _ in children_of(keeper.pid)))
+        if not _wait(lambda: len(BEGUN.findall(keeper.said())) > 1, BOOT):
+            return Deed(True, True, f"No engine followed a killed one: {keeper.said()[-400:]}")
+        living = [pid for pid, _ in children_of(keeper.pid)]
+        keeper.kill()
+        time.sleep(kill.delay)
+        alive = all(Path(f"/proc/{pid}").exists() for pid in living)
+        slay(*living)
+        if len(living) == 1 and alive:
+            return Deed(True, True)
+        return Deed(True, True, f"An engine has ended with its keeper: {keeper.said()[-400:]}")
+    finally:
+        slay(keeper.pid, *(pid for pid, _ in children_of(keeper.pid)))
+        keeper.process.wait()
 
 
 def _app(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
@@ -225,4 +262,5 @@ _KINDS: dict[str, Callable[[Kill, Workshop, Engine], Deed]] = {
     "scorer": _trusted("scorer"),
     "twins": _twins,
     "app": _app,
+    "keeper": _keeper,
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from evolve.client import Client
 from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Fault, Raw, Request
 from tests.evolve.night import child, spoken, text_of
-from tests.fuzz import audit
+from tests.fuzz import audit, rest
 from tests.fuzz.facts import Witness, read_only
 from tests.fuzz.kills import carry_out, stop_runners
 from tests.fuzz.ledger import read
@@ -23,6 +23,7 @@ from tests.fuzz.person import Person
 from tests.fuzz.schedule import Episode, Kill
 from tests.fuzz.workshop import Engine, Workshop, slay
 
+TO_RUNNERS = ("runner", "both", "everything", "meter", "scorer")  # kills that end a training, too
 IN_A_ROW = 4  # boots killed by one `boot` kill
 EARLY = 1.2  # seconds after a start, at most, to a kill while it boots
 QUIET = 30.0  # seconds in which a paused run has to come to rest
@@ -109,7 +110,8 @@ class Play:
         crash = f"{kill.point}:{kill.passage}" if kill.point else ""
         if (crash or kill.kind == "boot") and self._engine is not None:
             self._engine.kill()
-            self._bury()
+            self._engine = None
+            self._bury(kill)
         with witness.away() if kill.unseen else contextlib.nullcontext():
             if kill.kind == "boot":
                 self._storm(kill)
@@ -128,14 +130,14 @@ class Play:
             self.report.points[kill.point] += 1
         if deed.problem:
             self._wrong(kill, deed.problem)
-        self._engine = None if deed.dead else engine
-        if deed.dead:
-            self._bury(spared=kill.kind in ("instant", "write", "frozen", "git"))
+        self._engine = None if deed.dead else deed.heir or engine
+        if deed.dead or kill.kind in TO_RUNNERS:
+            self._bury(kill)
 
     def _boot(self, crash: str, kill: Kill) -> Engine | None:
         """Start an engine and wait until its run goes on; None when it died at the point that was armed."""
         trained = len(read(self._shop.ledger))
-        engine = self._shop.start(crash)
+        engine = self._shop.start(crash, anew=kill.anew)
         took = engine.boots()
         if took is None:
             if engine.alive:
@@ -167,21 +169,21 @@ class Play:
         """Engines that die while they boot, one after another."""
         rng = random.Random(kill.delay)
         for _ in range(IN_A_ROW):
-            engine = self._shop.start()
+            engine = self._shop.start(anew=rng.random() < 0.5)
             time.sleep(rng.uniform(0.05, EARLY))
             if not engine.alive:
                 self._wrong(kill, f"An engine ended by itself: {engine.said()[-400:]}")
             engine.kill()
             self.report.kinds[kill.kind] += 1
-        self._bury(spared=True)
+        self._bury(kill)
 
-    def _bury(self, *, spared: bool = False) -> None:
-        """Take note of what the dead engine has left."""
-        self._engine = None
-        alive = {entry.pid: entry.name for entry in read(self._shop.ledger) if not entry.smoke}
-        living = {alive[pid] for pid in self._shop.runners() if pid in alive}
-        self._adoptable = (self._adoptable | living) if spared else self._adoptable - living
-        self._adoptable &= living | {n for n in self._adoptable if n not in alive.values()}
+    def _bury(self, kill: Kill) -> None:
+        """Take note of the trainings that outlive their engine: they have to be adopted, and to count."""
+        if kill.kind in TO_RUNNERS or kill.point.startswith(("runner.", "rundir.")):
+            self._adoptable -= {entry.name for entry in read(self._shop.ledger)[-2:]}
+            return
+        names = {entry.pid: entry.name for entry in read(self._shop.ledger) if not entry.smoke}
+        self._adoptable |= {names[pid] for pid in self._shop.runners() if pid in names}
 
     def _look(self, kill: Kill, witness: Witness) -> None:
         """What must be true at every moment."""
@@ -199,7 +201,7 @@ class Play:
         last = Kill(0, "the end")
         if self._engine is not None:
             self._engine.kill()
-            self._bury()
+            self._bury(last)
         engine = self._shop.start(grace=GRACE)
         if engine.boots() is None:
             self._wrong(last, f"An engine did not boot: {engine.said()[-600:]}")
@@ -208,7 +210,7 @@ class Play:
         self._engine = engine
         time.sleep(1.0)
         person.leave()
-        for problem in self._quietened():
+        for problem in (*self._quietened(), *self._deserted()):
             self._wrong(last, problem)
         witness.look()
         with closing(read_only(self._shop.journal)) as db:
@@ -225,8 +227,16 @@ class Play:
         begun, problems = time.monotonic(), ["The run did not come to rest."]
         while problems and time.monotonic() - begun < QUIET:
             time.sleep(0.5)
-            problems = audit.quiet(self._shop)
+            problems = rest.quiet(self._shop)
         return problems
+
+    def _deserted(self) -> Iterator[str]:
+        """Trainings that outlived their engine and were lost all the same."""
+        journal = audit.Journal(self._shop.journal)
+        for row in journal.experiments:
+            name = journal.name(row)
+            if name in self._adoptable and row["outcome"] == "void" and not row["killed"]:
+                yield f"{name} outlived its engine and was not adopted: {row['reason']}"
 
     def _gone(self, engine: Engine) -> Iterator[str]:
         """Killed for good in the middle of a training, nothing of an engine is left after the grace of its runner."""

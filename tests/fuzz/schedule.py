@@ -29,6 +29,7 @@ KINDS = {
     "frozen": 2,  # the engine stands still for a while, and is killed
     "twins": 4,  # nobody: several engines are started at once
     "app": 3,  # the app that looks at the engine
+    "keeper": 4,  # an engine below its keeper, which starts another one; then the keeper; then that engine
 }
 REAL_KINDS = {
     "instant": 3,
@@ -54,6 +55,7 @@ class Kill:
     passage: int = 1
     delay: float = 0.0  # 0…1 of what its kind makes of it
     unseen: bool = False  # no client is connected from the death to the next boot
+    anew: bool = False  # the engine is told that it follows a dead one, as by its keeper
 
 
 @dataclass(frozen=True)
@@ -110,4 +112,4 @@ def _kill(
         if point in OF_CALLS and proposer == "builtin":
             kind, point = "write", ""
     passage = 1 if point in OF_BOOTS or first else rng.choice((1, 1, 2, 3, 5, 9))
-    return Kill(number, kind, point, passage, rng.random(), rng.random() < 0.5)
+    return Kill(number, kind, point, passage, rng.random(), rng.random() < 0.5, rng.random() < 0.5)

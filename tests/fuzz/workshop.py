@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 BOOT = 40.0  # seconds within which an engine has to be at work, on however busy a machine
 PEOPLE = "notes.md"  # a file of the person's own, tracked
 BEGUN = re.compile(r"^(?:.*\s)?(?:Started|Resumed): ", re.MULTILINE)
+AFTER = "The engine was killed (SIGKILL) a moment ago"  # a keeper's words to the next one
 DOCUMENTS = 40
 SETTINGS = {
     "profile": "cpu",
@@ -48,6 +49,7 @@ class Workshop:
     proposer: Proposer
     url: str = ""  # of the language model
     settings: dict[str, str] = field(default_factory=dict)
+    engines: int = 0  # that were started
 
     @property
     def workspace(self) -> Path:
@@ -105,22 +107,35 @@ class Workshop:
         """`autoresearch -C WORKSPACE ...`."""
         return [sys.executable, "-P", "-m", "tui", "-C", str(self.workspace), *argv]
 
-    def start(self, crash: str = "", grace: float | None = None) -> Engine:
-        """Start an engine; returns at once."""
+    def start(
+        self,
+        crash: str = "",
+        *,
+        grace: float | None = None,
+        anew: bool = False,
+        keeper: bool = False,
+    ) -> Engine:
+        """Start an engine as its keeper would, for the first time or `anew`; or a keeper, which starts one itself."""
         words = [w for k, v in self.settings.items() for w in ("--set", f"{k}={v}")]
-        weak = [] if self.training == "real" else ["--allow-weak-sandbox"]
-        log = self.base / "engine.out"
-        before = log.stat().st_size if log.exists() else 0
-        with log.open("ab") as out:
+        words += [] if self.training == "real" else ["--allow-weak-sandbox"]
+        ours, theirs = os.pipe()
+        if not keeper:
+            words += ["--kept", str(theirs), "--after", AFTER if anew else ""]
+        self.engines += 1
+        log = self.base / f"engine-{self.engines}.out"
+        with log.open("wb") as out:
             process = subprocess.Popen(
-                self.command("run", "--headless", *weak, *words),
+                self.command("run", "--headless", *words),
                 env=self.environment(crash, grace),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
+                pass_fds=(theirs,),
                 start_new_session=True,
             )
-        return Engine(process, log, before, time.monotonic())
+        os.close(theirs)
+        os.close(ours)  # the engine tells nobody that it has begun, as when its keeper was killed
+        return Engine(process, log, time.monotonic())
 
     def processes(self) -> dict[int, list[str]]:
         """Every living process of this workspace, by pid, with its command line: by what it was given, not by parents."""
@@ -163,7 +178,6 @@ class Engine:
 
     process: subprocess.Popen[bytes]
     log: Path
-    begins: int  # byte of the log
     started: float
 
     @property
@@ -178,9 +192,7 @@ class Engine:
 
     def said(self) -> str:
         """What it printed so far."""
-        with self.log.open("rb") as file:
-            file.seek(self.begins)
-            return file.read().decode("utf-8", "replace")
+        return self.log.read_bytes().decode("utf-8", "replace")
 
     def boots(self, patience: float = BOOT) -> float | None:
         """Seconds until its run went on; None when it died before, or was not there in time."""
@@ -249,6 +261,6 @@ def _quietly(path: Path) -> bytes:
 
 def _cwd(folder: Path) -> bytes:
     try:
-        return os.readlink(folder / "cwd").encode() + b"/"
+        return str((folder / "cwd").readlink()).encode() + b"/"
     except OSError:
         return b""
