@@ -63,24 +63,21 @@ def rotate(path: Path, kept: int = KEPT) -> None:
 
 def lines(path: Path, last: int | None = None) -> list[str]:
     """The last lines of the log, all that is kept without `last`, oldest first; undecodable bytes are replaced."""
-    found: deque[str] = deque(maxlen=last)
-    for file in [*(_older(path, n) for n in range(KEPT, 0, -1)), path]:
-        if file.exists():
-            found.extend(file.read_text(encoding="utf-8", errors="replace").splitlines())
+    with Tail(path) as tail:
+        found = deque(tail.more(), maxlen=last)
+        if tail.rest and last != 0:
+            found.append(tail.rest.decode("utf-8", "replace"))
     return list(found)
 
 
 class Tail:
-    """Reads on where the log was read last, through rotations. A context manager."""
+    """Reads all that is kept, then on from where it was read last, through rotations. A context manager."""
 
     def __init__(self, path: Path) -> None:
-        """`path`: engine.log; it need not be there yet. Begins at its end."""
+        """`path`: engine.log; it need not be there yet."""
         self._path = path
-        self._rest = b""
+        self.rest = b""  # of a line that has no end yet
         self._file: int | None = None
-        if path.exists():
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            os.lseek(self._file, 0, os.SEEK_END)
 
     def __enter__(self) -> Tail:
         return self
@@ -105,8 +102,6 @@ class Tail:
             if not file.exists() or (self._file is not None and _is(self._file, file)):
                 break
             found.append(file)
-            if self._file is None:
-                break
         return found
 
     def _turn_to(self, file: Path) -> None:
@@ -116,7 +111,7 @@ class Tail:
 
     def _read(self) -> Iterator[str]:
         while self._file is not None and (data := os.read(self._file, CHUNK)):
-            *whole, self._rest = (self._rest + data).split(b"\n")
+            *whole, self.rest = (self.rest + data).split(b"\n")
             yield from (line.decode("utf-8", "replace") for line in whole)
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from evolve.lock import EngineLock
 from evolve.model import EvolveError
 from evolve.places import KEEPER, STATE
-from harness.crashpoints import reached
+from harness.crashpoints import VARIABLE, reached
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -251,18 +251,19 @@ def spawner(workspace: Path, argv: Sequence[str], ready: int | None) -> Spawn:
 
     def spawn(words: Sequence[str], line: int) -> int:
         nonlocal ready
-        actions: list[tuple[int, ...]] = [
-            (os.POSIX_SPAWN_DUP2, line, line)
-        ]  # which makes it inheritable
+        inherited = [(os.POSIX_SPAWN_DUP2, line, line)]  # onto itself, which makes it inheritable
         told = [] if ready is None else ["--ready-fd", str(ready)]
+        environ = dict(os.environ)
+        if words:  # one crash is what a test asks for
+            environ.pop(VARIABLE, None)
         pid = os.posix_spawn(
             sys.executable,
             engine_line(workspace, [*argv, *told, "--kept", str(line), *words]),
-            os.environ,
+            environ,
             # A session of its own: Ctrl-C reaches it once, through us, and a hang-up of the terminal not at all.
             setsid=True,
             setsigmask=(),
-            file_actions=actions,
+            file_actions=inherited,
         )
         if ready is not None:
             os.close(ready)  # its end closes the pipe
