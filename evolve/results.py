@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from evolve.model import Candidate, EvolveError, Verdict
+from evolve.model import Candidate, DiskFull, EvolveError, Verdict
 from evolve.reader import Reader
 from evolve.text import one_line
 from harness.crashpoints import reached
+from harness.places import is_full
 from harness.spec import Outcome
 
 HEADER = ("commit", "val_bpb", "memory_gb", "status", "description")
@@ -24,7 +25,10 @@ _KEPT = (Verdict.BASELINE, Verdict.PROMOTED)
 
 
 def write_results(path: Path, journal: Reader) -> None:
-    """Rewrite the newest run's table, atomically. Raises EvolveError when it cannot be written."""
+    """Rewrite the newest run's table, atomically; durable it need not be, for it is made from the journal.
+
+    Raises DiskFull, and EvolveError when it cannot be written for another reason.
+    """
     memory = journal.peak_memory()
     text = table((candidate, memory.get(candidate.id)) for candidate in journal.candidates())
     try:
@@ -34,9 +38,13 @@ def write_results(path: Path, journal: Reader) -> None:
         reached("results.before-rename")
         temporary.replace(path)
     except OSError as error:
+        if is_full(error):
+            raise DiskFull(
+                f"The disk is full, so {path} cannot be written; free some space.", path.parent
+            ) from None
         raise EvolveError(
-            f"{path} cannot be written ({(error.strerror or 'fault').lower()}); check its folder and the free "
-            "space, then `autoresearch run` goes on."
+            f"{path} cannot be written ({(error.strerror or 'fault').lower()}); look at who owns it and its folder. "
+            "The run goes on without it, and writes it again after the next training."
         ) from None
 
 

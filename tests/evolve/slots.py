@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from pathlib import Path
 
 from harness.spec import ExperimentSpec, Outcome, Result, SmokeResult
@@ -56,3 +57,12 @@ def overrides(tmp_path: Path, **more: str) -> dict[str, str]:
         "llm.proposer": "builtin",
         "stop.candidates": "100",
     } | more
+
+
+def sets_up_namespaces() -> bool:
+    """May this user make file systems that only one process sees?"""
+    try:
+        cell = ["bwrap", "--bind", "/", "/", "--tmpfs", "/mnt", "true"]
+        return subprocess.run(cell, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False

@@ -11,6 +11,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -77,8 +79,7 @@ class Onlooker(threading.Thread):
         self.workspace, self.filler, self.trainings = workspace, filler, trainings
         self.said: list[str] = []
         self.refused = self.fault = ""
-        self.survived = 0  # fills after which the engine never had to wait, for it had nothing to write
-        self.most = 0  # finished trainings that a client has seen
+        self.seen: list[tuple[int, str]] = []  # events that a client was shown: acknowledged facts
 
     def run(self) -> None:
         try:
@@ -92,18 +93,22 @@ class Onlooker(threading.Thread):
         client = Client(self.workspace)
         while client.snapshot().incumbent is None:
             time.sleep(0.05)
+        script = (self.workspace / "trainer" / "train.py").read_text()
+        better = script + "\n".join(f"BETTER_{n} = {n}" for n in range(6))
         self.filler.armed.set()
+        number = client.send("inject", {"source": better, "title": "mine"}, "a tester")
         while True:
             if self.filler.is_full:
                 self._wait(client)
-            seen = client.snapshot()
-            assert seen.experiments >= self.most, "an acknowledged training is gone"
-            self.most = seen.experiments
-            if self.most >= self.trainings:
+            last = self.seen[-1][0] if self.seen else 0
+            self.seen += [(event.id, event.text) for event in client.events(last, 100_000)]
+            promoted = client.snapshot().promotions
+            if promoted and client.snapshot().experiments >= self.trainings:
                 self.filler.armed.clear()
                 if not self.filler.is_full:
                     break
             time.sleep(0.02)
+        assert client.wait_for(number, 1) is not None, "the request has no answer"
         client.wait_for(client.send("stop", {}, "a tester"), 30)
 
     def _wait(self, client: Client) -> None:
@@ -117,7 +122,6 @@ class Onlooker(threading.Thread):
                 break
             assert time.monotonic() < deadline, f"{self.filler.full[-1]}: {found.doing}"
             time.sleep(0.01)
-        assert found.heartbeat_age < WAITING
         self.said.append(found.doing)
         assert client.snapshot().engine.state == "running"  # a full disk is no reason not to look
         if not self.refused:
@@ -145,23 +149,42 @@ def main(folder: Path) -> None:
     )
     filler.armed.clear()
     onlooker.join(30)
-    events = [event.text for event in Client(workspace).events(0, 100_000)]
-    told = [text for text in events if text.startswith("The disk was full")]
-    print(
-        json.dumps(
-            {
-                "code": code,
-                "points": filler.full,
-                "said": onlooker.said,
-                "refused": onlooker.refused,
-                "fault": onlooker.fault,
-                "told": told,
-                "most": onlooker.most,
-                "trained": Client(workspace).snapshot().experiments,
-                "events": events[-20:],
-            }
-        )
+    client = Client(workspace)
+    events = {event.id: event.text for event in client.events(0, 100_000)}
+    snapshot = client.snapshot()
+    with sqlite3.connect(workspace / ".autoresearch" / "journal.db") as db:
+        whole = db.execute("PRAGMA integrity_check").fetchone()[0]
+    fsck = subprocess.run(
+        ["git", "-C", str(workspace), "fsck", "--strict", "--no-dangling"],
+        capture_output=True,
+        text=True,
     )
+    assert snapshot.run is not None
+    report = {
+        "code": code,
+        "points": filler.full,
+        "said": onlooker.said,
+        "refused": onlooker.refused,
+        "fault": onlooker.fault,
+        "told": [text for text in events.values() if text.startswith("The disk was full")],
+        "lost": [text for number, text in onlooker.seen if events.get(number) != text],
+        "seen": len(onlooker.seen),
+        "state": snapshot.run.state,
+        "promotions": snapshot.promotions,
+        "journal": whole,
+        "fsck": [fsck.returncode, fsck.stdout + fsck.stderr],
+        "table": (workspace / "results.tsv").read_text(),
+        "candidates": [c.commit[:7] for c in client.candidates() if c.verdict],
+        "main": _git(workspace, "rev-parse", "main^{tree}"),
+        "incumbent": _git(workspace, "rev-parse", f"{snapshot.incumbent.commit}^{{tree}}"),
+    }
+    print(json.dumps(report))
+
+
+def _git(workspace: Path, *words: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(workspace), *words], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 if __name__ == "__main__":
