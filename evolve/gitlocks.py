@@ -161,18 +161,18 @@ class Locks:
 
 def _processes() -> Iterable[int]:
     """Processes of this user, without this one."""
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
+    for name in os.listdir("/proc"):  # noqa: PTH208 - names are all it takes
+        if name.isdigit() and int(name) != os.getpid():
             with contextlib.suppress(OSError):
-                if entry.stat().st_uid == os.getuid():
-                    yield int(entry.name)
+                if Path("/proc", name).stat().st_uid == os.getuid():
+                    yield int(name)
 
 
 def _has_open(pid: int, file: Path) -> bool:
     with contextlib.suppress(OSError):
-        for entry in os.scandir(f"/proc/{pid}/fd"):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
-                if Path(entry.path).readlink() == file:
+                if entry.readlink() == file:
                     return True
     return False
 
