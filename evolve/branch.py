@@ -70,9 +70,8 @@ class Branch:
         reached("ratchet.before-move")
         try:
             if folder is None:
-                message = "autoresearch: ratchet"
                 swap = (self.ref, check_oid(target), check_oid(tip))
-                self._git.run("update-ref", "-m", message, *swap)
+                self._git.run("update-ref", "-m", "autoresearch: ratchet", *swap)
             else:
                 # Said on the command line, these win over whatever the user's configuration says.
                 flags = ("--ff-only", "--no-squash", "--no-verify-signatures", "--no-autostash")
@@ -98,9 +97,9 @@ def changes(git: GitRunner) -> list[str]:
     """Tracked files with changes that are not committed; untracked ones are nobody's obstacle."""
     # What goes on inside a submodule stands in nobody's way; another commit of it is a change.
     plain = ("--untracked-files=no", "--no-renames", "--ignore-submodules=dirty")
-    tracked = ("status", "--porcelain", "-z", *plain)
-    listed = git.run(*tracked, "--", ".", f":(top,exclude){RESULTS}").split("\0")
-    return [entry[3:] for entry in listed if entry]
+    here = (".", f":(top,exclude){RESULTS}")
+    listed = git.run("status", "--porcelain", "-z", *plain, "--", *here)
+    return [entry[3:] for entry in listed.split("\0") if entry]
 
 
 def few(names: list[str]) -> str:

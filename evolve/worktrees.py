@@ -15,6 +15,7 @@ from pathlib import Path
 from evolve.gitfaults import GitFault
 from evolve.gitrun import GitRunner, check_oid
 from harness.crashpoints import reached
+from harness.places import is_full
 
 _OURS = ("run.log", "__pycache__/")  # what trainings leave behind
 _MAKING = "initializing"  # git's own reason for the lock of a worktree that it is making
@@ -72,6 +73,13 @@ class Worktrees:
                     self.drop(number, commit_of(number))
             except GitFault as error:
                 faults.append(f"The worktree of #{number} waits: {error}")
+            except OSError as error:
+                if is_full(error):
+                    raise
+                faults.append(
+                    f"The worktree of #{number} waits: {error.filename} {(error.strerror or 'fault').lower()}; "
+                    "check who may write there."
+                )
         self._prune()
         return faults
 
