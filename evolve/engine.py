@@ -25,12 +25,13 @@ from evolve.outages import Outages
 from evolve.places import EXPERIMENTS
 from evolve.projecting import look
 from evolve.propose.builtin import BuiltinProposer
-from evolve.results import write_results
+from evolve.results import Results
 from evolve.scratchpad import Reflection
 from evolve.slot import DetachedSlot, Slot
 from evolve.spec import experiment_spec, smoke_spec
 from evolve.steering import Steering
 from evolve.stopping import keep_hours, may_confirm, reason_to_stop
+from evolve.told import Teller
 from evolve.watching import Watch
 from evolve.weather import fault_of, on_signals, passing
 from harness.crashpoints import reached
@@ -67,6 +68,8 @@ class Engine:
         self._unwritten = ""  # why results.tsv could not be written when that was last told
         self._slot = slot or DetachedSlot(ready.lock.path, GRACE)
         self._judge = Judge(self._context)
+        self._results = Results(self._context.workspace / "results.tsv")
+        self._teller = Teller()
         self._watch = Watch(self._context, self._slot)
         self._urgent: asyncio.Task[bool] | None = None  # a built-in child in the making
         self._language_models = ready.language_models
@@ -233,6 +236,7 @@ class Engine:
         self._watch.settled()
         keep_logs(self._context)
         reached("engine.before-results")
+        self._teller.tell(self._context.journal, self._context.believed())
         self._project()
         look(self._context)
         self._context.wake()
@@ -299,11 +303,11 @@ class Engine:
         return self._context.state / EXPERIMENTS / self._context.journal.directory(experiment.id)
 
     def _project(self) -> None:
-        """Rewrite results.tsv from the journal. It is for people: a run does not end because it cannot be written."""
+        """Bring results.tsv up to date. It is for people: a run does not end because it cannot be written."""
         context = self._context
         why = ""
         try:
-            write_results(context.workspace / "results.tsv", context.journal)
+            self._results.write(context.journal)
         except Passing:
             raise
         except EvolveError as error:

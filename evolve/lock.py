@@ -35,6 +35,7 @@ class Holder:
     boot_id: str
     started: float  # unix seconds
     doing: str = ""
+    waits: str = ""  # for what, when a fault keeps it from working: a clause; empty = it works
     # CLOCK_MONOTONIC when the stop rule's hours began, less those of earlier engines; that clock stands while the
     # machine sleeps, and nobody can set it. None = not told.
     awake_since: float | None = None
@@ -89,12 +90,15 @@ class EngineLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def beat(self, doing: str = "") -> None:
-        """A sign of life; the file's time is the heartbeat, `doing` is what the proposer is at."""
+    def beat(self, doing: str = "", waits: str = "") -> None:
+        """A sign of life; the file's time is the heartbeat, `doing` is what the proposer is at.
+
+        `waits`: for what the engine waits while a fault lasts that keeps it even from its journal.
+        """
         if self._descriptor is None:
             return
-        if doing != self._told.get("doing"):
-            self._told["doing"] = doing
+        if (doing, waits) != (self._told.get("doing"), self._told.get("waits")):
+            self._told |= {"doing": doing, "waits": waits}
             self._write()
         else:
             os.utime(self._descriptor)

@@ -12,6 +12,9 @@ from typing import NamedTuple
 from evolve.callbook import CallBook
 
 
+PAUSED = "Paused by {}."  # why a run is paused that a person has paused; others pause by themselves
+
+
 class Finished(NamedTuple):
     """A scored training whose curve can be compared with others of the same loss."""
 

@@ -20,6 +20,7 @@ from evolve.pace import META
 from evolve.places import KEEPER, LOCK, LOG
 from evolve.reader import Reader, Tally
 from evolve.seat import Seat
+from evolve.slotbook import PAUSED
 from evolve.stop import StopState, describe, rules_in, standings
 from evolve.text import one_line
 from evolve.view import EngineView, Pause, RunningView, SmokeView, Snapshot
@@ -177,7 +178,7 @@ class Snapshots:
         state = "paused" if run is not None and run.state == "paused" else "running"
         if journal is not None and journal.stop_granted(holder.started):
             state = "stopping"
-        return EngineView(state, holder.pid, holder.heartbeat_age, holder.doing)
+        return EngineView(state, holder.pid, holder.heartbeat_age, holder.doing, why=holder.waits)
 
 
 def last_words(log: Path) -> str:
@@ -199,7 +200,9 @@ def _smoking(journal: Reader) -> SmokeView | None:
 
 def _pause(journal: Reader, run: Run) -> Pause | None:
     found = journal.last_pause() if run.state == "paused" else None
-    return None if found is None else Pause(*found)
+    if found is None or run.reason != PAUSED.format(found[0]):  # it paused by itself
+        return None
+    return Pause(*found)
 
 
 def _standing(

@@ -18,6 +18,7 @@ from evolve.propose.operators import Proposal
 from evolve.propose.placeholders import BUILT_IN, prompt_version, versions_in_force
 from evolve.propose.vetting import code_hash, vet
 from evolve.scratchpad import by_person
+from evolve.slotbook import PAUSED
 from harness.crashpoints import reached
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Steering:
 
     def _pause(self, command: Command) -> Answer:
         self._context.paused = True
-        self._context.journal.set_run_state("paused", f"Paused by {command.who}.")
+        self._context.journal.set_run_state("paused", PAUSED.format(command.who))
         return "Paused; the training in the slot goes on to its end."
 
     def _resume(self, command: Command) -> Answer:

@@ -30,7 +30,8 @@ class EngineView:
     pid: int | None  # of the keeper, while it restarts
     heartbeat_age: float | None  # seconds
     doing: str  # what the proposer is at, in words
-    why: str = ""  # of a dead one: the last words of its log, or its keeper's; empty = it left none
+    # Of a dead one: the last words of its log, or its keeper's; of one that works: for the end of which fault it waits.
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

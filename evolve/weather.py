@@ -64,15 +64,15 @@ def places(workspace: Path) -> list[Path]:
     return [workspace / STATE, cache_dir(), Path(tempfile.gettempdir())]
 
 
-def doing(fault: Passing, workspace: Path) -> str:
-    """What an engine is at while the fault lasts, for `status` and the app: there is no journal to say it in."""
+def waits_for(fault: Passing, workspace: Path) -> str:
+    """For what an engine waits while the fault lasts, for `status` and the app: there is no journal to say it in."""
     if isinstance(fault, DiskFull):
         short = [str(left) for left in room.rooms(_concerned(fault, workspace)) if left.low]
-        return f"waits for room on the disk ({', '.join(short) or 'almost there'}); it goes on by itself"
+        return f"room on the disk ({', '.join(short) or 'almost there'}); it goes on by itself"
     if isinstance(fault, JournalBusy):
         who = writer_of(fault.journal) or "another process"
-        return f"waits for the journal, which {who} has locked; it goes on by itself"
-    return f"waits: {fault}"
+        return f"the journal, which {who} has locked; it goes on by itself"
+    return f"the end of a fault: {fault}"
 
 
 def is_over(fault: Passing, workspace: Path) -> bool:
@@ -123,7 +123,7 @@ async def outlast(
     on_signals(take)
     earliest = time.monotonic() + at_least
     while not asked:
-        lock.beat(await asyncio.to_thread(doing, fault, workspace))
+        lock.beat(waits=await asyncio.to_thread(waits_for, fault, workspace))
         if time.monotonic() >= earliest and await asyncio.to_thread(is_over, fault, workspace):
             lock.beat("starts again")
             return None

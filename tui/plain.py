@@ -137,6 +137,7 @@ def watch_key(snapshot: Snapshot) -> tuple[object, ...]:
     return (
         snapshot.run and (snapshot.run.id, snapshot.run.state, snapshot.run.incumbent),
         snapshot.engine.state,
+        snapshot.engine.why,
         running and running.experiment.id,
         snapshot.smoking and snapshot.smoking.smoke.id,
         progress and (progress.phase, int(progress.fraction * 10)),
@@ -163,7 +164,8 @@ def _engine(engine: EngineView, run_state: str) -> str:
         return f"{why.rstrip('.')}{heard}; `autoresearch run` goes on from here, nothing is lost"
     if engine.state == "restarting":
         return f"restarting: {one_line(engine.why).rstrip('.')}{heard}"
-    return f"{engine.state} (pid {engine.pid}{heard})"
+    waits = f"; it waits for {one_line(engine.why)}" if engine.why else ""
+    return f"{engine.state} (pid {engine.pid}{heard}){waits}"
 
 
 def _incumbent(snapshot: Snapshot) -> str:

@@ -45,11 +45,13 @@ def slot(snapshot: Snapshot) -> str:
         return "no engine works here"
     if state == "restarting":
         return "the engine is started again"
+    if snapshot.engine.why:
+        return f"waits for {snapshot.engine.why}"
     if state == "stopping":
         return "stopping: nothing more is trained"
     if state == "paused":
         if snapshot.pause is None:
-            return "paused"
+            return f"paused: {snapshot.run.reason}" if snapshot.run.reason else "paused"
         return f"paused by {snapshot.pause.who} since {clock_time(snapshot.pause.since)}"
     if not snapshot.queue:
         return "waiting for a child"

@@ -118,11 +118,11 @@ class Onlooker(threading.Thread):
             found = holder(lock)
             assert found is not None, "the engine let go of its lock"
             assert found.alive, "the engine is gone"
-            if found.doing.startswith("waits for room on the disk"):
+            if found.waits.startswith("room on the disk"):
                 break
-            assert time.monotonic() < deadline, f"{self.filler.full[-1]}: {found.doing}"
+            assert time.monotonic() < deadline, f"{self.filler.full[-1]}: {found.waits}"
             time.sleep(0.01)
-        self.said.append(found.doing)
+        self.said.append(found.waits)
         assert client.snapshot().engine.state == "running"  # a full disk is no reason not to look
         if not self.refused:
             try:

@@ -67,9 +67,9 @@ def engine(workspace: Path, **given: Any) -> Iterator[subprocess.Popen[str]]:
         client.close()
 
 
-def doing(workspace: Path) -> str:
+def waits(workspace: Path) -> str:
     found = holder(workspace / ".autoresearch" / "engine.lock")
-    return found.doing if found is not None and found.alive else ""
+    return found.waits if found is not None and found.alive else ""
 
 
 @contextmanager
@@ -139,11 +139,11 @@ def test_the_engine_waits_for_whoever_locks_the_journal_and_says_who(workspace: 
     ):
         pid = process.pid
         with locked(workspace):
-            words = until(lambda: "waits for the journal" in doing(workspace) and doing(workspace))
+            words = until(lambda: "the journal, which" in waits(workspace) and waits(workspace))
             assert f"(process {os.getpid()}) has locked" in words
             assert writer_of(workspace / ".autoresearch" / "journal.db") == ""  # we see only others
             time.sleep(1.0)
-            assert "waits for the journal" in doing(workspace)
+            assert "the journal, which" in waits(workspace)
         count = client.snapshot().experiments
         until(lambda: client.snapshot().experiments > count + 1)
         found = holder(workspace / ".autoresearch" / "engine.lock")
@@ -158,7 +158,7 @@ def test_an_engine_that_waits_ends_when_it_is_asked(
     workspace: Path, number: signal.Signals, code: int
 ) -> None:
     with engine(workspace, **{"evolve.database.BUSY": 0.3}) as process, locked(workspace):
-        until(lambda: "waits for the journal" in doing(workspace))
+        until(lambda: "the journal, which" in waits(workspace))
         process.send_signal(number)
         assert process.wait(PATIENCE) == code
     assert holder(workspace / ".autoresearch" / "engine.lock") is None  # it took its name out
@@ -174,7 +174,7 @@ def test_what_was_granted_stands_when_the_engine_boots_anew(workspace: Path) -> 
         until(lambda: client.snapshot().running is None)
         with locked(workspace):
             os.kill(process.pid, signal.SIGHUP)  # no reason to end
-            client_words = until(lambda: "waits for" in doing(workspace) or _write(workspace))
+            client_words = until(lambda: waits(workspace) or _write(workspace))
             assert client_words
         until(lambda: [text for text in texts(client) if "held the journal" in text])
         snapshot = client.snapshot()

@@ -155,6 +155,15 @@ def events_pane(state: ViewState, columns: int, rows: int) -> list[Line]:
     return [head, *[event_row(state, event, columns) for event in recent[-(rows - 1) :]]]
 
 
+def waits_for(snapshot: Snapshot) -> str:
+    """For the end of which fault a live engine waits, or why its run paused by itself; empty = neither."""
+    engine, run = snapshot.engine, snapshot.run
+    if engine.state in ("running", "paused", "stopping") and engine.why:
+        return f"The engine waits for {engine.why}."
+    alone = engine.state == "paused" and snapshot.pause is None and run is not None
+    return run.reason if alone and run is not None else ""
+
+
 def notice_line(state: ViewState, columns: int, rows: int) -> list[Line]:
     """What the person should know now: an answer, a fault, what is pending, a drift, else what the engine does."""
     notice = state.notice if state.notice.text else advice(state, time_of_day)
@@ -164,6 +173,8 @@ def notice_line(state: ViewState, columns: int, rows: int) -> list[Line]:
             text = notice.short
     elif waiting := pending(state):
         text, ink = f"pending: {', '.join(waiting)}", Ink.WARN
+    elif state.snapshot is not None and (waits := waits_for(state.snapshot)):
+        text, ink = waits, Ink.WARN
     elif state.snapshot is not None and state.snapshot.drift:
         text, ink = state.snapshot.drift, Ink.WARN
     elif (age := stale_for(state)) is not None:
