@@ -111,7 +111,8 @@ def boot(
         )
         context.credentials = credentials or Credentials(dict(os.environ))
         _take_over(context, resumed, overrides)
-        _check_models(context)
+        if not again:  # whoever goes on trains meanwhile, and finds out by itself
+            _check_models(context)
         context.credentials.withdraw()  # the data is there, so nobody else needs any
         since = lock.awake_since if again else None
         context.awake_since = since or begin_hours(journal, journal.run().name, again=again)

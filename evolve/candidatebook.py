@@ -26,6 +26,14 @@ class CandidateBook(CallBook):
             ]
         )
 
+    def made_since(self, number: int) -> int:
+        """How many candidates from this number on the built-in proposer has made."""
+        row = self._one(
+            "SELECT count(*) FROM candidate WHERE run = ? AND id >= ? AND proposer = 'builtin'",
+            (self.run_id(), number),
+        )
+        return int(row[0])
+
     def has_candidate(self, number: int) -> bool:
         """Is there a candidate of that number?"""
         return bool(
@@ -124,6 +132,14 @@ class CandidateBook(CallBook):
             f"{rows.ROSTER} WHERE run = ? AND touched > ? ORDER BY id",
             (self.run_id(), stamp),
         )
+
+    def table_since(self, stamp: int) -> Iterator[tuple[Candidate, float | None]]:
+        """Every candidate that was written after `stamp`, by number, with the memory that it reported, in MB."""
+        wanted = "FROM candidate WHERE run = ? AND touched > ? ORDER BY id"
+        asked = (self.run_id(), stamp)
+        found = self._each(f"{rows.CANDIDATE.removesuffix('FROM candidate')} {wanted}", asked)
+        memory = self._each(f"SELECT peak_memory_mb {wanted}", asked)
+        return ((rows.candidate(row), peak[0]) for row, peak in zip(found, memory, strict=True))
 
     def newest_touch(self) -> int:
         """The stamp of the last write of a candidate of the run, 0 before the first."""

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import random
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evolve import bandit, credit, leftovers
@@ -30,6 +28,7 @@ from evolve.propose.operators import (
     LanguageModel,
     Proposal,
     ProposalFailed,
+    ProposalRefused,
     Proposer,
     ProposerUnavailable,
 )
@@ -37,34 +36,17 @@ from evolve.propose.vetting import code_hash, vet
 from evolve.pruning import loss_form
 from evolve.recreating import trailers
 from evolve.relatives import relatives
+from evolve.resting import Rests
 from evolve.standing import island_of_child, members
-from evolve.text import one_line
 from harness.crashpoints import reached
 
 if TYPE_CHECKING:
     from evolve.context import Context
 
 ATTEMPTS = 8  # briefs tried for one child before the loop waits for something to change
-REASON = 80  # characters of why a model rests, in what people see all the time
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between tries while git cannot take a child
 SPENT = 2  # of them that may fail with one arm
 _SHARES = "shares of {}"  # journal key: those by operator of which people were told last
-
-
-@dataclass(frozen=True, slots=True)
-class _Rest:
-    """A proposer that cannot answer: until when, and why."""
-
-    until: float  # unix seconds; infinity = until a person acts
-    reason: str
-
-    def words(self) -> str:
-        """`until 14:05 (the server is overloaded)`."""
-        if math.isinf(self.until):
-            until = "until something in [llm] is set"
-        else:
-            until = f"until {time.strftime('%H:%M', time.localtime(self.until))}"
-        return f"{until} ({one_line(self.reason, REASON).rstrip('.')})"
 
 
 class Nursery:
@@ -77,12 +59,13 @@ class Nursery:
         self._context = context
         self._builtin = builtin
         self._models = dict(models)
-        self._rests: dict[str, _Rest] = {}
+        self._rests = Rests(context.journal)
         self._emergency = asyncio.Lock()
 
     def replace_models(self, models: Mapping[str, LanguageModel]) -> None:
-        """Use other models from the next proposal on, and forget why the last ones rested."""
-        self._models, self._rests = dict(models), {}
+        """Use other models from the next proposal on, and ask them all, whatever made the last ones rest."""
+        self._models = dict(models)
+        self._rests.ask_again()
 
     async def run(self) -> None:
         """Fill the buffer; a run that is to stop gets no more children, unless that is taken back."""
@@ -111,12 +94,8 @@ class Nursery:
 
     def doing(self) -> str:
         """What it is at, and which language models rest until when and why: a line for people."""
-        now = time.time()
-        resting = [
-            f"{name} rests {rest.words()}" for name, rest in self._rests.items() if now < rest.until
-        ]
         lacking = () if self._models else ("no language model",)
-        return "; ".join((self._context.proposer_doing, *resting, *lacking))
+        return "; ".join((self._context.proposer_doing, *self._rests.words(), *lacking))
 
     def has_model(self) -> bool:
         """Is there a language model in this run at all?"""
@@ -128,23 +107,24 @@ class Nursery:
 
     def rest(self, name: str, error: ProposerUnavailable) -> None:
         """A language model cannot answer: it is left alone for as long as it says."""
-        until = float("inf") if error.retry_after is None else time.time() + error.retry_after
-        self._rests[name] = _Rest(until, error.reason)
-        others = list(self._not_resting())
-        goes_on = f"{', '.join(others)} and the" if others else "The"
-        again = "" if error.retry_after is None else f" Asked again in {error.retry_after:.0f} s."
-        self._context.journal.record_event(
-            "llm",
-            f"{error.reason} {goes_on} built-in proposer {'go' if others else 'goes'} on.{again}",
-        )
+        self._rests.begin(name, error, (n for n in self._not_resting() if n != name))
+
+    def answered(self, name: str) -> None:
+        """A language model has said something, so it rests no more."""
+        self._rests.answered(name)
 
     # ---- private -----------------------------------------------------------------------------------------
 
     def _not_resting(self) -> Iterator[str]:
-        now = time.time()
-        for name in self._models:
-            if name not in self._rests or now >= self._rests[name].until:
-                yield name
+        return (name for name in self._models if not self._rests.rests(name))
+
+    async def _look_for_models(self) -> None:
+        """Ask those that have rested long enough whether they can be reached again: free, and seconds at most."""
+        for name in self._rests.out(self._models):
+            self._context.proposer_doing = f"asks whether {name} can be reached again"
+            if fault := await self._models[name].check():
+                others = [n for n in self._not_resting() if n != name]
+                self._rests.prolong(name, fault, others)
 
     def _wanted(self) -> bool:
         context = self._context
@@ -185,6 +165,8 @@ class Nursery:
         for attempt in range(ATTEMPTS):
             if context.stopping:
                 return False
+            if not urgent:
+                await self._look_for_models()
             rng = self._chance(attempt)
             spent = {arm for arm, times in failed.items() if times >= SPENT}
             proposers = self._proposers(urgent=urgent)
@@ -199,12 +181,15 @@ class Nursery:
                 proposal = await self._propose(proposers[choice.arm.proposer], choice, rng)
             except ProposalFailed as error:
                 failed[choice.arm] += 1
+                if not isinstance(error, ProposalRefused):  # that may have been known before
+                    self.answered(choice.arm.proposer)
                 words = f"{choice.arm.proposer} found no child ({choice.operator}): {error}"
                 context.journal.record_event("proposal", words)
                 continue
             except ProposerUnavailable as error:
                 self.rest(choice.arm.proposer, error)
                 continue
+            self.answered(choice.arm.proposer)
             if await self._adopt(proposal):
                 return True
             failed[choice.arm] += 1

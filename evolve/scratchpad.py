@@ -44,6 +44,10 @@ class Writers(Protocol):
         """A model cannot answer: leave it alone for as long as it says."""
         ...
 
+    def answered(self, name: str) -> None:
+        """A model has said something, so it rests no more."""
+        ...
+
 
 class Reflection:
     """Looks back at the search from time to time."""
@@ -115,6 +119,7 @@ class Reflection:
         except ProposerUnavailable as error:
             self._writers.rest(name, error)
         else:
+            self._writers.answered(name)
             reached("scratchpad.before-write")
             self._take(written, name, overtaken=self._newest() != before)
 

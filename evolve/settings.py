@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -50,6 +51,8 @@ __all__ = [
     "save_live",
     "sections",
 ]
+
+LARGEST = 4 << 20  # bytes of a settings file; templates of prompts are pages long
 
 Nested = dict[str, Any]
 Place = Callable[[str], str]  # dotted key -> `FILE, line N: ` or nothing
@@ -143,12 +146,19 @@ def save_live(workspace: Path, changes: Mapping[str, str]) -> None:
     text = tomli_w.dumps(_merge(_read(workspace, LIVE_FILE), _nested(changes)))
     path = workspace / LIVE_FILE
     temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    temporary.unlink(missing_ok=True)  # an engine that was killed may have left one
+    private = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(private, "w", encoding="utf-8") as file:
         file.write("# Written by `autoresearch set` and the app; wins over autoresearch.toml.\n\n")
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # the name, too, survives a loss of power
+    finally:
+        os.close(folder)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------
@@ -156,19 +166,44 @@ def save_live(workspace: Path, changes: Mapping[str, str]) -> None:
 
 def _read(workspace: Path, name: str) -> Nested:
     """One file as a checked layer; an absent file is an empty one."""
-    try:
-        text = (workspace / name).read_text(encoding="utf-8")
-        layer = tomllib.loads(text)
-    except FileNotFoundError:
+    text = _text(workspace / name, name)
+    if text is None:
         return {}
-    except UnicodeDecodeError:
-        raise UsageError(f"{name} is not UTF-8 text; save it as UTF-8.") from None
+    try:
+        layer = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(_syntax(name, str(error))) from None
-    except OSError as error:
-        raise EvolveError(f"{name} cannot be read: {error.strerror}; check its owner.") from None
+    except RecursionError:
+        raise UsageError(f"{name} is nested too deeply to be settings; correct it.") from None
     _check(layer, lambda key: _place(name, text, key))
     return layer
+
+
+def _text(path: Path, name: str) -> str | None:
+    """The text of a settings file, or None where there is none. Never waits, whatever stands at its place."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UsageError(
+                    f"{name} is no regular file; move it away and write the settings there."
+                )
+            text = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        return None
+    except IsADirectoryError:
+        raise UsageError(
+            f"{name} is a folder; move it away and write the settings there."
+        ) from None
+    except OSError as error:
+        raise EvolveError(f"{name} cannot be read: {error.strerror}; check its owner.") from None
+    if len(text) > LARGEST:
+        raise UsageError(
+            f"{name} is larger than {LARGEST >> 20} MB, so it holds no settings; correct it."
+        )
+    try:
+        return text.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise UsageError(f"{name} is not UTF-8 text; save it as UTF-8.") from None
 
 
 def _nested(changes: Mapping[str, str]) -> Nested:

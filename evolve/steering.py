@@ -6,6 +6,7 @@ changes nothing. Settings that would make scores incomparable are refused with t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from evolve.writer import Effect
 
 Answer = str
+Stamp = tuple[int, int, int] | None  # time of change in ns, bytes, inode; None: no file
+
+QUIET = 0.5  # seconds without a change, after which an edited file is taken to be whole
+ABSENT = 3.0  # the same for an empty file, or none at all: most often another one is on its way
 
 
 class Steering:
@@ -54,7 +59,7 @@ class Steering:
 
         self._on_kill = on_kill = kill_later
         self._seen: int | None = None  # a journal that goes on may hold requests
-        self._files = {path: _stamp(path) for path in self._watched()}
+        self._files = {path: _Watched(_stamp(path)) for path in self._watched()}
         self._verbs: dict[str, Callable[[Command], Answer]] = {
             "pause": self._pause,
             "resume": self._resume,
@@ -70,9 +75,8 @@ class Steering:
         if version != self._seen:
             self._seen = version
             self.answer_all()
-        for path, stamp in self._files.items():
-            if (now := _stamp(path)) != stamp:
-                self._files[path] = now
+        for path, watched in self._files.items():
+            if watched.is_new(_stamp(path)):
                 self._edited(path)
 
     def answer_all(self) -> None:
@@ -99,7 +103,9 @@ class Steering:
         for command in journal.pending_commands():
             if command.verb == "stop":
                 journal.answer_command(command.id, CommandState.DONE, "The run has ended.")
-        journal.refuse_pending("The run has ended; `autoresearch run` goes on with it, then ask again.")
+        journal.refuse_pending(
+            "The run has ended; `autoresearch run` goes on with it, then ask again."
+        )
 
     def _grant(self, command: Command) -> list[Effect]:
         """Carry out one request and answer it; returns what is to happen now outside the journal."""
@@ -230,9 +236,32 @@ class Steering:
             self._context.wake()
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+class _Watched:
+    """A file that people edit: new once it has been left alone for a while, so that no half of it is ever taken.
+
+    Editors truncate and then write, or put another file in its place, and between the two there is an empty file or none.
+    """
+
+    def __init__(self, stamp: Stamp, clock: Callable[[], float] = time.monotonic) -> None:
+        """`stamp`: of what is in force."""
+        self._taken = self._seen = stamp
+        self._clock = clock
+        self._since = 0.0  # when it was first seen as it is
+
+    def is_new(self, stamp: Stamp) -> bool:
+        """Has it changed since it was taken, and is it whole? Then it counts as taken. To be asked again and again."""
+        now = self._clock()
+        if stamp != self._seen:
+            self._seen, self._since = stamp, now
+        if stamp == self._taken or now - self._since < (QUIET if stamp and stamp[1] else ABSENT):
+            return False
+        self._taken = stamp
+        return True
+
+
+def _stamp(path: Path) -> Stamp:
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -111,6 +111,9 @@ def unavailable(
         what = "limits the rate of requests" if status == 429 else "cannot answer now"
         wait = waiting(retry_after, setbacks, config.backoff)
         return ProposerUnavailable(f"{config.place} {what}{tail}.", wait)
+    if status == 402 or (status == 400 and "credit balance" in said):
+        # Credit is added elsewhere, where nobody tells us: it is looked at from time to time.
+        return ProposerUnavailable(_lasting(config, 402, tail), RETRY_LIMIT)
     return ProposerUnavailable(_lasting(config, status, tail))
 
 
@@ -148,8 +151,8 @@ def _lasting(config: LlmConfig, status: int, tail: str) -> str:
         )
     if status == 402:
         return (
-            f"The account at {config.place} has no credit left{tail}. Add some, then "
-            f"`autoresearch set llm.model {config.model}` has it asked again."
+            f"The account at {config.place} has no credit left{tail}. Add some; "
+            f"`autoresearch set llm.model {config.model}` then has it asked at once."
         )
     if status == 403:
         return (

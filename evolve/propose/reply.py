@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from evolve.propose import pricing
+from evolve.propose.endpoint import RETRY_LIMIT
 from evolve.propose.operators import NO_USAGE, ProposalFailed, ProposerUnavailable, Usage
 from evolve.sections import Price
 from evolve.text import one_line
@@ -110,8 +111,8 @@ class Reply:
 
         Only what cost nothing is tried again at once: a request that never led to an answer.
         """
-        passing = isinstance(fault, ProposerUnavailable) and fault.retry_after is not None
-        if not passing or self.silent or self.begun:
+        wait = fault.retry_after if isinstance(fault, ProposerUnavailable) else None
+        if wait is None or wait >= RETRY_LIMIT or self.silent or self.begun:
             return None
         wait = PAUSE * 2.0**tries if self.retry_after is None else max(0.0, self.retry_after)
         return wait if wait <= PATIENCE else None

@@ -685,7 +685,6 @@ async def test_cache_hits_are_summed_by_model(bench: Bench) -> None:
             Fault(401, "authentication_error", f"invalid key {KEY}"),
             "did not accept the key in ANTHROPIC_API_KEY",
         ),
-        (Fault(402, "billing_error"), "no credit left"),
         (Fault(403, "permission_error"), "may not use the model claude-opus-5-5"),
         (Fault(404, "not_found_error"), "knows no model claude-opus-5-5"),
         (
@@ -755,6 +754,35 @@ async def test_a_short_wait_is_waited_and_every_request_is_a_call_of_its_own(ben
     assert [call["status"] for call in bench.calls()] == ["failed", "answered"]
     assert child.calls == (2,)
     assert "claude-opus-5-5 answered again after 1 failed call in" in bench.everything()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(402, "billing_error"),
+        Fault(400, "invalid_request_error", "Your credit balance is too low to access the API."),
+    ],
+)
+async def test_an_empty_account_is_looked_at_again_within_the_hour(
+    bench: Bench, fault: Fault
+) -> None:
+    bench.plan += [fault]
+    with pytest.raises(ProposerUnavailable, match="no credit left") as caught:
+        await bench.proposer(retries=2).propose(brief())
+    assert caught.value.retry_after == 3600
+    assert len(bench.server.requests) == 1
+
+
+async def test_in_an_outage_one_request_is_made_where_three_were_made_at_its_start(
+    bench: Bench,
+) -> None:
+    hurry = Fault(529, "overloaded_error", headers={"retry-after-ms": "10"})
+    bench.plan += [hurry] * 4
+    proposer = bench.proposer(retries=2)
+    for heard in (3, 4):
+        with pytest.raises(ProposerUnavailable):
+            await proposer.propose(brief())
+        assert len(bench.server.requests) == heard
 
 
 async def test_an_overloaded_server_is_retried_and_then_given_longer_and_longer(
