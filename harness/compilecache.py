@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from harness.crashpoints import reached
+
 LAYER_LIMIT = 256 << 20  # bytes that one source may leave behind
 BASE_LIMIT = 512 << 20  # bytes of the base, which every candidate copies; then it begins anew
 LAYERS_LIMIT = 8 << 30  # bytes of all layers; the least recently used go first
@@ -28,6 +30,7 @@ FOLDER_LIMIT = 1 << 30  # bytes of a candidate's copy and whatever else it write
 FILE_LIMIT = 5000  # files of a layer, and of the base; one training compiles some hundreds
 _CHUNK = 8 << 20
 _KEY = re.compile(r"[0-9a-f]{64}")
+_UNFINISHED = "new-"  # how names begin of folders in which a layer is made
 _PARTIAL = ".partial"  # name of a file that is still being copied
 
 
@@ -53,6 +56,7 @@ class Loan:
         disk that is full costs later trainings their warm start, and this one nothing.
         """
         with contextlib.suppress(TooLarge, OSError), _locked(self.root):
+            reached("compilecache.before-keep")
             if self.trusted:
                 self._grow_base()
             elif not self.warm and not _layer(self.root, self.key).exists():
@@ -62,10 +66,11 @@ class Loan:
         base, old = _base(self.root), self.root / "old"
         files, size = extent(base)
         full = size > BASE_LIMIT or files > FILE_LIMIT
+        shutil.rmtree(old, ignore_errors=True)  # of a runner that was killed in here
         if full:  # what this run has compiled itself is the beginning of a new one
-            shutil.rmtree(old, ignore_errors=True)
-            base.rename(old)
+            # In this order: who is known here without a base would only be told wrong of its kernels.
             shutil.rmtree(self.root / "trusted", ignore_errors=True)
+            base.rename(old)
         known = old if full else base
         copy(self.folder, base, skip=lambda path: (known / path).exists())
         if full:
@@ -81,10 +86,11 @@ class Loan:
         for known in ([_base(self.root)], [_base(self.root), *inherited]):
             with (
                 contextlib.suppress(TooLarge),
-                tempfile.TemporaryDirectory(dir=self.root, prefix="new-") as new,
+                tempfile.TemporaryDirectory(dir=self.root, prefix=_UNFINISHED) as new,
             ):
                 fresh = Path(new) / "layer"
                 copy(self.folder, fresh, skip=partial(_is_in, known))
+                reached("compilecache.before-layer")
                 if fresh.exists():
                     fresh.rename(_layer(self.root, self.key))
                 break
@@ -106,7 +112,6 @@ def borrow(
     """
     key, kin = source_key(source), tuple(filter(_KEY.fullmatch, kin))
     folder.mkdir(parents=True)
-    root.mkdir(parents=True, exist_ok=True)
     layer = _layer(root, key)
     # Without it, kernels are compiled again.
     with contextlib.suppress(TooLarge, OSError), _locked(root):
@@ -217,7 +222,10 @@ def _thin_out(layers: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Runners of several GPUs share this folder."""
+    """Runners of several GPUs share this folder; what killed ones were about to keep is removed."""
+    root.mkdir(parents=True, exist_ok=True)
     with (root / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        for left in root.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
         yield

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from harness.building import fill, sha256_of, stage, write_file
 from harness.corpus import Corpus, choose_source, open_source
+from harness.crashpoints import reached
 from harness.places import cache_dir, is_full
 from harness.spec import Cause, HarnessError
 
@@ -251,6 +252,7 @@ def _build(
     unnamed = path.with_name(f".{path.name}.tmp")
     unnamed.mkdir(mode=0o700)
     try:
+        reached("dataset.before-fill")
         facts = fill(
             unnamed,
             corpus,
@@ -262,8 +264,10 @@ def _build(
             progress=stage(progress, 0.3, 1.0),
         )
         manifest = json.dumps({**recipe, **facts}, indent=1) + "\n"
+        reached("dataset.before-manifest")
         write_file(unnamed / MANIFEST, manifest.encode())
         _sync_folder(unnamed)
+        reached("dataset.before-rename")
         unnamed.replace(path)
         _sync_folder(path.parent)
     finally:

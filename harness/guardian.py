@@ -1,4 +1,5 @@
-"""The guardian of a Landlock cell: a program that starts one candidate in there, outlives it, and ends what it leaves.
+"""The guardian of a candidate outside bubblewrap: it starts one, in a Landlock cell or in none, outlives it, and ends
+what it leaves.
 
 Run by path in an isolated Python, so it imports the standard library alone. It stays outside the cell itself, and
 when our runner is killed, it ends everything. It must never start a candidate with less than it was asked for.
@@ -59,8 +60,10 @@ def main() -> int:
     failure, failure_end = os.pipe()  # closed by a successful exec
     if job["status"] is not None:
         os.set_inheritable(job["status"], False)  # what is written there is believed
-    with os.fdopen(job["filter"], "rb") as file:
-        code = file.read()
+    code = b""
+    if job["cell"]:
+        with os.fdopen(job["filter"], "rb") as file:
+            code = file.read()
     if job["spaces"] != "none":
         _open_spaces()
     child = os.fork()
@@ -76,7 +79,8 @@ def main() -> int:
     with os.fdopen(failure, "rb") as told:
         reason = told.read().decode(errors="replace")
     if reason:
-        print(f"The Landlock cell could not be built: {reason}", file=sys.stderr)
+        what = "The Landlock cell could not be built" if job["cell"] else "It could not be started"
+        print(f"{what}: {reason}", file=sys.stderr)
     elif job["status"] is not None:
         os.write(job["status"], json.dumps({"exit-code": status}).encode())
     return status
@@ -102,10 +106,11 @@ def _in_child(job: dict[str, Any], code: bytes, failure: int) -> None:
             os.close(failure)
             os._exit(_wait_for(child, lambda: None))
         os.setsid()  # its process group is its own
-        _drop_capabilities()
-        _call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
-        _restrict(job)
-        _load_filter(code)
+        if job["cell"]:
+            _drop_capabilities()
+            _call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
+            _restrict(job)
+            _load_filter(code)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)

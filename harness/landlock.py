@@ -50,7 +50,7 @@ def spaces() -> str:
 def command(job: dict[str, Any], argv: Sequence[str]) -> list[str]:
     """The command line of a guardian.
 
-    `job`: `read`, `hidden` (what is not read nevertheless), `write`, `devices` (paths), `folder` (where to start),
+    `job`: `cell` (without one all but `folder`, `spaces` and `status` is left out), `read`, `hidden` (what is not read nevertheless), `write`, `devices` (paths), `folder` (where to start),
     `filter` (descriptor of a seccomp program), `spaces` (as found by `spaces`), `gpu` (it needs to name its
     threads) and `status` (descriptor for a line of JSON with the exit code of what was started, or None).
     """

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from harness import process, wire
 from harness.clock import WARMUP_BATCHES, BudgetClock
+from harness.crashpoints import reached
 from harness.roworder import Rows
 from harness.spec import Budget
 from harness.wire import Op, Refusal
@@ -204,6 +205,7 @@ class Meter:
             self._report(force=True)
             # The runner keeps them: an audit starts from them again.
             wire.report(self._control, "committed", (weights,), at=now)
+            reached("meter.after-commit")
             with contextlib.suppress(wire.PeerGone):  # weights are hashed, whoever has left
                 wire.send(self._guest, Op.COMMITTED)
             # Sealed, the bytes stay what they are: hashing them may take its time beside the scoring.

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from harness import ptree
+from harness import crashpoints, ptree
 from harness.bounds import TRUSTED, Bounds, volunteer
 from harness.environment import without_credentials
 from harness.ptree import KILL_PATIENCE as KILL_PATIENCE
@@ -188,7 +188,8 @@ def spawn_trusted(
     module: str, job: str, descriptors: Iterable[int], output: int, env: Mapping[str, str]
 ) -> Supervised:
     """Start `python -m module job` with nothing inherited but the named descriptors."""
-    env = {"PYTHONPATH": _ROOT, "PATH": os.defpath, **machine_env(), **env}
+    crash = {k: v for k, v in os.environ.items() if k == crashpoints.VARIABLE}
+    env = {"PYTHONPATH": _ROOT, "PATH": os.defpath, **machine_env(), **crash, **env}
     argv = [sys.executable, "-P", "-m", module, job]
     return Supervised(argv, env=env, cwd=Path("/"), output=output, pass_fds=descriptors)
 

@@ -1,8 +1,8 @@
 """The cell in which a candidate runs: the ladder of levels, and a self-test that decides between them.
 
 `bubblewrap` gives all namespaces, no network, an empty environment and a read-only system; `landlock` keeps files,
-network and signals apart where namespaces are forbidden; `process` is a plain process group and protects nothing but
-tidiness. This module builds command lines and judges them; it starts no candidate. A level counts only after a
+network and signals apart where namespaces are forbidden; `process` is a plain process with a guardian that ends what
+it leaves, and protects nothing but tidiness. This module builds command lines and judges them; it starts no candidate. A level counts only after a
 script inside it has tried to break out and failed.
 """
 
@@ -91,7 +91,8 @@ def command(
     """
     given = dict(environment or {})
     if level == PROCESS:
-        yield Cell(list(argv), given)
+        job = {"cell": False, "spaces": "none", "status": None, "folder": str(folder)}
+        yield Cell(landlock.command(job, argv), given)
         return
     if level not in LEVELS:
         raise HarnessError(f"There is no sandbox level “{level}”; choose from {', '.join(LEVELS)}.")
@@ -107,6 +108,7 @@ def command(
                 "write": [str(m.source) for m in mounts if m.writable] + [str(folder)],
                 "devices": devices,
                 "folder": str(folder),
+                "cell": True,
                 "filter": filter_fd,
                 "spaces": landlock.spaces(),
                 "gpu": gpu,

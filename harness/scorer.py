@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import process, wire
+from harness.crashpoints import reached
 from harness.intake import Intake, open_device_intake, open_intake
 from harness.judging import Invalid, Judge, cross_entropy
 from harness.wire import Dtype, Op
@@ -73,6 +74,7 @@ class Scorer:
         while not self._begun:
             self._hear_runner()
         begun = reported = time.monotonic()
+        reached("scorer.before-score")
         self._judge.begin(self.intake.device)
         while self._scored < self._count:
             message = self._expect(Op.ROWS, Op.LOGITS, Op.SHAPE, Op.PLAIN)
@@ -325,6 +327,7 @@ def _evaluate(job: dict[str, Any], guest: socket.socket, control: socket.socket)
     if job["nats"] is not None:
         # For the audit, in memory that no candidate can reach.
         wire.write_all(job["nats"], nats.tobytes())
+    reached("scorer.after-score")
     # The runner knows the score before the candidate does.
     wire.report(
         control,

@@ -145,11 +145,13 @@ def test_unknown_levels_are_refused_by_name(tmp_path: Path) -> None:
         pass
 
 
-def test_the_plain_level_is_the_command_itself(tmp_path: Path) -> None:
+def test_the_plain_level_is_the_command_under_a_guardian(tmp_path: Path) -> None:
     with sandbox.command(
         "process", ["true"], folder=tmp_path, environment={"A": "1"}, gpu=True
     ) as cell:
-        assert cell == sandbox.Cell(["true"], {"A": "1"}, ())
+        assert (cell.environment, cell.descriptors) == ({"A": "1"}, ())
+        assert cell.argv[-1] == "true"
+        assert subprocess.run(cell.argv, env=cell.environment, check=False).returncode == 0
     assert Mount(Path("/a"), "/b").seen("process") == "/a"
     assert Mount(Path("/a"), "/b").seen("landlock") == "/a"
     assert Mount(Path("/a"), "/b").seen("bubblewrap") == "/b"
