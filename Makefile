@@ -10,7 +10,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 APT := bubblewrap tmux git
 RUN ?=
 
-.PHONY: help run test lint screenshots bench bench-search setup system clean
+.PHONY: help run test lint fuzz screenshots bench bench-search setup system clean
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
@@ -19,6 +19,9 @@ run: setup  ## set everything up and evolve train.py here (RUN="--max 20" adds o
 
 test: setup  ## the whole test suite
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder  # else the longest file comes last, alone
+
+fuzz: setup  ## engines killed hundreds of times (RUN="--kills 300 --seed 7 --minutes 30")
+	@$(BIN)/python -m tests.fuzz $(RUN)
 
 lint: setup  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

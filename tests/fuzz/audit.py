@@ -47,7 +47,10 @@ class Journal:
 
 def always(shop: Workshop) -> list[str]:
     """What holds at every moment, engine or none."""
-    journal = Journal(shop.journal)
+    try:
+        journal = Journal(shop.journal)
+    except sqlite3.DatabaseError as error:
+        return [f"The journal cannot be read: {error}."]
     return [
         *_file(journal),
         *_numbers(journal),
@@ -115,7 +118,7 @@ def _trained(journal: Journal, ledger: list[Entry]) -> Iterator[str]:
         row = known.get(entry.name)
         if row is None:
             yield f"{entry.name} was trained, and the journal knows nothing of it."
-        elif (entry.seed, entry.source) != (row["seed"], shas[row["run"], row["candidate"]]):
+        elif (entry.seed, entry.source) != (row["seed"], shas.get((row["run"], row["candidate"]))):
             yield f"{entry.name} trained another script or seed than the journal says."
     for name, row in known.items():
         if row["outcome"] == "ok" and (name not in ended or ended[name].score != row["val_bpb"]):

@@ -19,6 +19,7 @@ LATEST = 2.5  # seconds after a boot to an `instant` kill
 AWAITED = 6.0  # seconds in which something awaited (a point, a git command, a training) has to come
 WRITES = 12  # writes of the journal to wait for, at most
 CLOSE = 0.004  # seconds behind a write
+LONG = 12.0  # seconds in which a real training passes every point
 FREEZE = 1.5  # seconds that a frozen engine stands still, at most
 TWINS = 3  # engines started at once, beside the one that lives
 LOOK = 0.002
@@ -82,15 +83,15 @@ def _write(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
 
 def _point(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
     """It kills itself; a runner at its point dies without its engine, which goes on until it is killed, too."""
-    runner = kill.point.startswith("runner.")
-    if runner:
-        time.sleep(kill.delay * LATEST)
+    other = kill.point.startswith(("runner.", "meter.", "scorer."))
+    if other:
+        time.sleep(kill.delay * (LATEST if kill.point.startswith("runner.") else LONG))
     else:
         _wait(lambda: not engine.alive)
     came = not engine.alive
     if engine.alive:
         engine.kill()
-    return Deed(came or runner, True)
+    return Deed(came or other, True)
 
 
 def _frozen(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
@@ -210,6 +211,26 @@ def _keeper(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
         keeper.process.wait()
 
 
+def at_keeper(kill: Kill, shop: Workshop) -> Deed:
+    """A keeper that dies at a point of its own: beside an engine, which goes on, or behind one that it would follow up."""
+    keeper = shop.start(kill.point, keeper=True)
+    if kill.point == "keeper.before-restart":
+        if keeper.boots() is None:
+            return Deed(True, True, f"A keeper's engine did not boot: {keeper.said()[-400:]}")
+        slay(*(pid for pid, _ in children_of(keeper.pid)))
+        came = keeper.ends(AWAITED)
+        if not came:
+            keeper.kill()
+        return Deed(came, True)
+    came = _wait(lambda: not keeper.alive)
+    booted = _wait(lambda: bool(BEGUN.search(keeper.said())), BOOT)
+    time.sleep(kill.delay)
+    slay(keeper.pid, *shop.engines())
+    keeper.process.wait()
+    problem = "" if booted else f"No engine outlived its keeper: {keeper.said()[-400:]}"
+    return Deed(came, True, problem)
+
+
 def _app(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
     """An app that looks at the engine is killed, or its terminal hangs up: no business of the engine's."""
     number = signal.SIGKILL if kill.delay < 0.5 else signal.SIGHUP
@@ -253,6 +274,7 @@ _KINDS: dict[str, Callable[[Kill, Workshop, Engine], Deed]] = {
     "instant": _instant,
     "write": _write,
     "point": _point,
+    "commit": _point,
     "frozen": _frozen,
     "git": _git,
     "both": _both,

@@ -17,7 +17,7 @@ from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Fault, Raw, Reque
 from tests.evolve.night import child, spoken, text_of
 from tests.fuzz import audit, rest
 from tests.fuzz.facts import Witness, read_only
-from tests.fuzz.kills import carry_out, stop_runners
+from tests.fuzz.kills import Deed, at_keeper, carry_out, stop_runners
 from tests.fuzz.ledger import read
 from tests.fuzz.person import Person
 from tests.fuzz.schedule import Episode, Kill
@@ -116,13 +116,19 @@ class Play:
             if kill.kind == "boot":
                 self._storm(kill)
                 return
-            engine = self._engine or self._boot(crash, kill)
+            if kill.point.startswith("keeper."):
+                self._done(kill, at_keeper(kill, self._shop))
+                return
+            engine = self._engine = self._engine or self._boot(crash, kill)
         if engine is None:
             self.report.kinds[kill.kind] += bool(crash)
             return
         if not crash:
             self._look(kill, witness)
-        deed = carry_out(kill, self._shop, engine)
+        self._done(kill, carry_out(kill, self._shop, engine))
+
+    def _done(self, kill: Kill, deed: Deed) -> None:
+        """Note what a kill came to."""
         self.report.kinds[kill.kind] += 1
         if not deed.came:
             self.report.in_vain[kill.point or kill.kind] += 1
@@ -130,20 +136,23 @@ class Play:
             self.report.points[kill.point] += 1
         if deed.problem:
             self._wrong(kill, deed.problem)
-        self._engine = None if deed.dead else deed.heir or engine
+        self._engine = None if deed.dead else deed.heir or self._engine
         if deed.dead or kill.kind in TO_RUNNERS:
             self._bury(kill)
 
     def _boot(self, crash: str, kill: Kill) -> Engine | None:
         """Start an engine and wait until its run goes on; None when it died at the point that was armed."""
         trained = len(read(self._shop.ledger))
+        data = kill.point.startswith("dataset.")  # which a child of the engine's prepares
+        if data:
+            self._shop.cache = self._shop.base / "cache"
         engine = self._shop.start(crash, anew=kill.anew)
         took = engine.boots()
         if took is None:
             if engine.alive:
                 self._wrong(kill, f"An engine did not boot: {engine.said()[-400:]}")
                 engine.kill()
-            elif crash and engine.process.returncode == -9:
+            elif crash and engine.process.returncode == (1 if data else -9):
                 self.report.points[kill.point] += 1
             else:
                 words = f"ended with {engine.process.returncode}: {engine.said()[-600:]}"

@@ -103,7 +103,7 @@ def campaign(seed: int, kills: int) -> list[Episode]:
     while begun < kills:
         number = len(episodes) + 1
         rng = random.Random(f"{seed}:{number}")
-        training: Training = "real" if number % 8 == 5 else "sleep"
+        training: Training = "real" if number % 6 == 5 else "sleep"
         proposer: Proposer = "claude" if number % 3 == 2 and training == "sleep" else "builtin"
         count = min(REAL_KILLS if training == "real" else KILLS_AN_EPISODE, kills - begun)
         drawn = [_kill(begun + i + 1, rng, training, proposer, left, i) for i in range(count)]

@@ -35,9 +35,14 @@ SETTINGS = {
     "population.size": "4",
     "stop.candidates": "100000",
     "scratchpad.every": "6",
+    "vetting.smoke": "always",
 }
 # A training with real rows, scorer and sandbox, as small as they come.
-REAL = {"scoring.audit_probes": "16", "scoring.champion_probes": "32"}
+REAL = {
+    "scoring.audit_probes": "16",
+    "scoring.champion_probes": "32",
+    "vetting.smoke": "auto",
+}
 
 
 @dataclass
@@ -49,7 +54,8 @@ class Workshop:
     proposer: Proposer
     url: str = ""  # of the language model
     settings: dict[str, str] = field(default_factory=dict)
-    engines: int = 0  # that were started
+    cache: Path | None = None  # the data sets' own; else shared by all workspaces of a campaign
+    started: int = 0  # engines
 
     @property
     def workspace(self) -> Path:
@@ -90,7 +96,7 @@ class Workshop:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("ANTHROPIC", "FUZZ"))}
         env |= {
             "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/fuzz/site'}",
-            "AUTORESEARCH_CACHE": str(self.base.parent / "cache"),
+            "AUTORESEARCH_CACHE": str(self.cache or self.base.parent / "cache"),
             "FUZZ_LEDGER": str(self.ledger),
             "FUZZ_TRAINING": self.training,
             "TMPDIR": str(self.base / "tmp"),
@@ -121,8 +127,8 @@ class Workshop:
         ours, theirs = os.pipe()
         if not keeper:
             words += ["--kept", str(theirs), "--after", AFTER if anew else ""]
-        self.engines += 1
-        log = self.base / f"engine-{self.engines}.out"
+        self.started += 1
+        log = self.base / f"engine-{self.started}.out"
         with log.open("wb") as out:
             process = subprocess.Popen(
                 self.command("run", "--headless", *words),
@@ -158,6 +164,10 @@ class Workshop:
     def runners(self) -> list[int]:
         """Pids of living runners."""
         return [pid for pid, line in self.processes().items() if "tests.fuzz.runner" in line]
+
+    def engines(self) -> list[int]:
+        """Pids of living engines."""
+        return [pid for pid, line in self.processes().items() if "--kept" in line]
 
     def helpers(self, name: str) -> list[int]:
         """Pids of living trusted processes of the harness: `meter` or `scorer`."""
