@@ -6,6 +6,7 @@ what is missing is made again and said. Nothing here ends a run: what cannot be 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def refs(context: Context) -> None:
         context.journal.record_event("git", words.replace("1 locks that", "A lock that", 1))
     ratcheting.finish(context)
     _sync(context)
-    context.lineage.pack()
+    _pack(context)
 
 
 def look(context: Context, *, now: bool = False) -> None:
@@ -39,6 +40,7 @@ def look(context: Context, *, now: bool = False) -> None:
         return
     try:
         _sync(context)
+        _pack(context)
     except GitFault as error:
         say_once(context, f"The refs of this run cannot be looked after: {error}")
 
@@ -59,6 +61,12 @@ def say_once(context: Context, words: str) -> None:
     if words not in context.said:
         context.said.add(words)
         context.journal.record_event("git", words)
+
+
+def _pack(context: Context) -> None:
+    """It only makes looks cheaper, so what stands in its way is not even told."""
+    with contextlib.suppress(GitFault):
+        context.lineage.pack()
 
 
 def _sync(context: Context) -> None:

@@ -6,9 +6,10 @@ by a repair.
 
 from __future__ import annotations
 
+from evolve.gitfaults import GitBusy, GitFault, ObjectsMissing
 from evolve.gitrun import GitRunner, check_oid
 
-_LOOSE = 2000  # refs in files of their own; more of them are packed, as `git gc` would
+_LOOSE = 500  # refs in files of their own; more of them are packed, as `git gc` would
 
 
 class Refs:
@@ -31,14 +32,19 @@ class Refs:
 
     def put(self, number: int, commit: str) -> None:
         """Let the candidate's ref point at `commit`; another commit that was there is kept as lost."""
-        before = self.commit_of(number)
-        if before == check_oid(commit):
-            return
         name = f"{self._prefix}{int(number)}"
-        lines = [f"update {name} {commit} {before or '0' * len(commit)}"]
-        if before:
-            lines.append(self._lost(name, before))
-        self._git.run("update-ref", "--stdin", feed="\n".join([*lines, ""]))
+        new = f"create {name} {check_oid(commit)}\n"
+        try:
+            self._git.run("update-ref", "--stdin", feed=new)
+        except (GitBusy, ObjectsMissing):
+            raise
+        except GitFault:
+            before = self.commit_of(number)
+            if before is None:
+                raise
+            if before != commit:
+                lines = [f"update {name} {commit} {before}", self._lost(name, before), ""]
+                self._git.run("update-ref", "--stdin", feed="\n".join(lines))
 
     def sync(self, expected: dict[int, str]) -> int:
         """Make the refs equal to the journal; returns how many were missing, wrong or too many."""
@@ -60,7 +66,7 @@ class Refs:
         return wrong
 
     def pack(self) -> bool:
-        """Put refs into git's one file of them where there are very many; a look then costs a tenth."""
+        """Put refs into git's one file of them where many lie about; a look then costs a fifth."""
         folder = self._git.folder / self._git.run("rev-parse", "--git-path", self._prefix)
         if not folder.is_dir() or sum(1 for _ in folder.iterdir()) < _LOOSE:
             return False

@@ -66,6 +66,21 @@ def test_refs_that_a_person_removed_are_made_again_while_the_run_goes_on(
     assert place.is_whole()
 
 
+def test_many_refs_are_packed_and_a_person_s_stay_what_they_were(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evolve import refs
+
+    monkeypatch.setattr(refs, "_LOOSE", 3)
+    for number in range(4):
+        place.child(f"A = {number}\n")
+    before = git(place.repo, "for-each-ref")
+    projecting.look(place.context, now=True)
+    assert not list((place.repo / ".git" / "refs" / "autoresearch").rglob("2"))
+    assert git(place.repo, "for-each-ref") == before
+    assert place.is_whole()
+
+
 def test_what_is_journalled_has_a_ref_so_no_collection_takes_it(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
