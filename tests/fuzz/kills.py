@@ -59,7 +59,7 @@ def _wait(until: Callable[[], bool], patience: float = AWAITED) -> bool:
 
 
 def _instant(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
-    time.sleep(kill.delay * LATEST)
+    time.sleep(kill.delay * (LONG if shop.training == "real" else LATEST))
     engine.kill()
     return Deed(True, True)
 
@@ -85,7 +85,7 @@ def _point(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
     """It kills itself; a runner at its point dies without its engine, which goes on until it is killed, too."""
     other = kill.point.startswith(("runner.", "meter.", "scorer."))
     if other:
-        time.sleep(kill.delay * (LATEST if kill.point.startswith("runner.") else LONG))
+        time.sleep(kill.delay * (LONG if shop.training == "real" else LATEST))
     else:
         _wait(lambda: not engine.alive)
     came = not engine.alive

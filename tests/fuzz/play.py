@@ -26,7 +26,8 @@ from tests.fuzz.workshop import Engine, Workshop, slay
 TO_RUNNERS = ("runner", "both", "everything", "meter", "scorer")  # kills that end a training, too
 IN_A_ROW = 4  # boots killed by one `boot` kill
 EARLY = 1.2  # seconds after a start, at most, to a kill while it boots
-QUIET = 30.0  # seconds in which a paused run has to come to rest
+TRAINING = 180.0  # seconds that a real training takes, at most, on a busy machine
+QUIET = 30.0  # seconds in which a paused run has to come to rest behind its last training
 GRACE = 1.0  # seconds that runners of the last engine live on
 ORPHANS = 5.0  # seconds after that until everything is gone
 THINKING = 0.3  # seconds that the language model takes, at most
@@ -233,6 +234,9 @@ class Play:
         """Pause the run and audit it as soon as nothing is under way; what is wrong if that never comes."""
         with closing(Client(self._shop.workspace)) as client:
             client.send("pause", {}, "the fuzzer")
+        begun = time.monotonic()
+        while self._shop.runners() and time.monotonic() - begun < TRAINING:
+            time.sleep(0.2)
         begun, problems = time.monotonic(), ["The run did not come to rest."]
         while problems and time.monotonic() - begun < QUIET:
             time.sleep(0.5)

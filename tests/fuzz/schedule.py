@@ -39,8 +39,8 @@ REAL_KINDS = {
     "everything": 1,
     "meter": 2,
     "scorer": 2,
-    "runner": 2,
-    "point": 3,
+    "runner": 1,
+    "point": 6,
 }
 COMMITS = ("journal.before-commit", "journal.after-commit")
 MANY = 60  # commits of an engine that are counted, at most
