@@ -41,6 +41,7 @@ from harness.apart import prepare_apart
 from harness.crashpoints import reached
 from harness.dataset import DataConfig, Dataset, load_dataset
 from harness.device import Machine, detect
+from harness.spec import Cause, HarnessError
 
 if TYPE_CHECKING:
     from evolve.propose.claude import ClaudeProposer
@@ -314,15 +315,30 @@ def _dataset(settings: Settings, journal: Journal, resumed: Run | None, tell: Te
     A run keeps the folder it began with: text of the Python installation, say, changes with every package.
     """
     if resumed is not None:
-        dataset = load_dataset(Path(journal.meta(_DATASET.format(resumed.name))))
+        key = _DATASET.format(resumed.name)
+        try:
+            dataset = load_dataset(Path(journal.meta(key)))
+        except HarnessError as error:
+            if error.cause is not Cause.DATA_MISSING:
+                raise
+            journal.record_event("data", f"The data set is made again: {error}")
+            tell()
+            dataset = _prepared(settings, journal, tell)
         if resumed.fingerprint["dataset"] != dataset.manifest_sha256:
             raise EvolveError(
                 f"The data set of run “{resumed.name}” has changed, so new scores could not be compared with "
                 "its old ones. Put it back, or start a new run with `autoresearch run --name NAME`."
             )
+        if str(dataset.path) != journal.meta(key):
+            journal.set_meta(key, str(dataset.path))
         return dataset
-    told = time.monotonic()
     journal.record_event("data", "Looking for the data set.")
+    return _prepared(settings, journal, tell)
+
+
+def _prepared(settings: Settings, journal: Journal, tell: Tell) -> Dataset:
+    """The data set that the settings ask for, found or built; raises EvolveError when its texts are not to be had."""
+    told = time.monotonic()
 
     def progress(message: str, fraction: float) -> None:
         nonlocal told
@@ -331,7 +347,12 @@ def _dataset(settings: Settings, journal: Journal, resumed: Run | None, tell: Te
             journal.record_event("data", f"{message} ({fraction:.0%})")
             tell()
 
-    return prepare_apart(data_config(settings), progress)
+    try:
+        return prepare_apart(data_config(settings), progress)
+    except HarnessError as error:
+        if error.cause is Cause.DATA_MISSING:  # waiting does not bring it back
+            raise EvolveError(str(error)) from error
+        raise
 
 
 def _new_run(

@@ -18,6 +18,7 @@ from evolve.room import refuses
 from evolve.schema import AS_IF, LADDER, VERSION
 
 BUSY = 5.0  # seconds that a writer waits for another one
+LOG_LIMIT = 16 << 20  # bytes of the write-ahead log that are kept for the next commits
 # WAL needs shared memory, which these file systems do not give across machines.
 NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs"}
 
@@ -39,6 +40,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
+            # A client that stopped in the middle of reading keeps the log growing; once it is gone that is cut again.
+            db.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}")
             _migrate(db)
             _put_rules_in_force(db)
         except (sqlite3.Error, EvolveError):

@@ -17,7 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from evolve import serving
+from harness.spec import Cause, ExperimentSpec, Outcome, Result
 from tests.evolve.slots import ShortSlot, overrides
+
+
+class Reading(ShortSlot):
+    """Trains only where the data set is."""
+
+    async def run(self, spec: ExperimentSpec, directory: Path) -> Result:
+        if not (Path(spec.dataset) / "manifest.json").is_file():
+            return Result(Outcome.VOID, "There is no data set.", cause=Cause.DATA_MISSING)
+        return await super().run(spec, directory)
 
 
 def jump(seconds: list[float]) -> None:
@@ -42,7 +52,7 @@ def main(workspace: Path, text: Path) -> int:
         module, _, constant = name.rpartition(".")
         setattr(importlib.import_module(module), constant, value)
     return serving.serve(
-        workspace, overrides=overrides(text, **more), allow_weak_sandbox=True, slot=ShortSlot()
+        workspace, overrides=overrides(text, **more), allow_weak_sandbox=True, slot=Reading()
     )
 
 

@@ -18,11 +18,13 @@ from typing import Any
 import pytest
 
 from evolve.client import Client
+from evolve.database import LOG_LIMIT
 from evolve.holders import writer_of
 from evolve.lock import holder
-from evolve.model import EvolveError
+from evolve.model import CandidateState, EvolveError, Purpose
 from evolve.workspace import create
 from tests.evolve.slots import sets_up_namespaces
+from tests.evolve.workbench import add, baseline, open_journal, result
 
 PATIENCE = 20.0  # seconds
 YEAR = 365 * 86400.0  # seconds
@@ -60,6 +62,7 @@ def engine(workspace: Path, **given: Any) -> Iterator[subprocess.Popen[str]]:
     client = Client(workspace)
     try:
         until(lambda: process.poll() is not None or client.snapshot().incumbent is not None)
+        assert process.poll() in (None, 0), process.communicate()[1]
         yield process
     finally:
         process.kill()
@@ -219,6 +222,66 @@ def test_hours_that_are_used_up_end_the_run_whatever_the_clock_says(workspace: P
         assert process.wait(PATIENCE) == 0
     with closing(Client(workspace)) as client:
         assert client.snapshot().run.reason == "The time is up: 3 seconds."
+
+
+def test_a_clock_that_was_set_back_or_forward_leaves_the_pace_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    journal = open_journal(tmp_path)
+    baseline(journal)
+    for jump in (0.0, 0.0, 3 * YEAR, 0.0, -6 * YEAR, 0.0):
+        number = add(journal, 1)
+        started = journal.start_experiment(number, Purpose.SCREEN, 0)
+        now += 300.0 + jump
+        told = result(1.0, total_seconds=300.0)
+        journal.finish_experiment(started.id, told, CandidateState.CONTENDER)
+        now += 60.0
+    assert journal.pace().experiments == pytest.approx(7 / (6 * 360 / 3600), rel=0.1)
+    journal.close()
+
+
+# ---- the data set ----------------------------------------------------------------------------------------
+
+
+def test_a_data_set_that_is_deleted_during_a_run_is_made_again(workspace: Path) -> None:
+    with engine(workspace) as process, closing(Client(workspace)) as client:
+        cache = Path(os.environ["AUTORESEARCH_CACHE"])
+        for folder in (p for p in (cache / "datasets").iterdir() if p.is_dir()):
+            shutil.rmtree(folder)
+        told = until(lambda: [t for t in texts(client) if "The data set is whole again" in t])
+        assert len(told) == 1
+        assert any("The data set is made again" in text for text in texts(client))
+        count = client.snapshot().experiments
+        until(lambda: client.snapshot().experiments > count + 2)
+        assert process.poll() is None
+
+
+# ---- readers ---------------------------------------------------------------------------------------------
+
+
+def test_the_log_of_the_journal_is_cut_again_after_a_reader_that_never_ended(
+    tmp_path: Path,
+) -> None:
+    journal = open_journal(tmp_path)
+    baseline(journal)
+    log = journal.path.with_name(f"{journal.path.name}-wal")
+
+    def write(megabytes: int) -> int:
+        for number in range(2 * megabytes):
+            journal.set_meta("large", f"{number}" + "x" * (1 << 19))
+        return log.stat().st_size
+
+    with closing(journal):
+        with journal.reader(journal.path) as coming, coming.instant():
+            assert coming.meta("large") == ""
+        assert write(30) < 8 << 20  # readers that come and go let it be begun anew
+        with journal.reader(journal.path) as staying, staying.instant():
+            before = staying.meta("large")
+            assert write(30) > 30 << 20
+            assert staying.meta("large") == before  # one instant, whatever is written
+        assert write(6) <= LOG_LIMIT
 
 
 # ---- the workspace ---------------------------------------------------------------------------------------
