@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-ROOMS = ("cli", "app", "meter", "scoring", "integrity", "engine")
+ROOMS = ("cli", "app", "meter", "scoring", "integrity", "engine", "length")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -196,7 +196,7 @@ class Scales:
             own_ms=own,
             git_ms=git,
             rss_mb=int(status["VmRSS"].split()[0]) / 1024,
-            fds=len(os.listdir("/proc/self/fd")),
+            fds=sum(1 for _ in Path("/proc/self/fd").iterdir()),
             threads=int(status["Threads"]),
             children=len(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()),
             temporary=sum(1 for _ in Path(tempfile.gettempdir()).iterdir()),
@@ -222,7 +222,7 @@ class Scales:
 
 
 def _entries(folder: Path) -> int:
-    return len(os.listdir(folder)) if folder.is_dir() else 0
+    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
 
 
 def _size(folder: Path) -> int:
@@ -231,7 +231,7 @@ def _size(folder: Path) -> int:
     for place, _, names in os.walk(folder):
         for name in names:
             try:
-                total += 512 * os.lstat(os.path.join(place, name)).st_blocks
+                total += 512 * (Path(place) / name).lstat().st_blocks
             except FileNotFoundError:  # a lock or a temporary file of git's
                 continue
     return total

@@ -6,6 +6,7 @@ Decisions come from `population` and `islands`; this module writes them down and
 from __future__ import annotations
 
 import random
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ from evolve.standing import Founded, founded, founders_key, members
 
 if TYPE_CHECKING:
     from evolve.context import Context
+
+KEPT = 500  # folders of trainings, and as many of smoke runs: several nights at five minutes each
+THINNED = 25  # trainings after which it is looked whether there are more
+_KINDS = (("", re.compile(r"([0-9]{1,18})")), ("smoke-", re.compile(r"smoke-([0-9]{1,18})")))
 
 
 def trim(context: Context) -> None:
@@ -34,13 +39,32 @@ def keep_logs(context: Context) -> None:
     """Put the last training's log beside each living train.py, where the ancestor's users look for it."""
     for candidate in context.journal.living():
         worktree = context.state / WORKTREES / str(candidate.id)
-        experiments = context.journal.experiments(candidate.id)
-        if not experiments or not worktree.is_dir():
+        directory = context.journal.last_directory(candidate.id)
+        if directory is None or not worktree.is_dir():
             continue
-        directory = context.journal.directory(experiments[-1].id)
         log, copy = context.state / EXPERIMENTS / directory / "run.log", worktree / "run.log"
         if log.is_file() and (not copy.exists() or copy.stat().st_mtime < log.stat().st_mtime):
             shutil.copyfile(log, copy)
+
+
+def thin(context: Context, *, now: bool = False) -> None:
+    """Let go of the folders of old trainings and smoke runs, every so many trainings or `now`.
+
+    All that counts of them is in the journal: figures, curve, the end of the log. The last `KEPT` stay as they are, and
+    so does the last training of whoever lives and of main, however old it is.
+    """
+    journal, folder = context.journal, context.state / EXPERIMENTS
+    trained = journal.tally().experiments
+    if not folder.is_dir() or (trained % THINNED and not now):
+        return
+    stay = {journal.last_directory(c.id) for c in journal.living()}
+    if main := context.incumbent():
+        stay.add(journal.last_directory(main.id))
+    for prefix, pattern in _KINDS:
+        numbers = sorted(int(m[1]) for p in folder.iterdir() if (m := pattern.fullmatch(p.name)))
+        for number in numbers[: max(0, len(numbers) - KEPT)]:
+            if f"{prefix}{number}" not in stay:
+                shutil.rmtree(folder / f"{prefix}{number}", ignore_errors=True)  # next time, then
 
 
 def renew_islands(context: Context) -> None:

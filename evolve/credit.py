@@ -90,7 +90,7 @@ def pulls(reader: Reader, known: Believed | None = None) -> tuple[Pull, ...]:
     paid = _by_candidate(calls, worth)
     means, sigma = known or _means(reader)
     found: list[tuple[float, Pull]] = []
-    for child in reader.candidates(after=max(0, first)):
+    for child in reader.candidates_of(range(max(0, first) + 1, reader.next_candidate_id())):
         if child.parents and child.operator in OPERATORS:
             cost = min(MOST_CALL_COST, paid.get(child.id, 0.0))
             cost += seconds.get(child.id, 0.0) / typical if typical else float(bool(child.scores))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evolve import approval, smoking
 from evolve.boot import Boot
-from evolve.census import keep_logs, trim
+from evolve.census import keep_logs, thin, trim
 from evolve.judging import Assignment, Judge
 from evolve.machinewatch import MachineWatch, device_fault
 from evolve.model import Event, EvolveError, Passing, Purpose
@@ -235,6 +235,7 @@ class Engine:
         keep_hours(self._context)
         self._watch.settled()
         keep_logs(self._context)
+        thin(self._context)
         reached("engine.before-results")
         self._teller.tell(self._context.journal, self._context.believed())
         self._project()

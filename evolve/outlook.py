@@ -101,6 +101,7 @@ class Watch:
         ] = ()  # the connection, and what was written when it looked last
         self._look: Look | None = None
         self._evidence = Evidence()
+        self._basis: object = None  # by which the trends were counted
         self._trends: tuple[Trend, ...] = ()
         self._pruned: Pruned | None = None
         self._spent: tuple[object, ...] = ()  # what the shares and calls were computed from
@@ -126,8 +127,20 @@ class Watch:
             goes_by=run.fingerprint.get("metric", "val_bpb"),
             memory_limit=run.fingerprint.get("memory_limit", "none"),
         )
-        if hurry and self._look is None and journal.next_candidate_id() > LONG:
-            return replace(rules, hurried=True)
+        if self._look is None and journal.next_candidate_id() > LONG:
+            from evolve import told as telling  # which knows this module
+
+            tally = tally or journal.tally()
+            if known := telling.outlook(journal, run.name, tally, shown):
+                return replace(
+                    known,
+                    policy=rules.policy,
+                    goes_by=rules.goes_by,
+                    memory_limit=rules.memory_limit,
+                    calls=journal.call_figures(),
+                )
+            if hurry:
+                return replace(rules, hurried=True)
         look = self._current(journal, run, tally)
         return replace(
             rules,
@@ -162,8 +175,12 @@ class Watch:
         seen = (run.id, run.incumbent, tally.experiments, tally.settled, tally.candidates)
         if self._look is None or seen != self._seen:
             self._look, self._seen = Look(journal, run.incumbent, self._evidence), seen
-            self._trends = self._look.trends("category")
-            self._pruned = _pruned(journal)
+            # In a long run the basis lasts for a while, and so do figures of everybody.
+            basis = (run.id, self._evidence.basis)
+            if tally.candidates <= LONG or basis != self._basis:
+                self._basis = basis
+                self._trends = self._look.trends("category")
+                self._pruned = pruned(journal)
         spent = (*seen, tally.llm_calls, tally.dollars, *journal.live_settings().items())
         if spent != self._spent:
             believed = self._look.means(), self._look.noise.sigma
@@ -173,7 +190,8 @@ class Watch:
         return self._look
 
 
-def _pruned(journal: Reader) -> Pruned | None:
+def pruned(journal: Reader) -> Pruned | None:
+    """What stopping early has come to, of everybody; None while nothing was."""
     if not journal.has_pruned():
         return None
     from evolve.pruning import (  # knows syntax trees, which take 30 ms to import

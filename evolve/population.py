@@ -166,7 +166,6 @@ def category_weights(
 
 
 @lru_cache(maxsize=1024)  # survivors are asked about the same few dozen codes again and again
-@lru_cache(maxsize=8192)
 def line_distance(a: str, b: str) -> int:
     """Lines that must change to make `a` into `b`, order aside."""
     left, right = Counter(a.splitlines()), Counter(b.splitlines())

@@ -84,7 +84,7 @@ def doom(
     return None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)  # a source is 60 kB
 def loss_form(source: str) -> str:
     """What a script prints as its loss, as a key: scripts with another one are not compared.
 

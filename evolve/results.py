@@ -1,4 +1,4 @@
-"""results.tsv, the ancestor's table to the letter, rewritten as a whole from the journal.
+"""results.tsv, the ancestor's table to the letter, made from the journal.
 
 It is a projection and never read for a decision; a table that another run or another tool wrote is moved
 aside, never overwritten.
@@ -24,28 +24,67 @@ HEADER = ("commit", "val_bpb", "memory_gb", "status", "description")
 _KEPT = (Verdict.BASELINE, Verdict.PROMOTED)
 
 
-def write_results(path: Path, journal: Reader) -> None:
-    """Rewrite the newest run's table, atomically; durable it need not be, for it is made from the journal.
+class Results:
+    """The table of the newest run in one workspace. It remembers its lines, so that a new one costs a line."""
 
-    Raises DiskFull, and EvolveError when it cannot be written for another reason.
-    """
-    memory = journal.peak_memory()
-    text = table((candidate, memory.get(candidate.id)) for candidate in journal.candidates())
-    try:
-        _move_aside(path, text)
-        temporary = path.with_name(f".{path.name}.tmp")
+    def __init__(self, path: Path) -> None:
+        """Nothing is read before the first `write`."""
+        self._path = path
+        self._run, self._stamp = 0, 0  # of what is in it
+        self._lines: list[str] = []  # by number; empty for those without a verdict
+        self._left: tuple[int, int] | None = None  # the file as it was left: its number and size
+
+    def write(self, journal: Reader) -> None:
+        """Bring the file up to date; durable it need not be, for it is made from the journal.
+
+        New lines at its end are added; when another one changes, or somebody has touched the file, it is written anew as
+        a whole and put in place at once. Raises DiskFull, and EvolveError when it cannot be written for another reason.
+        """
+        added = self._take(journal)
+        try:
+            if added is None or self._left is None or self._left != _state(self._path):
+                self._replace()
+            elif added:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(added)
+            self._left = _state(self._path)
+        except OSError as error:
+            self._left = None
+            if is_full(error):
+                raise DiskFull(
+                    f"The disk is full, so {self._path} cannot be written; free some space.",
+                    self._path.parent,
+                ) from None
+            raise EvolveError(
+                f"{self._path} cannot be written ({(error.strerror or 'fault').lower()}); look at who owns it and its "
+                "folder. The run goes on without it, and writes it again after the next training."
+            ) from None
+
+    def _take(self, journal: Reader) -> str | None:
+        """Read what is new; returns the lines to be added, None where one that is in the file has changed."""
+        run, newest = journal.run_id(), journal.newest_touch()
+        if run != self._run or newest < self._stamp:
+            self._run, self._stamp, self._lines, self._left = run, 0, [], None
+        last = next((n for n in range(len(self._lines), 0, -1) if self._lines[n - 1]), 0)
+        added, changed = "", False
+        for candidate, memory in journal.table_since(self._stamp):
+            line = _line(candidate, memory) if _settled(candidate) else ""
+            self._lines.extend([""] * (candidate.id - len(self._lines)))
+            if line == self._lines[candidate.id - 1]:
+                continue
+            changed |= candidate.id <= last
+            self._lines[candidate.id - 1] = line
+            added += line
+        self._stamp = newest
+        return None if changed else added
+
+    def _replace(self) -> None:
+        text = "".join((_line_of(HEADER), *self._lines))
+        _move_aside(self._path, text)
+        temporary = self._path.with_name(f".{self._path.name}.tmp")
         temporary.write_text(text, encoding="utf-8")
         reached("results.before-rename")
-        temporary.replace(path)
-    except OSError as error:
-        if is_full(error):
-            raise DiskFull(
-                f"The disk is full, so {path} cannot be written; free some space.", path.parent
-            ) from None
-        raise EvolveError(
-            f"{path} cannot be written ({(error.strerror or 'fault').lower()}); look at who owns it and its folder. "
-            "The run goes on without it, and writes it again after the next training."
-        ) from None
+        temporary.replace(self._path)
 
 
 def table(rows: Iterable[tuple[Candidate, float | None]]) -> str:
@@ -54,11 +93,25 @@ def table(rows: Iterable[tuple[Candidate, float | None]]) -> str:
     The ancestor's notebook knows only keep, discard and crash, and takes the first row as the baseline. A row without
     a score has to be a crash there, or its 0 would be the best of all; one that was stopped early says so.
     """
-    lines = ["\t".join(HEADER)]
-    lines += [
-        "\t".join(_row(candidate, memory)) for candidate, memory in rows if _settled(candidate)
-    ]
-    return "\n".join(lines) + "\n"
+    lines = [_line(candidate, memory) for candidate, memory in rows if _settled(candidate)]
+    return "".join((_line_of(HEADER), *lines))
+
+
+def _line(candidate: Candidate, memory_mb: float | None) -> str:
+    return _line_of(_row(candidate, memory_mb))
+
+
+def _line_of(cells: Iterable[str]) -> str:
+    return "\t".join(cells) + "\n"
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Which file it is and how long; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size
 
 
 def _settled(candidate: Candidate) -> bool:

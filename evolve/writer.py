@@ -73,15 +73,26 @@ class Writer(Reader):
     def candidate(self, number: int) -> Candidate:
         """As `Reader.candidate`."""
         if number not in self._known or number in self._stale:
-            self._known[number] = super().candidate(number)
-            self._stale.discard(number)
-            while len(self._known) > _REMEMBERED:
-                del self._known[next(iter(self._known))]
+            found = super().candidate(number)
+            self._remember({number: found})
+            return found
         return self._known[number]
 
     def candidates_of(self, numbers: Sequence[int]) -> tuple[Candidate, ...]:
         """As `Reader.candidates_of`."""
-        return tuple(self.candidate(n) for n in sorted(set(numbers)) if self.has_candidate(n))
+        wanted = sorted(set(numbers))
+        if missing := [n for n in wanted if n not in self._known or n in self._stale]:
+            fresh = {c.id: c for c in super().candidates_of(missing)}
+            found = fresh | {n: self._known[n] for n in wanted if n not in fresh and n in self._known}
+            self._remember(fresh)
+            return tuple(found[n] for n in wanted if n in found)
+        return tuple(self._known[n] for n in wanted)
+
+    def _remember(self, fresh: Mapping[int, Candidate]) -> None:
+        self._known |= fresh
+        self._stale -= fresh.keys()
+        while len(self._known) > _REMEMBERED:
+            del self._known[next(iter(self._known))]
 
     def _answer(self, name: str, ask: Callable[[], _T]) -> _T:
         """The answer to a question about everything, which stays until something is written."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from evolve.model import CandidateState, EvolveError, Verdict
-from evolve.results import write_results
+from evolve.results import Results
 from harness.spec import Outcome
 from tests.evolve.workbench import add, baseline, begin, judged, oid, open_journal, train
 
@@ -28,7 +28,7 @@ def test_rows_have_the_ancestors_columns_words_and_digits(tmp_path: Path) -> Non
         journal.judge(number, Verdict.REJECTED, "Stopped early.", alive=False)
         journal.drop_candidate(add(journal, 1), "not wanted")
         add(journal, 1)
-        write_results(path, journal)
+        Results(path).write(journal)
     assert path.read_text() == (
         "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
         "0000000\t0.998000\t0.0\tkeep\tidea 1\n"
@@ -46,8 +46,8 @@ def test_a_table_of_somebody_else_is_moved_aside_once(tmp_path: Path) -> None:
     path.write_text(theirs)
     with open_journal(tmp_path) as journal:
         baseline(journal)
-        write_results(path, journal)
-        write_results(path, journal)
+        Results(path).write(journal)
+        Results(path).write(journal)
     (aside,) = tmp_path.glob("results-before-*.tsv")
     assert aside.read_text() == theirs
     assert path.read_text().splitlines()[1].startswith(oid(1)[:7])
@@ -58,4 +58,40 @@ def test_a_table_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     with open_journal(tmp_path) as journal:
         begin(journal)
         with pytest.raises(EvolveError, match=r"results\.tsv cannot be written"):
-            write_results(tmp_path / "results.tsv", journal)
+            Results(tmp_path / "results.tsv").write(journal)
+
+
+def test_a_new_line_is_added_and_a_changed_one_makes_the_table_anew(tmp_path: Path) -> None:
+    path = tmp_path / "results.tsv"
+    table = Results(path)
+    with open_journal(tmp_path) as journal:
+        baseline(journal)
+
+        def same() -> int:
+            """The file's number, once it is what a table made from nothing would be."""
+            table.write(journal)
+            Results(tmp_path / "fresh.tsv").write(journal)
+            assert path.read_text() == (tmp_path / "fresh.tsv").read_text()
+            return path.stat().st_ino
+
+        first = same()
+        number = add(journal, 1)
+        train(journal, number, 0.99)
+        journal.judge(number, Verdict.KEPT, "", alive=True)
+        assert same() == first, "a line more is added to the file that is there"
+        late = add(journal, 1)
+        again = add(journal, 1)
+        train(journal, again, 0.98)
+        journal.judge(again, Verdict.KEPT, "", alive=True)
+        train(journal, late, 0.97)
+        journal.judge(late, Verdict.KEPT, "", alive=True)
+        assert same() == first
+        journal.judge(number, Verdict.REJECTED, "It left the population.", alive=False)
+        assert same() == first, "its line reads the same"
+        train(journal, 1, 1.5)
+        second = same()
+        assert second != first, "the baseline's score is another one"
+        path.write_text(path.read_text() + "a line of somebody\n")
+        assert same() != second
+        path.unlink()
+        same()
