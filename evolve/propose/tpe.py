@@ -100,7 +100,7 @@ class TpeSearch:
         sampler = optuna.samplers.TPESampler(
             multivariate=True,  # in groups there would be one, as every trial knows every knob
             n_startup_trials=self._startup,
-            seed=(self._seed + self._asked) % 2**32,
+            seed=_mixed(self._seed, self._asked),
         )
         study = optuna.create_study(sampler=sampler)
         study.add_trials(list(self._measured(space, wanted)))
@@ -146,6 +146,12 @@ def skeleton(source: str) -> str:
     """
     blank = parsed(source).apply([Edit(knob.start, knob.end, "0") for knob in find_knobs(source)])
     return sha256(normalise(blank or source).encode()).hexdigest()
+
+
+def _mixed(seed: int, asked: int) -> int:
+    """A seed of optuna's for one question of one search. Their sum would not do: searches with neighbouring seeds
+    would draw the same places one question later."""
+    return int.from_bytes(sha256(f"{seed}:{asked}".encode()).digest()[:4])
 
 
 def _distribution(axis: Axis) -> BaseDistribution:

@@ -107,6 +107,20 @@ def test_only_the_named_knobs_move_and_the_same_seed_asks_the_same() -> None:
 
 
 @needs_optuna
+def test_searches_with_neighbouring_seeds_draw_different_places() -> None:
+    drawn = []
+    for seed in range(3):
+        search = TpeSearch(SMALL, seed=seed)
+        asked = set()
+        for _ in range(4):
+            found = next(search.ask())
+            asked.add(found.source)
+            search.tell(values(found.source), None)
+        drawn.append(asked)
+    assert not drawn[0] & drawn[1]
+    assert not drawn[1] & drawn[2]
+
+
 def test_five_hundred_variants_cost_less_than_half_a_second() -> None:
     search, rng = TpeSearch(OURS, CPU, seed=3), random.Random(1)
     next(search.ask())  # optuna is imported once
