@@ -121,6 +121,7 @@ def test_searches_with_neighbouring_seeds_draw_different_places() -> None:
     assert not drawn[1] & drawn[2]
 
 
+@needs_optuna
 def test_five_hundred_variants_cost_less_than_half_a_second() -> None:
     search, rng = TpeSearch(OURS, CPU, seed=3), random.Random(1)
     next(search.ask())  # optuna is imported once
