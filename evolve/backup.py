@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from evolve.model import EvolveError
-from evolve.places import JOURNAL
+from evolve.places import JOURNAL, REPAIRED
 from evolve.soundness import DAMAGE, Soundness, examine
 from harness.crashpoints import reached
 
@@ -33,7 +33,10 @@ AFTER = 3.0  # seconds from the start to the first copy, so that it is in nobody
 EVERY = 3600.0  # seconds between two copies, at least
 SHARE = 0.01  # of the time, at most, goes into copies
 AGED = 24 * 3600.0  # seconds after which the older copy is replaced
-CHECKED_AT_ONCE = 8 * 2**20  # bytes of a journal that is looked at before a start; takes a tenth of a second
+CHECKED_AT_ONCE = (
+    8 * 2**20
+)  # bytes of a journal that is looked at before a start; takes a tenth of a second
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PAGES = 2000  # copied in one go
 
 
@@ -42,7 +45,11 @@ class _Cancelled(Exception):
 
 
 def check_at_start(path: Path) -> None:
-    """Raises EvolveError when the journal at `path` is damaged or went back in time; a long one is only looked at later."""
+    """Raises EvolveError when the journal at `path` is damaged or its repair was cut off; a long one is looked at later."""
+    if path.with_name(REPAIRED).exists():
+        raise EvolveError(
+            f"The repair of {path} was cut off; `autoresearch doctor --repair` ends it."
+        )
     if not path.exists() or path.stat().st_size > CHECKED_AT_ONCE:
         return
     with closing(_read_only(path)) as db:
@@ -71,6 +78,10 @@ def take(path: Path, *, cancelled: Callable[[], bool] = lambda: False) -> Soundn
         return found
     except _Cancelled:
         return None
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            raise
+        return Soundness((str(error),), ())
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -319,9 +319,10 @@ _VERSION_3 = (
 )
 
 _VERSION_4 = (
-    # which step may follow which is held in force by the rules of `machines` from here on
-    "DROP TRIGGER candidate_move",
-    "DROP TRIGGER experiment_is_final",
+    # Which step may follow which is held in force by the rules of `machines` from here on. A recording that was made
+    # lighter may lack the old ones.
+    "DROP TRIGGER IF EXISTS candidate_move",
+    "DROP TRIGGER IF EXISTS experiment_is_final",
     # a move of the branch, written down before git is touched
     f"""CREATE TABLE ratchet (
         id INTEGER PRIMARY KEY,

@@ -10,7 +10,9 @@ import sqlite3
 from dataclasses import dataclass
 
 SHOWN = 3  # of each kind of fault, before it says how many more
-DAMAGE = "{} is damaged ({}); `autoresearch doctor --repair` brings back all of it that can be read."
+DAMAGE = (
+    "{} is damaged ({}); `autoresearch doctor --repair` brings back all of it that can be read."
+)
 
 
 @dataclass(frozen=True, slots=True)

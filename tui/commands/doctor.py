@@ -1,4 +1,4 @@
-"""`autoresearch doctor`: what works here, what does not, and what to do about it. Looks; changes nothing.
+"""`autoresearch doctor`: what works here, what does not, and what to do about it. It changes nothing unless asked to.
 
 The value of a key is never read further than to see that it is there.
 """
@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +52,21 @@ def add(commands: argparse._SubParsersAction[Parser]) -> None:
         action="store_true",
         help="only put this terminal back, after an app that was killed (kill -9, no memory)",
     )
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="make a damaged journal whole again; the damaged file is kept",
+    )
     parser.add_argument("--json", action="store_true", help="the same findings for programs")
 
 
 def _run(args: argparse.Namespace) -> int:
     if args.terminal:
         return _mend_terminal()
+    if args.repair:
+        from tui.commands.repairing import repair_journal
+
+        return repair_journal(workspace(args))
     from tui.plain import table, to_json
 
     findings = list(examine(workspace(args)))
@@ -90,6 +100,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     yield from _torch_and_gpu()
     yield _sandbox()
     yield _workspace(folder)
+    yield from _journal(folder)
     yield from _settings(folder)
     yield _tpe()
     yield _data()
@@ -209,6 +220,27 @@ def _workspace(folder: Path) -> Finding:
     except EvolveError as error:
         return Finding("Workspace", "bad", str(folder), str(error))
     return Finding("Workspace", "ok", f"{folder}, {lineage.script} on {lineage.branch}")
+
+
+def _journal(folder: Path) -> Iterator[Finding]:
+    """Whether the journal is whole, where there is one, and how old its copy is."""
+    from evolve.backup import copies
+    from evolve.places import JOURNAL, STATE
+    from evolve.repair import behind, look
+
+    state = folder / STATE
+    if not (state / JOURNAL).exists():
+        return
+    found = look(state / JOURNAL)
+    faults = (*found.damage, *found.oddities, *behind(state))
+    if faults:
+        advice = "end the engine if there is one, then `autoresearch doctor --repair`"
+        yield Finding("Journal", "bad" if found.damage else "note", faults[0], advice)
+        return
+    last = copies(state)
+    hours = (time.time() - last[0].stat().st_mtime) / 3600 if last else 0.0
+    copy = f"its last copy is {hours:.1f} h old" if last else "no copy of it yet"
+    yield Finding("Journal", "ok", f"whole; {copy}")
 
 
 def _settings(folder: Path) -> Iterator[Finding]:
