@@ -29,6 +29,7 @@ from evolve.lock import EngineLock
 from evolve.model import Event, EvolveError, NothingToDo, Operator, Run
 from evolve.noise import pooled
 from evolve.outlook import POLICY
+from evolve.ownership import make_private, refuse_open, refuse_strangers
 from evolve.places import JOURNAL, LOCK, STATE, state_folder
 from evolve.propose.operators import LanguageModel, Proposal
 from evolve.propose.placeholders import versions_in_force
@@ -41,6 +42,7 @@ from harness.apart import prepare_apart
 from harness.crashpoints import reached
 from harness.dataset import DataConfig, Dataset, load_dataset
 from harness.device import Machine, detect
+from harness.places import cache_dir
 from harness.spec import Cause, HarnessError
 
 if TYPE_CHECKING:
@@ -84,6 +86,9 @@ def boot(
     `credentials`: those that this engine was given; without them it looks into a copy of the environment.
     """
     workspace = workspace.resolve()
+    refuse_open(workspace, "the workspace")
+    refuse_strangers(cache_dir(), "where data and compiled kernels are kept")
+    closed = make_private(state_folder(workspace))
     machine = detect()
     overrides = remembered(workspace, name) | overrides
     settings = config.load(workspace, gpu=bool(machine.gpus), overrides=overrides)
@@ -120,6 +125,9 @@ def boot(
         lock.count_from(context.awake_since)
         _announce(context, resumed, again=again)
         _warn(context)
+        if closed:
+            words = f"Others could read {', '.join(closed)} in {STATE}; they cannot any more."
+            journal.record_event("sandbox", words)
         tell()
         yield Boot(context, lock, tell, stack.enter_context(Backups(state)))
 
@@ -162,7 +170,7 @@ def _context(
 def _take_over(context: Context, resumed: Run | None, overrides: dict[str, str]) -> None:
     """Bring journal, refs and worktrees to where the loops can begin."""
     journal = context.journal
-    if not journal.candidates():
+    if not journal.has_candidate(1):
         _seed(context)
     if resumed is not None:
         journal.note_settings(config.flatten(context.settings), "the start")

@@ -14,6 +14,7 @@ from evolve import fitness
 from evolve.kinship import Line, reached
 from evolve.model import Candidate, CandidateState, Experiment, Operator, Smoke, Verdict
 from evolve.outlook import Look
+from evolve.places import head_of
 from evolve.propose.history import REFUSED, VOIDED, WAITING
 from evolve.propose.operators import Attempt, Brief, ParentView, Refused
 from evolve.propose.scratchpad import Scratchpad, parse
@@ -21,9 +22,12 @@ from evolve.trends import in_words
 from harness.spec import Outcome
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from evolve.context import Context
 
 HISTORY = 200  # attempts handed to a proposer, newest last; it shows what is near
+PROGRAM = 1 << 20  # bytes of program.md that are looked at
 
 
 def brief(
@@ -84,7 +88,7 @@ def _common(context: Context) -> Brief:
         operator=Operator.MUTATE,
         parents=(),
         ancestor=None,
-        program=program.read_text(encoding="utf-8", errors="replace") if program.is_file() else "",
+        program=_text(program),
         history=_history(context),
         seed=0,
         sigma=context.noise.sigma,
@@ -95,6 +99,14 @@ def _common(context: Context) -> Brief:
         goes_by=run.fingerprint.get("metric", "val_bpb"),
         memory_limit=run.fingerprint.get("memory_limit", "none"),
     )
+
+
+def _text(program: Path) -> str:
+    """What a person wrote for proposers; nothing where it cannot be read: a search does not end for that."""
+    try:
+        return head_of(program, PROGRAM).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _drawn(pad: Scratchpad | None, seed: int) -> str:

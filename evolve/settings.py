@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,7 +29,7 @@ from evolve.keys import (
     unknown,
 )
 from evolve.model import EvolveError, UsageError
-from evolve.places import LIVE_FILE, SETTINGS_FILE, state_folder
+from evolve.places import LIVE_FILE, SETTINGS_FILE, head_of, state_folder
 from evolve.profiles import PROFILES
 from evolve.propose.placeholders import validate_template
 from evolve.sections import Settings
@@ -182,12 +181,7 @@ def _read(workspace: Path, name: str) -> Nested:
 def _text(path: Path, name: str) -> str | None:
     """The text of a settings file, or None where there is none. Never waits, whatever stands at its place."""
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UsageError(
-                    f"{name} is no regular file; move it away and write the settings there."
-                )
-            text = file.read(LARGEST + 1)
+        text = head_of(path, LARGEST + 1)
     except FileNotFoundError:
         return None
     except IsADirectoryError:
@@ -195,7 +189,8 @@ def _text(path: Path, name: str) -> str | None:
             f"{name} is a folder; move it away and write the settings there."
         ) from None
     except OSError as error:
-        raise EvolveError(f"{name} cannot be read: {error.strerror}; check its owner.") from None
+        why = error.strerror
+        raise EvolveError(f"{name} cannot be read: {why}; check its owner and kind.") from None
     if len(text) > LARGEST:
         raise UsageError(
             f"{name} is larger than {LARGEST >> 20} MB, so it holds no settings; correct it."

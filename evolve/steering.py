@@ -199,10 +199,14 @@ class Steering:
     def _edited(self, path: Path) -> None:
         """A person saved a watched file: take over what may change live, say what may not."""
         journal = self._context.journal
+        gone = _stamp(path) is None
         if path.suffix != ".toml":
-            journal.record_event(
-                "setting", f"{path.name} was edited; it counts from the next proposal on."
-            )
+            what = "is gone; proposals do without it" if gone else "was edited; it counts"
+            journal.record_event("setting", f"{path.name} {what} from the next proposal on.")
+            return
+        if gone:  # by a slip more likely than on purpose, in the middle of a run
+            words = f"{path.name} is gone; the settings stay as they are until this engine ends."
+            journal.record_event("error", words)
             return
         before = config.flatten(self._context.settings)
         try:
