@@ -14,7 +14,7 @@ from evolve.model import EvolveError
 from evolve.places import EXPERIMENTS
 from harness import device as machines
 from harness.rundir import read_spec
-from harness.spec import Budget, ExperimentSpec
+from harness.spec import Budget, ExperimentSpec, Outcome
 
 if TYPE_CHECKING:
     from evolve.context import Context
@@ -79,7 +79,7 @@ def fault(context: Context, experiment: Experiment, result: Result, *, adopted: 
         # A run calls every processor "cpu": a budget of tokens does not depend on which it is.
         if run.get(key, value) != value and (key, run[key]) != ("device", "cpu"):
             return f"It was measured with {key} = {value}, and this run is made with {run[key]}."
-    if adopted and audits.enabled(context.settings):
+    if adopted and result.outcome is Outcome.OK and audits.enabled(context.settings):
         directory = context.state / EXPERIMENTS / context.journal.directory(experiment.id)
         if audits.owed(read_spec(directory).audit, result):
             return "An earlier engine trained it without the blind audit."

@@ -342,7 +342,11 @@ class Stop(_Section):
     experiments: int = Field(
         default=0, ge=0, description="finished trainings, repeats and the baseline's among them"
     )
-    hours: float = Field(default=0.0, ge=0, description="of this engine")
+    hours: float = Field(
+        default=0.0,
+        ge=0,
+        description="since it was started by a person; sleep of the machine does not count",
+    )
     dollars: float = Field(default=0.0, ge=0, description="for the language model")
     target_bpb: float = Field(default=0.0, ge=0, description="score of main at which to end")
     plateau: int = Field(default=0, ge=0, description="children in a row that did not move main")
