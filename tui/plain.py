@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from evolve.model import Candidate, Event
     from evolve.view import EngineView, Snapshot
 
+HANGS_AFTER = 30.0  # seconds without a heartbeat, which comes every two
 REHEARSAL = (
     "REHEARSAL: a small model on a CPU shows that everything works; its scores are no results.\n"
     "A GPU gives real ones, an API key better ideas."
@@ -164,6 +165,12 @@ def _engine(engine: EngineView, run_state: str) -> str:
         return f"{why.rstrip('.')}{heard}; `autoresearch run` goes on from here, nothing is lost"
     if engine.state == "restarting":
         return f"restarting: {one_line(engine.why).rstrip('.')}{heard}"
+    if engine.heartbeat_age is not None and engine.heartbeat_age >= HANGS_AFTER:
+        silent = duration(engine.heartbeat_age)
+        return (
+            f"{engine.state} (pid {engine.pid}), but without a sign of life for {silent}: it hangs, or somebody "
+            f"stopped it; `kill -9 {engine.pid}` makes way for a fresh one, nothing is lost"
+        )
     waits = f"; it waits for {one_line(engine.why)}" if engine.why else ""
     return f"{engine.state} (pid {engine.pid}{heard}){waits}"
 

@@ -172,6 +172,17 @@ def test_status_says_the_essentials() -> None:
     assert said["Sandbox"] == "bubblewrap"
 
 
+def test_an_engine_that_hangs_or_is_started_again_is_told_from_one_that_works() -> None:
+    hangs = replace(snapshot(), engine=EngineView("running", 4242, 41.0, "proposing"))
+    assert rows(plain.status(hangs))["Engine"] == (
+        "running (pid 4242), but without a sign of life for 41 s: it hangs, or somebody stopped it; "
+        "`kill -9 4242` makes way for a fresh one, nothing is lost"
+    )
+    why = "The engine was killed (SIGKILL) at 04:50:11; it is started again in 5 s."
+    again = replace(snapshot(), engine=EngineView("restarting", 4241, 3.0, "", why))
+    assert rows(plain.status(again))["Engine"] == f"restarting: {why[:-1]}, last heard from 3 s ago"
+
+
 def test_status_tells_what_people_asked_for() -> None:
     marked = replace(WINNER, pinned=True, boosted=2)
     wished = candidate(3, wanted=4)
