@@ -18,15 +18,21 @@ import pytest
 
 from evolve import backup
 from evolve.journal import Journal
+from evolve.lock import EngineLock
 from evolve.model import CandidateState, EvolveError, Purpose, Verdict
 from evolve.pages import Pages
-from evolve.places import JOURNAL, REPAIRED, STATE, state_folder
+from evolve.places import JOURNAL, LOCK, REPAIRED, STATE, state_folder
 from evolve.propose.operators import Asked, Usage
 from evolve.recordings import DEMO, unpack
 from evolve.repair import UNFINISHED, behind, finish, look, repair
 from evolve.salvage import KEYS, Tables, _by_pages, rows_of
+from evolve.serving import serve
+from evolve.workspace import create
 from harness.spec import CurvePoint
+from tests.evolve.slots import ShortSlot, overrides
 from tests.evolve.workbench import add, baseline, judged, open_journal, train
+from tui.cli import main
+from tui.commands.repairing import repair_journal
 
 PAGE = 4096
 FACTS = ("candidate", "experiment", "event", "llm_call", "curve", "scratchpad", "run")
@@ -414,6 +420,12 @@ KILLED = """
 import sys
 from pathlib import Path
 from evolve import backup
+from evolve.lock import EngineLock
+from evolve.serving import serve
+from evolve.workspace import create
+from tests.evolve.slots import ShortSlot, overrides
+from tui.cli import main
+from tui.commands.repairing import repair_journal
 from evolve.repair import repair
 workspace = Path(sys.argv[2])
 if sys.argv[1] == "backup":
@@ -459,3 +471,42 @@ def test_a_killed_repair_is_ended_by_the_next(logged: Path, point: str) -> None:
     with open_journal(logged) as journal:
         assert journal.next_candidate_id() - 1 >= 47
         journal.start_experiment(add(journal, 1), Purpose.SCREEN, 0)
+
+
+# ---- the whole way ---------------------------------------------------------------------------------------------
+
+
+def test_an_engine_goes_on_after_a_repair(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run with git, trainings and a copy; its journal is torn; the doctor mends it; the run goes on."""
+    workspace, state = tmp_path / "work", tmp_path / "work" / STATE
+    create(workspace)
+    wanted = {"stop.candidates": "6"}
+
+    def go_on() -> None:
+        given = overrides(tmp_path, **wanted)
+        assert serve(workspace, overrides=given, allow_weak_sandbox=True, slot=ShortSlot()) == 0
+
+    go_on()
+    assert main(["--workspace", str(workspace), "doctor", "--repair"]) == 0
+    assert "is whole; nothing was changed" in capsys.readouterr().out
+    backup.take(state / JOURNAL)
+    wanted["stop.candidates"] = "12"
+    go_on()
+    truncated(state / JOURNAL)
+    with pytest.raises(EvolveError, match="doctor --repair"):
+        go_on()
+    with EngineLock(state / LOCK), pytest.raises(EvolveError, match="Another engine"):
+        repair_journal(workspace)
+    capsys.readouterr()
+    assert main(["--workspace", str(workspace), "doctor", "--repair"]) == 0
+    said = capsys.readouterr().out
+    assert "Wrong: " in said
+    assert "The journal is whole again: " in said
+    with Journal.open(state / JOURNAL) as journal:
+        assert len(journal.candidates()) >= 12  # from the file, the copy and git
+    wanted["stop.candidates"] = "16"
+    go_on()
+    assert look(state / JOURNAL).whole
+    assert len(list((state).glob("journal.damaged-*.db"))) == 1
