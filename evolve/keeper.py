@@ -233,9 +233,9 @@ class Keeper:
 
     def _bury(self, sentence: str) -> int:
         """Say why nobody works here any more: to whoever reads our output, and in the journal."""
-        self._say(sentence)
         if self._live(("--bury", sentence), heed=False).code:
             self._say("The journal could not be told; `autoresearch doctor` looks for the cause.")
+        self._say(sentence)  # the last words, which clients show where the journal has none
         return 128 + self._asked[-1] if self._asked else 1
 
 

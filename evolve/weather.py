@@ -26,19 +26,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evolve import room
 from evolve.holders import writer_of
 from evolve.journal import Journal
+from evolve.lock import EngineLock
 from evolve.model import DataMissing, DiskFull, EvolveError, JournalBusy, Passing
 from evolve.places import EXPERIMENTS, JOURNAL, LOCK, STATE
 from evolve.slot import ask_to_end
 from harness.places import cache_dir, is_full
 from harness.spec import Cause, HarnessError
-
-if TYPE_CHECKING:
-    from evolve.lock import EngineLock
 
 LOOK = 2.0  # seconds between two looks whether it is over, and between two signs of life
 TRY = 0.2  # seconds that a look at a busy journal waits for its lock
