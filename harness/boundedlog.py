@@ -17,7 +17,7 @@ LINE_LIMIT = 64 << 10  # bytes of a line that has no end yet
 class BoundedLog:
     """Head and tail of an endless stream of bytes, cleaned, in memory and in a file.
 
-    Where the disk is full the file stays behind, and catches up when there is room; nothing is lost by it.
+    Where the disk is full the file stays behind, and catches up when there is room before it is closed; `text` is whole.
     """
 
     def __init__(self, path: Path) -> None:

@@ -21,8 +21,10 @@ _T = TypeVar("_T")
 _unanswered: list[threading.Thread] = []
 
 
-def ask(question: Callable[[], _T], patience: float = PATIENCE) -> _T:
+def ask(question: Callable[[], _T], patience: float | None = None) -> _T:
     """What `question()` returns or raises, in a thread. Raises HarnessError when the driver hangs.
+
+    `patience`: seconds until it is said to hang, else PATIENCE.
 
     As long as an earlier question is not answered, no other is put.
     """
@@ -39,7 +41,7 @@ def ask(question: Callable[[], _T], patience: float = PATIENCE) -> _T:
 
     thread = threading.Thread(target=put, name="driver", daemon=True)
     thread.start()
-    thread.join(patience)
+    thread.join(PATIENCE if patience is None else patience)
     if thread.is_alive():
         _unanswered.append(thread)
         raise _hung()

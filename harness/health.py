@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness import driver
-from harness.spec import Cause
+from harness.spec import Cause, HarnessError
 
 # NVIDIA's “Xid errors”, the rows whose cause is hardware or driver alone. 13, 31, 43, 45 and their like are what a
 # faulty program brings about itself, as NVIDIA's device plugin for Kubernetes has it, too.
@@ -115,5 +115,7 @@ class Health:
         """Listen to its events no longer."""
         if self._events is not None:
             events, self._events = self._events, None
-            with contextlib.suppress(self._nvml.NVMLError):
+            with contextlib.suppress(
+                self._nvml.NVMLError, HarnessError
+            ):  # what hangs frees nothing
                 driver.ask(lambda: self._nvml.nvmlEventSetFree(events))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -456,3 +456,25 @@ def test_this_python_gives_a_data_set_without_network() -> None:
     assert (data.val_rows, data.sealed_rows) == (32, 16)
     assert data.manifest["private"] == list(PRIVATE_PACKAGES)
     assert data.train_tokens > 250_000
+
+
+@pytest.mark.parametrize(
+    "point", ["dataset.before-fill", "dataset.before-manifest", "dataset.before-rename"]
+)
+def test_wherever_a_preparation_is_killed_there_is_no_half_data_set(
+    config: DataConfig, cache: Path, point: str
+) -> None:
+    from harness.process import own_env
+
+    code = (
+        "import sys, json; from harness.dataset import DataConfig, prepare_dataset\n"
+        "prepare_dataset(DataConfig(**json.loads(sys.argv[1])), lambda message, done: None)"
+    )
+    line = [sys.executable, "-c", code, json.dumps(asdict(config))]
+    killed = subprocess.run(line, env=own_env(AUTORESEARCH_CRASH=point), check=False)
+    assert killed.returncode == -signal.SIGKILL
+    # Under the name that a whole one would have there is nothing.
+    assert all(name.startswith(".") for name in visible(cache))
+    data = prepare(config)
+    assert data.train_rows > 0
+    assert not list((cache / "datasets").glob(".*.tmp"))
