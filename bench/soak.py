@@ -13,6 +13,7 @@ import cProfile
 import os
 import pstats
 import random
+import re
 import resource
 import sys
 import tempfile
@@ -23,6 +24,8 @@ from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 
+from evolve.model import Operator
+from evolve.propose.operators import Brief, Proposal, ProposalFailed
 from harness.rundir import LOG, write_result, write_smoke, write_spec
 from harness.spec import AuditReport, CurvePoint, ExperimentSpec, Outcome, Result, SmokeResult
 
@@ -159,6 +162,35 @@ class SoakSlot:
         """It is over before anybody asks."""
 
 
+class QuickProposer:
+    """Turns one constant of a parent in some microseconds, where the built-in proposer would take most of the time."""
+
+    name = "builtin"
+
+    def operators(self) -> frozenset[Operator]:
+        """Tune and mutate."""
+        return frozenset({Operator.TUNE, Operator.MUTATE})
+
+    async def propose(self, brief: Brief) -> Proposal:
+        """A child with another number somewhere; raises ProposalFailed where there is none."""
+        rng, parent = random.Random(brief.seed), brief.parents[0]
+        lines = parent.source.splitlines(keepends=True)
+        places = [(at, found) for at, text in enumerate(lines) if (found := _CONSTANT.match(text))]
+        if not places:
+            raise ProposalFailed("it has no constants")
+        place, found = rng.choice(places)
+        value = float(found[2].replace("_", "")) * rng.choice((0.5, 0.7, 1.4, 2.0)) or 1.0
+        new = f"{value:#.6g}" if "." in found[2] else str(max(1, round(value)))
+        lines[place] = f"{found[1]}{new}{lines[place][found.end() :]}"
+        change = f"{found[1].split()[0]}: {found[2]} -> {new}"
+        return Proposal(
+            "".join(lines), brief.operator, "builtin", (parent.id,), change, "", "other", (change,)
+        )
+
+
+_CONSTANT = re.compile(r"([A-Z][A-Z_0-9]+ *(?:: *\w+ *)?= )(\d[\d_]*\.?\d*)(?![\w.*])")
+
+
 def _truth(source: str) -> float:
     """A landscape in which children lie near their parents and there is always something better: lines add up."""
     return 2.0 + sum(map(_line, source.splitlines()))
@@ -243,8 +275,13 @@ def soak(
     every: int = EVERY,
     tell: Callable[[Sample], None] = lambda _: None,
     keep: Path | None = None,
+    quick: bool = False,
 ) -> list[Sample]:
-    """Run one engine in this process until `candidates` children are settled; `keep`: a folder for its workspace."""
+    """Run one engine in this process until `candidates` children are settled.
+
+    `keep`: a folder for its workspace. `quick`: `QuickProposer` makes the children, all else is the engine's.
+    """
+    from evolve import engine
     from evolve.serving import serve
     from evolve.workspace import create
 
@@ -252,6 +289,9 @@ def soak(
         workspace = (keep or Path(scratch)) / "work"
         create(workspace)
         before, tempfile.tempdir = tempfile.tempdir, scratch
+        builtin = vars(engine)["BuiltinProposer"]
+        if quick:
+            vars(engine)["BuiltinProposer"] = QuickProposer
         try:
             scales = Scales(workspace, every, tell)
             serve(
@@ -267,6 +307,7 @@ def soak(
             )
         finally:
             tempfile.tempdir = before
+            vars(engine)["BuiltinProposer"] = builtin
     return scales.samples
 
 
@@ -286,6 +327,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--candidates", type=int, default=2000, help="children to be settled")
     parser.add_argument("--every", type=int, default=EVERY, help="children between two samples")
     parser.add_argument("--keep", type=Path, help="a new folder for the workspace, which stays")
+    parser.add_argument("--quick", action="store_true", help="children that cost nothing to make")
     parser.add_argument("--profile", action="store_true", help="say where the processor time goes")
     args = parser.parse_args(argv)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -294,7 +336,11 @@ def main(argv: Sequence[str]) -> int:
     if args.profile:
         profile.enable()
     samples = soak(
-        args.candidates, every=args.every, tell=lambda s: print(line(s), flush=True), keep=args.keep
+        args.candidates,
+        every=args.every,
+        tell=lambda s: print(line(s), flush=True),
+        keep=args.keep,
+        quick=args.quick,
     )
     if args.profile:
         profile.disable()

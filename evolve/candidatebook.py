@@ -133,13 +133,13 @@ class CandidateBook(CallBook):
             (self.run_id(), stamp),
         )
 
-    def table_since(self, stamp: int) -> Iterator[tuple[Candidate, float | None]]:
-        """Every candidate that was written after `stamp`, by number, with the memory that it reported, in MB."""
-        wanted = "FROM candidate WHERE run = ? AND touched > ? ORDER BY id"
-        asked = (self.run_id(), stamp)
-        found = self._each(f"{rows.CANDIDATE.removesuffix('FROM candidate')} {wanted}", asked)
-        memory = self._each(f"SELECT peak_memory_mb {wanted}", asked)
-        return ((rows.candidate(row), peak[0]) for row, peak in zip(found, memory, strict=True))
+    def table_since(self, stamp: int) -> Iterator[sqlite3.Row]:
+        """Number, commit, title, verdict, outcome, scores as JSON and memory in MB of all written after `stamp`, by number."""
+        return self._each(
+            "SELECT id, commit_oid, title, verdict, outcome, scores, peak_memory_mb FROM candidate "
+            "WHERE run = ? AND touched > ? ORDER BY id",
+            (self.run_id(), stamp),
+        )
 
     def newest_touch(self) -> int:
         """The stamp of the last write of a candidate of the run, 0 before the first."""

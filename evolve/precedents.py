@@ -51,7 +51,7 @@ def _precedent(context: Context, candidate: Candidate) -> Precedent:
     return Precedent(candidate.id, form, changed, fate(candidate))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _read(lineage: Lineage, commit: str, parent: str) -> tuple[str, Change | None]:
     """Commits never change, and parsing two takes some tens of milliseconds."""
     source = lineage.source(commit)

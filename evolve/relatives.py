@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from heapq import merge
 from typing import TYPE_CHECKING
 
 from evolve.model import Candidate, Operator
@@ -81,7 +80,7 @@ class Kin:
         if its[0] > mine[-1]:
             mine += its
         else:
-            mine = list(merge(mine, its))
+            mine = sorted(mine + its)  # two ascending runs, which it merges
         self._members[ours] = mine
 
 

@@ -7,6 +7,7 @@ aside, never overwritten.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Iterable
@@ -66,17 +67,17 @@ class Results:
         if run != self._run or newest < self._stamp:
             self._run, self._stamp, self._lines, self._left = run, 0, [], None
         last = next((n for n in range(len(self._lines), 0, -1) if self._lines[n - 1]), 0)
-        added, changed = "", False
-        for candidate, memory in journal.table_since(self._stamp):
-            line = _line(candidate, memory) if _settled(candidate) else ""
-            self._lines.extend([""] * (candidate.id - len(self._lines)))
-            if line == self._lines[candidate.id - 1]:
+        added, changed = list[str](), False
+        for number, *told in journal.table_since(self._stamp):
+            line = _told(*told)
+            self._lines.extend([""] * (number - len(self._lines)))
+            if line == self._lines[number - 1]:
                 continue
-            changed |= candidate.id <= last
-            self._lines[candidate.id - 1] = line
-            added += line
+            changed |= number <= last
+            self._lines[number - 1] = line
+            added.append(line)
         self._stamp = newest
-        return None if changed else added
+        return None if changed else "".join(added)
 
     def _replace(self) -> None:
         text = "".join((_line_of(HEADER), *self._lines))
@@ -93,12 +94,23 @@ def table(rows: Iterable[tuple[Candidate, float | None]]) -> str:
     The ancestor's notebook knows only keep, discard and crash, and takes the first row as the baseline. A row without
     a score has to be a crash there, or its 0 would be the best of all; one that was stopped early says so.
     """
-    lines = [_line(candidate, memory) for candidate, memory in rows if _settled(candidate)]
+    lines = [_line(c.commit, c.title, c.verdict, c.outcome, c.mean, memory) for c, memory in rows]
     return "".join((_line_of(HEADER), *lines))
 
 
-def _line(candidate: Candidate, memory_mb: float | None) -> str:
-    return _line_of(_row(candidate, memory_mb))
+def _told(
+    commit: str,
+    title: str,
+    verdict: str | None,
+    outcome: str | None,
+    scores: str,
+    memory: float | None,
+) -> str:
+    """A line from the journal's own words; empty where there is none to write."""
+    known: list[float] = json.loads(scores)
+    mean = sum(known) / len(known) if known else None
+    word = None if verdict is None else Verdict(verdict)
+    return _line(commit, title, word, None if outcome is None else Outcome(outcome), mean, memory)
 
 
 def _line_of(cells: Iterable[str]) -> str:
@@ -114,19 +126,24 @@ def _state(path: Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_size
 
 
-def _settled(candidate: Candidate) -> bool:
-    return candidate.verdict not in (None, Verdict.DROPPED)
-
-
-def _row(candidate: Candidate, memory_mb: float | None) -> tuple[str, ...]:
-    score = candidate.mean if candidate.verdict is not Verdict.FAILED else None
+def _line(
+    commit: str,
+    title: str,
+    verdict: Verdict | None,
+    outcome: Outcome | None,
+    mean: float | None,
+    memory_mb: float | None,
+) -> str:
+    if verdict in (None, Verdict.DROPPED):
+        return ""
+    score = mean if verdict is not Verdict.FAILED else None
     if score is None:
         value, memory, status = "0.000000", "0.0", "crash"
     else:
         value, memory = f"{score:.6f}", f"{(memory_mb or 0.0) / 1024:.1f}"
-        status = "keep" if candidate.verdict in _KEPT else "discard"
-    early = " (stopped early)" if candidate.outcome is Outcome.PRUNED else ""
-    return (candidate.commit[:7], value, memory, status, one_line(candidate.title) + early)
+        status = "keep" if verdict in _KEPT else "discard"
+    early = " (stopped early)" if outcome is Outcome.PRUNED else ""
+    return _line_of((commit[:7], value, memory, status, one_line(title) + early))
 
 
 def _move_aside(path: Path, text: str) -> None:

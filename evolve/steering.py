@@ -170,9 +170,8 @@ class Steering:
         if problems:
             raise UsageError(f"That file cannot be trained: {problems[0]}")
         digest = code_hash(source)
-        for candidate in self._context.journal.candidates():
-            if candidate.code_hash == digest:
-                raise UsageError(f"That is the same code as {candidate.label}.")
+        if (twin := self._context.journal.candidate_like(digest)) is not None:
+            raise UsageError(f"That is the same code as {twin.label}.")
         proposal = Proposal(
             source=source,
             operator=Operator.HUMAN,
