@@ -244,32 +244,42 @@ class Nursery:
             context.lineage.source(context.journal.candidate(p).commit) for p in proposal.parents
         ]
         problems, digest = await asyncio.to_thread(_examined, proposal.source, parents)
-        if digest in context.codes() and (twin := context.journal.candidate_like(digest)):
-            problems = [f"it is the same code as #{twin.id}"]
+        problems = problems or self._twin(digest)
         if not problems:
             near = precedents(context, proposal.parents)
             old = await asyncio.to_thread(novel, proposal.source, parents, near)
             problems = [str(old)] if old else []
         if problems:
-            context.journal.record_event(
-                "refused",
-                f"{proposal.proposer}: “{proposal.title}” rejected unseen: {problems[0]}",
-                proposal.parents[0],
-                {
-                    "title": proposal.title,
-                    "category": proposal.category,
-                    "reason": problems[0],
-                },
-            )
-            context.journal.dismiss_answers(proposal.calls, problems[0])
+            self._refuse(proposal, problems[0])
             return False
         return await self._enrol(proposal, digest)
+
+    def _twin(self, digest: str) -> list[str]:
+        """What is wrong with a child whose code there is already."""
+        context = self._context
+        twin = context.journal.candidate_like(digest) if digest in context.codes() else None
+        return [] if twin is None else [f"it is the same code as #{twin.id}"]
+
+    def _refuse(self, proposal: Proposal, problem: str) -> None:
+        """A child that is not trained: say why, and that its answers are used up."""
+        self._context.journal.record_event(
+            "refused",
+            f"{proposal.proposer}: “{proposal.title}” rejected unseen: {problem}",
+            proposal.parents[0],
+            {"title": proposal.title, "category": proposal.category, "reason": problem},
+        )
+        self._context.journal.dismiss_answers(proposal.calls, problem)
 
     async def _enrol(self, proposal: Proposal, digest: str) -> bool:
         """Put it into the queue; while git cannot take it, a child that was paid for is kept and tried again."""
         context = self._context
         pause = FIRST_PAUSE
         while not context.stopping:
+            # Asked at the last moment, with no wait between this and the commit: the two loops that make children
+            # draw the same numbers, so both may come with the same child.
+            if twin := self._twin(digest):
+                self._refuse(proposal, twin[0])
+                return False
             try:
                 enrol(context, proposal, digest)
             except GitFault as error:
