@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evolve import approval, smoking
 from evolve.boot import Boot
 from evolve.census import keep_logs, thin, trim
+from evolve.halting import Halts
 from evolve.judging import Assignment, Judge
-from evolve.machinewatch import MachineWatch, device_fault
+from evolve.machinewatch import MachineWatch
 from evolve.model import Event, EvolveError, Passing, Purpose
 from evolve.nursery import Nursery
-from evolve.outages import Outages
 from evolve.places import EXPERIMENTS
 from evolve.projecting import look
 from evolve.propose.builtin import BuiltinProposer
@@ -33,7 +32,7 @@ from evolve.steering import Steering
 from evolve.stopping import keep_hours, may_confirm, reason_to_stop
 from evolve.told import Teller
 from evolve.watching import Watch
-from evolve.weather import fault_of, on_signals, passing
+from evolve.weather import on_signals, passing
 from harness.crashpoints import reached
 from harness.spec import Cause, HarnessError, Outcome, Result, SmokeResult
 
@@ -64,7 +63,7 @@ class Engine:
         self._tell = ready.tell
         self._backups = ready.backups
         self._interrupted = self._signalled = False
-        self._outages = Outages()
+        self._halts = Halts(ready.context, ready.tell)
         self._unwritten = ""  # why results.tsv could not be written when that was last told
         self._slot = slot or DetachedSlot(ready.lock.path, GRACE)
         self._judge = Judge(self._context)
@@ -152,7 +151,7 @@ class Engine:
                 context.finish(reason)
                 return
             context.work_ready.clear()
-            await self._look_whether_it_is_over()
+            await self._halts.look()
             assignment = None if context.paused else self._judge.next_assignment()
             if reason and not (assignment and assignment.purpose in REPEATS):
                 context.finish(reason)
@@ -207,7 +206,7 @@ class Engine:
             result = SmokeResult(Outcome.VOID, str(error), cause=error.cause)
         reached("engine.smoke-ended")
         smoking.settle(context, smoke, result)
-        await self._after(result)
+        await self._halts.after(result)
         self._project()
         context.wake()
         self._tell()
@@ -243,44 +242,8 @@ class Engine:
         self._context.wake()
         self._tell()
         if why:
-            self._pause(self._outages.pause(why))
-        await self._after(result)
-
-    async def _after(self, result: Result | SmokeResult) -> None:
-        """What a training means for the machine: whether the next one may follow at once."""
-        context = self._context
-        if result.outcome is Outcome.VOID and (fault := fault_of(result.cause, result.reason)):
-            raise fault
-        step = self._outages.after(result)
-        if context.stopping or context.paused:
-            return
-        if step.pause:
-            self._pause(step.pause)
-        else:
-            await self._recover_for(step.rest)
-
-    async def _recover_for(self, seconds: float) -> None:
-        """Leave the machine alone for a while, unless a person wants something else meanwhile."""
-        until, context = time.monotonic() + seconds, self._context
-        while time.monotonic() < until and not (context.stopping or context.paused):  # noqa: ASYNC110 - children wake it
-            await asyncio.sleep(POLL)
-
-    def _pause(self, why: str) -> None:
-        self._context.paused = True
-        self._context.journal.set_run_state("paused", why)
-        self._tell()
-
-    async def _look_whether_it_is_over(self) -> None:
-        """A run that paused by itself tries again after a while; what a person paused stays so."""
-        context = self._context
-        if not (context.paused and self._outages.due(context.journal.run().reason)):
-            return
-        if await asyncio.to_thread(device_fault, context.machine, context.device):
-            self._outages.wait()
-            return
-        self._outages.try_again()
-        context.paused = False
-        context.journal.set_run_state("running", "The run tries again by itself.")
+            self._halts.pause(why)
+        await self._halts.after(result)
 
     async def _recover(self) -> None:
         """Adopt, harvest or queue again what an earlier engine left in the slot."""

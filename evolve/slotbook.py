@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from evolve.callbook import CallBook
 
-
 PAUSED = "Paused by {}."  # why a run is paused that a person has paused; others pause by themselves
 
 
