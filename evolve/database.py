@@ -19,8 +19,19 @@ from evolve.schema import AS_IF, LADDER, VERSION
 
 BUSY = 5.0  # seconds that a writer waits for another one
 LOG_LIMIT = 16 << 20  # bytes of the write-ahead log that are kept for the next commits
-# WAL needs shared memory, which these file systems do not give across machines.
-NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "fuse.sshfs"}
+# Shared between machines, or between a machine and its guest, without locks and shared memory that hold on both sides,
+# which a write-ahead log needs (https://www.sqlite.org/wal.html). Others that lack them are found out when they are asked
+# for the log. 9p and virtiofs are refused by that alone: sandboxes and containers have their own, local disk there.
+NETWORK = frozenset(
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "ceph", "glusterfs", "lustre"),
+        *("beegfs", "gpfs", "pvfs2", "orangefs", "ocfs2", "gfs2", "davfs", "drvfs", "vboxsf"),
+        *("vmhgfs", "prl_fs", "fuse.sshfs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs"),
+        *("fuse.rclone", "fuse.gcsfuse", "fuse.goofys", "fuse.juicefs", "fuse.davfs"),
+        *("fuse.smbnetfs", "fuse.vmhgfs-fuse"),
+    }
+)
+)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -37,7 +48,11 @@ def open_writer(path: Path) -> sqlite3.Connection:
         db = sqlite3.connect(path, isolation_level=None, timeout=BUSY)
         try:
             check_version(db, path)
-            db.execute("PRAGMA journal_mode = WAL")
+            if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                raise EvolveError(
+                    f"{path.parent} lies on a file system without shared memory{f' ({kind})' if kind else ''}, which a "
+                    "journal needs; put the workspace on a local disk."
+                )
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
             # A client that stopped in the middle of reading keeps the log growing; once it is gone that is cut again.
@@ -169,13 +184,15 @@ def _sentence(error: sqlite3.DatabaseError, path: Path) -> str | None:
     again = "then `autoresearch run` goes on; nothing that was recorded is lost"
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # absent on faults of Python's own layer
     sentences = {
-        sqlite3.SQLITE_NOTADB: f"{path} is no journal of autoresearch, or its beginning is damaged; `autoresearch doctor --repair` "
-        "looks what can be brought back.",
+        sqlite3.SQLITE_NOTADB: f"{path} is no journal of autoresearch, or its beginning is damaged; "
+        "`autoresearch doctor --repair` brings back what can be read.",
         sqlite3.SQLITE_CORRUPT: f"{path} is damaged; `autoresearch doctor --repair` brings back all of it that can be read.",
         sqlite3.SQLITE_FULL: f"The disk is full, so {path} cannot be written; free some space.",
         sqlite3.SQLITE_IOERR: f"{path} cannot be written ({error}); check the disk, {again}.",
-        sqlite3.SQLITE_READONLY: f"{path} may not be written; check whose it is and its permissions.",
-        sqlite3.SQLITE_CANTOPEN: f"{path} cannot be opened; check whose it is and its permissions.",
+        sqlite3.SQLITE_READONLY: f"{path} may not be written; "
+        "check whose it is, its permissions, and that the file system is not mounted read-only.",
+        sqlite3.SQLITE_CANTOPEN: f"{path} cannot be opened; "
+        "check whose it is, its permissions, and that the file system is not mounted read-only.",
         sqlite3.SQLITE_PERM: f"{path} may not be opened; check whose it is and its permissions.",
         sqlite3.SQLITE_BUSY: f"{path} has been held by another process for {BUSY:.0f} seconds; see who uses it.",
     }

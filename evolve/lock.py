@@ -61,7 +61,13 @@ class EngineLock:
         """Take the lock; nothing happens where this object holds it already, as it does between two boots."""
         if self._descriptor is not None:
             return
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise EvolveError(
+                f"{self.path} cannot be written ({(error.strerror or 'fault').lower()}); check whose it is, and that "
+                "the file system is not mounted read-only."
+            ) from None
         if not _acquire(descriptor, self.path):
             os.close(descriptor)
             other = holder(self.path)

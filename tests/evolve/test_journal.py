@@ -26,6 +26,7 @@ from evolve.model import (
 )
 from evolve.propose.operators import Asked, Usage
 from harness.spec import CurvePoint, Outcome
+from tests.evolve.slots import sets_up_namespaces
 from tests.evolve.workbench import (
     add,
     baseline,
@@ -541,6 +542,44 @@ def test_a_network_file_system_is_recognised() -> None:
     assert file_system(Path("/srv/my home/ann/work"), mounts) == "nfs4"
     assert file_system(Path("/srv"), mounts) == "ext4"
     assert file_system(Path("/srv"), "") == ""
+
+
+@pytest.mark.parametrize("kind", ["nfs", "lustre", "fuse.glusterfs", "drvfs"])
+def test_a_network_file_system_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 0:44 / {tmp_path} rw - {kind} server:/ rw\n"
+    monkeypatch.setattr("evolve.database._mounts", lambda: told)
+    with pytest.raises(EvolveError, match=f"network file system .{kind}.*local disk"):
+        open_journal(tmp_path)
+
+
+READ_ONLY = """
+import sys
+from pathlib import Path
+from evolve.journal import Journal
+from evolve.lock import EngineLock
+from evolve.model import EvolveError
+state = Path(sys.argv[1])
+for act in (EngineLock(state / "engine.lock").__enter__, lambda: Journal.open(state / "journal.db")):
+    try:
+        act()
+    except EvolveError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(not sets_up_namespaces(), reason="needs bubblewrap to mount a folder read-only")
+def test_a_read_only_file_system_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        baseline(journal)
+    place = ["--bind", "/", "/", "--dev-bind", "/dev", "/dev", "--ro-bind", tmp_path, tmp_path]
+    said = subprocess.run(
+        ["bwrap", *place, sys.executable, "-c", READ_ONLY, state_folder(tmp_path)],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    assert len(said) == 2
+    assert all("not mounted read-only" in sentence for sentence in said), said
 
 
 def test_reads_stay_cheap_with_many_candidates(tmp_path: Path) -> None:

@@ -26,18 +26,25 @@ EXPERIMENT = """INSERT INTO experiment (id, run, candidate, purpose, seed, direc
     tokens_per_second) VALUES (?, 1, 1, 'baseline', ?, '1', 1.0, 2.0, 'ok', ?, 1000.0)"""
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A workspace with the file of a version 1, made by the statements of version 1."""
-    with closing(sqlite3.connect(state_folder(tmp_path) / "journal.db")) as db:
-        for statement in LADDER[0]:
+def write(workspace: Path, version: int) -> Path:
+    """The journal of a workspace as version `version` wrote it, made by the statements of that version."""
+    path = state_folder(workspace) / "journal.db"
+    with closing(sqlite3.connect(path)) as db:
+        for statement in (s for step in LADDER[:version] for s in step):
             db.execute(statement)
         db.execute(RUN, (oid(1),))
         db.execute(CANDIDATE, (oid(1),))
         db.executemany(EXPERIMENT, [(1, 0, 2.0), (2, 1, 2.1)])
         db.execute("UPDATE run SET incumbent = 1")
-        db.execute("PRAGMA user_version = 1")
+        db.execute(f"PRAGMA user_version = {version}")
         db.commit()
+    return path
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A workspace with the file of a version 1."""
+    write(tmp_path, 1)
     return tmp_path
 
 
@@ -63,6 +70,38 @@ def test_a_client_reads_an_older_file_without_touching_it(old: Path) -> None:
         last = client.experiments(1)[-1]
         assert (last.sealed_bpb, last.audit) == (2.4, report())
     client.close()
+
+
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_what_any_older_version_wrote_is_there_and_its_rules_hold(
+    version: int, tmp_path: Path
+) -> None:
+    path = write(tmp_path, version)
+    with closing(sqlite3.connect(path)) as db:
+        before = {
+            table: db.execute(f"SELECT * FROM {table}").fetchall()
+            for table in ("run", "candidate", "experiment")
+        }
+        if version == 3:  # an engine that was killed twice while it tried a candidate out
+            for number in (1, 2):
+                db.execute(
+                    "INSERT INTO smoke (id, run, candidate, directory, started) VALUES (?, 1, 1, '', 5.0)",
+                    (number,),
+                )
+            db.commit()
+    with Journal.open(path) as journal:
+        for table, rows in before.items():
+            found = journal._db.execute(f"SELECT * FROM {table}").fetchall()
+            assert [tuple(row)[: len(rows[0])] for row in found] == rows
+        assert journal._db.execute("PRAGMA foreign_key_check").fetchall() == []
+        with pytest.raises(sqlite3.IntegrityError, match="illegal move"):
+            journal._db.execute("UPDATE candidate SET state = 'ready'")
+        smoke = journal.running_smoke()
+        assert (smoke and smoke.id) == (2 if version == 3 else None)
+        again = journal.start_experiment(1, Purpose.BASELINE, 2)
+        journal.void_experiment(again.id, "The machine went down.")
+        step = journal.intend_ratchet(1, "a" * 40, "b" * 40, "merge")
+        journal.end_ratchet(step, "moved", "main moved.")
 
 
 def test_an_engine_brings_an_older_file_up_to_date(old: Path) -> None:
