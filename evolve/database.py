@@ -31,7 +31,6 @@ NETWORK = frozenset(
         *("fuse.smbnetfs", "fuse.vmhgfs-fuse"),
     }
 )
-)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
