@@ -51,13 +51,21 @@ def is_safe(module: str, argument: ast.expr) -> bool:
         return bool(values) and all(is_safe_list(module, value) for value in values)
     if isinstance(argument, ast.JoinedStr):
         holes = [v.value for v in argument.values if isinstance(v, ast.FormattedValue)]
-        return all(is_known(hole) for hole in holes)
+        return all(is_known(hole) or is_constant(module, hole) for hole in holes)
     return is_known(argument)
 
 
 def is_known(node: ast.expr) -> bool:
     text = ast.unparse(node)
     return text in OURS or text.startswith(("check_oid(", "int("))
+
+
+def is_constant(module: str, node: ast.expr) -> bool:
+    """A name that the module gives to literals only."""
+    values = assigned(module, ast.unparse(node))
+    return bool(values) and all(
+        isinstance(ast.parse(value, mode="eval").body, ast.Constant) for value in values
+    )
 
 
 def is_safe_list(module: str, text: str) -> bool:
