@@ -61,11 +61,15 @@ def is_known(node: ast.expr) -> bool:
 
 
 def is_constant(module: str, node: ast.expr) -> bool:
-    """A name that the module gives to literals only."""
+    """A constant of the module, made of literals and of other constants."""
     values = assigned(module, ast.unparse(node))
-    return bool(values) and all(
-        isinstance(ast.parse(value, mode="eval").body, ast.Constant) for value in values
-    )
+    names = [
+        name.id
+        for value in values
+        for name in ast.walk(ast.parse(value, mode="eval"))
+        if isinstance(name, ast.Name)
+    ]
+    return bool(values) and all(name.isupper() for name in names)
 
 
 def is_safe_list(module: str, text: str) -> bool:
