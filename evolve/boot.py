@@ -7,7 +7,6 @@ here. What an earlier engine left behind (refs, worktrees) is repaired from the 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     from evolve.propose.claude import ClaudeProposer
 
 Tell = Callable[[], None]
-_OVERRIDES = "overrides of {}"  # journal key of a run's command-line settings
 _DATASET = "data set of {}"  # journal key of the folder that a run trains on
 
 
@@ -90,12 +88,14 @@ def boot(
     refuse_strangers(cache_dir(), "where data and compiled kernels are kept")
     closed = make_private(state_folder(workspace))
     machine = detect()
-    overrides = remembered(workspace, name) | overrides
+    # Who goes on by itself was given the first start's settings once more: what was set since counts more.
+    goes = goes_on(workspace, name)
+    overrides = remembered(workspace, name) | ({} if again and goes else overrides)
     settings = config.load(workspace, gpu=bool(machine.gpus), overrides=overrides)
     lineage = Lineage(
         workspace, settings.workspace.script, settings.workspace.branch, name or "check"
     )
-    if not goes_on(workspace, name):
+    if not goes:
         lineage.check()
     level = sandbox_level(settings, allow_weak=allow_weak_sandbox)
     state = state_folder(workspace)
@@ -174,7 +174,8 @@ def _take_over(context: Context, resumed: Run | None, overrides: dict[str, str])
         _seed(context)
     if resumed is not None:
         journal.note_settings(config.flatten(context.settings), "the start")
-        journal.set_meta(_OVERRIDES.format(resumed.name), json.dumps(overrides))
+        goingon.start_with(journal, resumed.name, overrides)
+        goingon.save_live(context.workspace, journal, resumed.name)
     journal.keep_templates(versions_in_force(context.settings.prompts.model_dump()))
     _repair(context)
     refresh_noise(context)
@@ -239,9 +240,7 @@ def remembered(workspace: Path, name: str | None) -> dict[str, str]:
         return {}
     with Journal.reader(path) as reader:
         run = _resumable(reader, name)
-        stored = reader.meta(_OVERRIDES.format(run.name)) if run else ""
-    overrides: dict[str, str] = json.loads(stored or "{}")
-    return overrides
+        return goingon.started_with(reader, run.name) if run else {}
 
 
 def language_model(context: Context, model: str = "") -> ClaudeProposer | None:
@@ -313,7 +312,7 @@ def _teller(journal: Journal, on_event: Callable[[Event], None] | None) -> Tell:
 
 def _resumable(journal: Reader, name: str | None) -> Run | None:
     """The run to go on with: the newest one, unless another name asks for a new one."""
-    run = journal.current_run()
+    run = journal.current_run() if journal.made else None  # an engine may be making it, or have died of that
     return run if run is not None and name in (None, run.name) else None
 
 
@@ -376,7 +375,7 @@ def _new_run(
     chosen = name or journal.free_run_name()
     # Before the run itself, so that a run without them cannot exist.
     journal.set_meta(_DATASET.format(chosen), str(dataset.path))
-    journal.set_meta(_OVERRIDES.format(chosen), json.dumps(overrides))
+    goingon.start_with(journal, chosen, overrides)
     return journal.create_run(
         name=chosen,
         branch=lineage.branch,

@@ -160,6 +160,11 @@ def save_live(workspace: Path, changes: Mapping[str, str]) -> None:
         os.close(folder)
 
 
+def check_live(workspace: Path) -> None:
+    """Raises UsageError when live.toml has been broken by hand, so that nothing can be kept in it."""
+    _read(workspace, LIVE_FILE)
+
+
 # ---- reading ---------------------------------------------------------------------------------------------
 
 

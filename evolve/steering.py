@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from evolve import goingon
 from evolve import settings as config
 from evolve.acts import Acts
 from evolve.model import Command, CommandState, EvolveError, Operator, Passing, UsageError
@@ -145,7 +146,8 @@ class Steering:
     def _set(self, command: Command) -> Answer:
         key, value = str(command.args.get("key", "")), str(command.args.get("value", ""))
         changed = config.change(self._context.settings, key, value)
-        config.save_live(self._context.workspace, {key: value})
+        config.check_live(self._context.workspace)
+        goingon.set_live(self._context, changed, key, value)
         before, after = config.flatten(self._context.settings), config.flatten(changed)
         self._context.settings = changed
         self._record_changes(before, after, command.who, key)

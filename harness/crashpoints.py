@@ -67,6 +67,8 @@ POINTS = (
     "scratchpad.before-write",
     "command.before-effect",
     "command.before-answer",
+    "settings.before-save",
+    "settings.saved",
     "results.before-rename",
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,6 +20,7 @@ from tests.fuzz.ledger import Entry, read
 from tests.fuzz.workshop import Workshop
 
 Row = sqlite3.Row
+AGAIN, LATER = 5, 0.4  # looks at what may be in the making, and seconds between them
 
 
 class Journal:
@@ -30,15 +32,18 @@ class Journal:
             db.execute("BEGIN")
             self.sound = [row[0] for row in db.execute("PRAGMA integrity_check")]
             self.orphans = db.execute("PRAGMA foreign_key_check").fetchall()
-            ask = lambda sql: db.execute(sql).fetchall()  # noqa: E731
-            self.runs: list[Row] = ask("SELECT * FROM run ORDER BY id")
-            self.candidates: list[Row] = ask("SELECT * FROM candidate ORDER BY run, id")
-            self.experiments: list[Row] = ask("SELECT * FROM experiment ORDER BY id")
-            self.smokes: list[Row] = ask("SELECT * FROM smoke ORDER BY id")
-            self.commands: list[Row] = ask("SELECT * FROM command ORDER BY id")
-            self.calls: list[Row] = ask("SELECT * FROM llm_call ORDER BY id")
-            self.changes: list[Row] = ask("SELECT * FROM setting_change ORDER BY id")
-            self.events: list[Row] = ask("SELECT * FROM event ORDER BY id")
+
+            def ask(question: str) -> list[Row]:
+                return db.execute(question).fetchall()
+
+            self.runs = ask("SELECT * FROM run ORDER BY id")
+            self.candidates = ask("SELECT * FROM candidate ORDER BY run, id")
+            self.experiments = ask("SELECT * FROM experiment ORDER BY id")
+            self.smokes = ask("SELECT * FROM smoke ORDER BY id")
+            self.commands = ask("SELECT * FROM command ORDER BY id")
+            self.calls = ask("SELECT * FROM llm_call ORDER BY id")
+            self.changes = ask("SELECT * FROM setting_change ORDER BY id")
+            self.events = ask("SELECT * FROM event ORDER BY id")
 
     def name(self, experiment: Row) -> str:
         """As the ledger calls it."""
@@ -47,6 +52,7 @@ class Journal:
 
 def always(shop: Workshop) -> list[str]:
     """What holds at every moment, engine or none."""
+    begun = read(shop.ledger)  # before the journal, so that it has to know of all these
     try:
         journal = Journal(shop.journal)
     except sqlite3.DatabaseError as error:
@@ -55,7 +61,7 @@ def always(shop: Workshop) -> list[str]:
         *_file(journal),
         *_numbers(journal),
         *_scores(journal),
-        *_trained(journal, read(shop.ledger)),
+        *_trained(journal, begun, read(shop.ledger)),
         *_harvested(journal, shop),
         *_money(journal),
         *_commits(journal, shop.workspace),
@@ -100,7 +106,7 @@ def _scores(journal: Journal) -> Iterator[str]:
         yield "More than one training of a run is under way in the journal."
 
 
-def _trained(journal: Journal, ledger: list[Entry]) -> Iterator[str]:
+def _trained(journal: Journal, begun: list[Entry], ledger: list[Entry]) -> Iterator[str]:
     """Every training began once, alone, in the journal's name, and never after its score was there."""
     known = {journal.name(e): e for e in journal.experiments}
     shas = {(c["run"], c["id"]): c["source_sha"] for c in journal.candidates}
@@ -112,7 +118,7 @@ def _trained(journal: Journal, ledger: list[Entry]) -> Iterator[str]:
     yield from (
         f"{e.name} began while another training ran." for e in ledger if e.what == "overlap"
     )
-    for entry in ledger:
+    for entry in begun:
         if entry.what != "start" or entry.smoke:
             continue
         row = known.get(entry.name)
@@ -167,14 +173,13 @@ def _money(journal: Journal) -> Iterator[str]:
 
 def _commits(journal: Journal, workspace: Path) -> Iterator[str]:
     """Every candidate's commit is there with its script, and the repository is sound."""
-    checked = subprocess.run(
-        ["git", "-C", str(workspace), "fsck", "--strict", "--no-dangling"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = [line for line in (checked.stdout + checked.stderr).splitlines() if line.strip()]
-    if checked.returncode or said:
+    said = _fsck(workspace)
+    for _ in range(AGAIN):  # a worktree that git is adding right now has no commit yet
+        if not said:
+            break
+        time.sleep(LATER)
+        said = _fsck(workspace)
+    if said:
         yield f"git fsck is not content: {said[:3]}."
     oids = "\n".join(c["commit_oid"] for c in journal.candidates)
     told = subprocess.run(
@@ -185,3 +190,15 @@ def _commits(journal: Journal, workspace: Path) -> Iterator[str]:
         check=True,
     ).stdout.splitlines()
     yield from (f"A commit is gone: {line}." for line in told if " commit " not in line)
+
+
+def _fsck(workspace: Path) -> list[str]:
+    """What git has to say against the repository."""
+    checked = subprocess.run(
+        ["git", "-C", str(workspace), "fsck", "--strict", "--no-dangling"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [line for line in (checked.stdout + checked.stderr).splitlines() if line.strip()]
+    return said or [f"status {checked.returncode}"] * bool(checked.returncode)

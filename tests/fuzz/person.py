@@ -19,6 +19,7 @@ WHO = "a person"
 TITLE = "fuzzed by hand"  # and a number, so that its candidate can be told
 LIMIT = "stop.candidates"  # a setting that changes nothing here and whose every value is a new one
 LARGEST = 100_000
+SIZE = "population.size"
 
 
 class Person:
@@ -68,7 +69,7 @@ class Person:
         if wish < 4:
             client.send("set", {"key": LIMIT, "value": str(LARGEST + self.sent)}, WHO)
         elif wish < 5:
-            client.send("set", {"key": "population.size", "value": str(rng.randint(3, 6))}, WHO)
+            client.send("set", {"key": SIZE, "value": str(rng.randint(3, 6))}, WHO)
         elif wish < 7:
             source = client.source(1) + f"\nFUZZED_{self.sent} = {rng.random()}\n"
             client.send("inject", {"source": source, "title": f"{TITLE} {self.sent}"}, WHO)

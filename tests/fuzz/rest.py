@@ -6,6 +6,8 @@ It looks with its own eyes as `tests.fuzz.audit`; only the text of results.tsv i
 from __future__ import annotations
 
 import json
+import sqlite3
+import subprocess
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from pathlib import Path
 from evolve.reader import Reader
 from evolve.results import table
 from tests.fuzz.audit import Journal, always
-from tests.fuzz.person import LIMIT, TITLE
+from tests.fuzz.person import LIMIT, SIZE, TITLE
 from tests.fuzz.workshop import PEOPLE, Workshop, git
 
 OURS = ("run.log", "__pycache__")  # what trainings leave in a worktree
@@ -22,18 +24,23 @@ OURS = ("run.log", "__pycache__")  # what trainings leave in a worktree
 
 def quiet(shop: Workshop) -> list[str]:
     """What holds besides once a run is paused, everything is answered and the slot is empty."""
-    journal = Journal(shop.journal)
-    return [
-        *always(shop),
-        *_settled(journal),
-        *_refs(journal, shop.workspace),
-        *_branch(journal, shop.workspace),
-        *_checkout(shop.workspace),
-        *_worktrees(journal, shop),
-        *_table(shop),
-        *_wishes(journal, shop),
-        *_answers(journal),
-    ]
+    problems = always(shop)
+    try:
+        journal = Journal(shop.journal)
+        for problem in (
+            _settled(journal),
+            _refs(journal, shop.workspace),
+            _branch(journal, shop.workspace),
+            _checkout(shop.workspace),
+            _worktrees(journal, shop),
+            _table(shop),
+            _wishes(journal, shop),
+            _answers(journal),
+        ):
+            problems += problem
+    except (sqlite3.DatabaseError, subprocess.CalledProcessError) as error:
+        problems.append(f"It cannot be looked at: {error}.")
+    return problems
 
 
 # ---- one by one ----------------------------------------------------------------------------------------------
@@ -147,21 +154,26 @@ def _table(shop: Workshop) -> Iterator[str]:
 def _wishes(journal: Journal, shop: Workshop) -> Iterator[str]:
     """What was done is in force, and what was refused has changed nothing."""
     live = shop.state / "live.toml"
-    in_force = tomllib.loads(live.read_text()) if live.exists() else {}
-    section, _, key = LIMIT.partition(".")
-    told = [
-        (json.loads(c["args"])["value"], c["state"])
-        for c in journal.commands
-        if c["verb"] == "set" and json.loads(c["args"]).get("key") == LIMIT
-    ]
-    done = [value for value, state in told if state == "done"]
-    now = in_force.get(section, {}).get(key)
-    if done and str(now) != done[-1]:
-        yield f"{LIMIT} was set to {done[-1]} last, and {now} is in force."
-    noted = {change["new"] for change in journal.changes if change["key"] == LIMIT}
-    for value, state in told:
-        if (value in noted) != (state == "done"):
-            yield f"{LIMIT} = {value} was {state}, and {'is' if value in noted else 'is not'} among the changes."
+    on_disk = tomllib.loads(live.read_text()) if live.exists() else {}
+    for wanted in (LIMIT, SIZE):
+        section, _, key = wanted.partition(".")
+        told = [
+            (json.loads(c["args"])["value"], c["state"])
+            for c in journal.commands
+            if c["verb"] == "set" and json.loads(c["args"]).get("key") == wanted
+        ]
+        noted = [change["new"] for change in journal.changes if change["key"] == wanted]
+        done = [value for value, state in told if state == "done"]
+        if done and noted and noted[-1] != done[-1]:
+            yield f"{wanted} was set to {done[-1]} last, and {noted[-1]} is in force."
+        if done and (now := on_disk.get(section, {}).get(key)) != int(done[-1]):
+            yield f"{wanted} was set to {done[-1]} last, and live.toml says {now}."
+        if wanted != LIMIT:
+            continue
+        for value, state in told:
+            if (value in noted) != (state == "done"):
+                words = "is" if value in noted else "is not"
+                yield f"{wanted} = {value} was {state}, and {words} among the changes."
     titles = Counter(c["title"] for c in journal.candidates if c["title"].startswith(TITLE))
     for command in journal.commands:
         if command["verb"] == "inject":

@@ -55,7 +55,7 @@ def outcome(spec: ExperimentSpec) -> tuple[Outcome, float]:
     return (Outcome.CRASH if failed else Outcome.OK), round(score, 6)
 
 
-def sleep(spec: ExperimentSpec, directory: Path, tell: Tell, cancelled: Cancelled) -> Result:
+def sleep(spec: ExperimentSpec, directory: Path, on_progress: Tell, cancelled: Cancelled) -> Result:
     """A training that takes a moment and learns nothing. As `harness.experiment.run`."""
     begun = time.monotonic()
     seconds = random.Random(f"{spec.name}:{spec.seed}").uniform(SHORTEST, LONGEST)
@@ -68,7 +68,7 @@ def sleep(spec: ExperimentSpec, directory: Path, tell: Tell, cancelled: Cancelle
             if why := cancelled():
                 return Result(why.outcome, why.reason, cause=why.cause, seed=spec.seed)
         tokens = round(spec.budget.amount * fraction)
-        tell(Progress("training", time.time(), fraction, tokens, seconds * fraction))
+        on_progress(Progress("training", time.time(), fraction, tokens, seconds * fraction))
         curve.append(CurvePoint(fraction, seconds * fraction, tokens, 5.0 - fraction))
     kind, score = outcome(spec)
     took = time.monotonic() - begun
@@ -94,7 +94,9 @@ def sleep(spec: ExperimentSpec, directory: Path, tell: Tell, cancelled: Cancelle
     )
 
 
-def try_out(spec: ExperimentSpec, directory: Path, tell: Tell, cancelled: Cancelled) -> SmokeResult:
+def try_out(
+    spec: ExperimentSpec, directory: Path, on_progress: Tell, cancelled: Cancelled
+) -> SmokeResult:
     """A smoke run in which everything comes through. As `harness.experiment.try_out`."""
     time.sleep(SHORTEST)
     if why := cancelled():
@@ -115,17 +117,19 @@ def stand_in(argv: list[str]) -> int:
     if os.environ["FUZZ_TRAINING"] == "sleep":
         trained, tried = sleep, try_out
 
-    def told(spec: ExperimentSpec, directory: Path, tell: Tell, cancelled: Cancelled) -> Result:
+    def told(
+        spec: ExperimentSpec, directory: Path, on_progress: Tell, cancelled: Cancelled
+    ) -> Result:
         with alone(LEDGER, entry("start", spec)):
-            result = trained(spec, directory, tell, cancelled)
+            result = trained(spec, directory, on_progress, cancelled)
             note(LEDGER, entry("end", spec, result.val_bpb))
         return result
 
     def smoked(
-        spec: ExperimentSpec, directory: Path, tell: Tell, cancelled: Cancelled
+        spec: ExperimentSpec, directory: Path, on_progress: Tell, cancelled: Cancelled
     ) -> SmokeResult:
         with alone(LEDGER, entry("start", spec)):
-            result = tried(spec, directory, tell, cancelled)
+            result = tried(spec, directory, on_progress, cancelled)
             note(LEDGER, entry("end", spec))
         return result
 

@@ -48,7 +48,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workshop, Path]:
                     WHO,
                 ),
             ]
-            _until(lambda: (client.snapshot().run.incumbent or 0) > 1)
+            _until(lambda: one(shop, "SELECT coalesce(max(incumbent), 1) FROM run")[0] != 1)
             client.send("pause", {}, WHO)
             for number in asked:
                 assert client.wait_for(number, 20) is not None
@@ -325,7 +325,7 @@ MISHAPS: dict[str, tuple[Callable[[Workshop], object], str]] = {
     ),
     "a setting out of force": (
         lambda s: (s.state / "live.toml").write_text("[stop]\ncandidates = 5\n"),
-        "was set to 100001 last, and 5 is in force",
+        "was set to 100001 last, and live.toml says 5",
     ),
 }
 
@@ -344,11 +344,12 @@ def test_a_process_that_is_left_behind_is_seen(shop: Workshop) -> None:
         for given in (
             {"env": shop.environment()},
             {"cwd": shop.workspace},
+            {"env": {"AUTORESEARCH_EXPERIMENT": f"{shop.run}-e4"}},
             {"args": [*sleeping, str(shop.state / "experiments" / "1")]},
         ):
             process = stack.enter_context(
                 subprocess.Popen(
-                    **{"args": sleeping, **given},  # type: ignore[call-overload]
+                    **{"args": sleeping, **given},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -63,6 +64,11 @@ class Workshop:
         return self.base / "work"
 
     @property
+    def run(self) -> str:
+        """The name of its run, which every process of a candidate has in its environment; there is only one such."""
+        return f"fuzz-{hashlib.sha256(str(self.base).encode()).hexdigest()[:12]}"
+
+    @property
     def state(self) -> Path:
         """Its `.autoresearch`."""
         return self.workspace / ".autoresearch"
@@ -122,8 +128,11 @@ class Workshop:
         keeper: bool = False,
     ) -> Engine:
         """Start an engine as its keeper would, for the first time or `anew`; or a keeper, which starts one itself."""
-        words = [w for k, v in self.settings.items() for w in ("--set", f"{k}={v}")]
+        # Said once: a run remembers how it was started, and what was set since counts more.
+        given = {} if (self.state / "live.toml").exists() else self.settings
+        words = [w for k, v in given.items() for w in ("--set", f"{k}={v}")]
         words += [] if self.training == "real" else ["--allow-weak-sandbox"]
+        words += ["--name", self.run]
         ours, theirs = os.pipe()
         if not keeper:
             words += ["--kept", str(theirs), "--after", AFTER if anew else ""]
@@ -145,7 +154,8 @@ class Workshop:
 
     def processes(self) -> dict[int, list[str]]:
         """Every living process of this workspace, by pid, with its command line: by what it was given, not by parents."""
-        marks = (str(self.base).encode() + b"/", str(self.base).encode() + b"\0")
+        base = str(self.base).encode()
+        marks = (base + b"/", base + b"\0", b"AUTORESEARCH_EXPERIMENT=" + self.run.encode() + b"-")
         found = {}
         for folder in Path("/proc").iterdir():
             if not folder.name.isdigit() or int(folder.name) == os.getpid():
