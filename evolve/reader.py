@@ -16,7 +16,7 @@ from typing import Self
 from evolve import rows
 from evolve.candidatebook import CandidateBook
 from evolve.changes import ChangeBook
-from evolve.database import faults, open_reader
+from evolve.database import faults, open_reader, version
 from evolve.model import Command, Event, Note, NothingToDo, Run, Template, UsageError
 from evolve.slotbook import SlotBook
 from evolve.toml_text import flat, is_live
@@ -46,6 +46,11 @@ class Reader(CandidateBook, TrialBook, ChangeBook, SlotBook):
     def open(cls, path: Path) -> Self:
         """Open the journal for reading; raises EvolveError when that cannot be."""
         return cls(open_reader(path), path)
+
+    @property
+    def made(self) -> bool:
+        """Are its tables there? An engine makes them in one transaction, some milliseconds after the file."""
+        return version(self._db) > 0
 
     def close(self) -> None:
         """Let go of the file."""

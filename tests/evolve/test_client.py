@@ -15,6 +15,7 @@ from evolve.client import Client
 from evolve.journal import Journal
 from evolve.lock import EngineLock
 from evolve.model import CommandState, NothingToDo, Purpose, UsageError, Verdict
+from evolve.places import JOURNAL, state_folder
 from harness.spec import Progress
 from tests.evolve.workbench import add, baseline, begin, judged, open_journal
 
@@ -211,3 +212,16 @@ def test_a_look_is_quick_enough_for_a_screen(tmp_path: Path) -> None:
             times.append(time.perf_counter() - began)
         assert min(times) < 0.05
         client.close()
+
+
+def test_a_journal_that_is_being_made_holds_no_run_yet(tmp_path: Path) -> None:
+    """The file is there before its tables are, also for good, where an engine was killed between the two."""
+    from evolve.boot import goes_on, remembered
+
+    state = state_folder(tmp_path)
+    (state / JOURNAL).touch()
+    assert not goes_on(tmp_path, None)
+    assert remembered(tmp_path, None) == {}
+    with Journal.open(state / JOURNAL) as journal:
+        assert journal.made
+        assert journal.current_run() is None
