@@ -24,7 +24,6 @@ import sqlite3
 from array import array
 from bisect import bisect_left, bisect_right
 from pathlib import Path
-from tempfile import mkdtemp
 from types import TracebackType
 from typing import Self
 
@@ -34,6 +33,7 @@ from evolve.places import JOURNAL, state_folder
 from evolve.progressing import ProgressWriter
 from evolve.recordings import copy_journal, journal_at, lend_sources, unpack
 from evolve.retelling import Retelling
+from harness import scratch
 
 
 class Replay:
@@ -44,7 +44,7 @@ class Replay:
 
         Raises UsageError where there is no journal, NothingToDo where it has no run, EvolveError when it is damaged.
         """
-        self._scratch = Path(mkdtemp(prefix="autoresearch-replay-"))
+        self._scratch = scratch.make("replay")
         try:
             packed = place.name.endswith(".tar.xz")
             self.recorded = unpack(place, self._scratch / "packed") if packed else journal_at(place)

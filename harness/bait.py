@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import seccomp
+from harness import scratch, seccomp
 
 MARK = "AUTORESEARCH_PROBE_SECRET"  # a variable that nobody inside may see
 ATTACK = Path(__file__).resolve().parent / "attack.py"
@@ -45,7 +46,8 @@ class Bait:
 def laid_out(python: Sequence[str]) -> Iterator[Bait]:
     """Lay everything out; `python` are the folders of the interpreter, which may lie in somebody's home."""
     with contextlib.ExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        root = scratch.make("bait")
+        stack.callback(shutil.rmtree, root, ignore_errors=True)
         folder, public, secret = root / "job", root / "public", root / "val.bin"
         folder.mkdir()
         public.write_text("read me")
@@ -87,7 +89,8 @@ def _listener(stack: contextlib.ExitStack, address: str) -> str:
 def _shared(stack: contextlib.ExitStack) -> str:
     """A file of shared memory; the empty path where the machine has none, which cannot be read either."""
     try:
-        file = tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="autoresearch-")  # noqa: SIM115
+        scratch.sweep("bait", Path("/dev/shm"))  # noqa: S108 - where it lies
+        file = tempfile.NamedTemporaryFile(dir="/dev/shm", prefix=scratch.prefix("bait"))  # noqa: SIM115
     except OSError:
         return ""
     stack.enter_context(file)
