@@ -134,6 +134,15 @@ class Backups:
             wait = max(self._every, (time.monotonic() - began) / SHARE)
 
 
+def sync(path: Path) -> None:
+    """A file or a folder is on the disk for good when this returns."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 # ---- private ---------------------------------------------------------------------------------------------
 
 
@@ -155,21 +164,13 @@ def _copy(path: Path, to: Path, cancelled: Callable[[], bool]) -> None:
 def _keep(folder: Path) -> None:
     """Let the finished copy take its place; a kill in between leaves at least one good copy under its name."""
     unfinished, last, older = folder / UNFINISHED, folder / LAST, folder / OLDER
-    _sync(unfinished)
+    sync(unfinished)
     reached("backup.before-rename")
     if last.exists() and (not older.exists() or time.time() - older.stat().st_mtime > AGED):
         last.replace(older)
     reached("backup.between-renames")
     unfinished.replace(last)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(folder)
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 from evolve.machines import rules
 from evolve.model import DiskFull, EvolveError, JournalBusy
+from evolve.olderfiles import AS_IF
 from evolve.room import refuses
-from evolve.schema import AS_IF, LADDER, VERSION
+from evolve.schema import LADDER, VERSION
 
 BUSY = 5.0  # seconds that a writer waits for another one
 LOG_LIMIT = 16 << 20  # bytes of the write-ahead log that are kept for the next commits

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from evolve.backup import copies
+from evolve.backup import copies, sync
 from evolve.database import check_version, open_writer, without_rules
 from evolve.mending import Mended, mend
 from evolve.model import EvolveError
@@ -185,7 +185,7 @@ def _swap(folder: Path) -> Path:
     """Put the old file and its log aside and the new one in its place."""
     path, unfinished = folder / JOURNAL, folder / UNFINISHED
     aside = folder / time.strftime("journal.damaged-%Y%m%d-%H%M%S.db")
-    _sync(unfinished)
+    sync(unfinished)
     reached("repair.before-aside")
     for ending in ("", "-wal"):
         old = path.with_name(path.name + ending)
@@ -193,9 +193,9 @@ def _swap(folder: Path) -> Path:
             kept = aside.with_name(aside.name + ending)
             shutil.copyfile(old, kept)
             kept.chmod(0o600)
-            _sync(kept)
+            sync(kept)
     unfinished.replace(folder / FINISHED)  # from here on it is what counts
-    _sync(folder)
+    sync(folder)
     _replace(folder)
     return aside
 
@@ -206,12 +206,4 @@ def _replace(folder: Path) -> None:
         (folder / f"{JOURNAL}{ending}").unlink(missing_ok=True)
     reached("repair.before-replace")
     (folder / FINISHED).replace(folder / JOURNAL)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(folder)
