@@ -33,6 +33,12 @@ TRACEBACK = 'Traceback (most recent call last):\n  File "train.py", line 1\n'
         (Evidence(exit_code=1, traceback=TRACEBACK + "MemoryError"), Outcome.OOM),
         (Evidence(exit_code=-9, kernel_killed=True), Outcome.OOM),
         (Evidence(exit_code=137, kernel_killed=True), Outcome.OOM),
+        (Evidence(exit_code=1, kernel_killed=True, traceback=TRACEBACK + "BrokenProcessPool"), Outcome.OOM),
+        (Evidence(exit_code=1, kernel_struck=True, traceback=TRACEBACK + "BrokenProcessPool"), Outcome.OOM),
+        (Evidence(exit_code=1, kernel_struck=True, traceback=TRACEBACK + "KeyError: 'x'"), Outcome.CRASH),
+        (Evidence(exit_code=1, disk_full=True, traceback=TRACEBACK + "OSError"), Outcome.VOID),
+        (Evidence(exit_code=0, disk_full=True), Outcome.INVALID),
+        (Evidence(scored=True, exit_code=0, broken=BY_HAND), Outcome.VOID),
         (Evidence(exit_code=-9), Outcome.CRASH),
         (Evidence(exit_code=-11), Outcome.CRASH),
         (Evidence(exit_code=1, sandbox_failed=True, log="bwrap: no"), Outcome.VOID),
@@ -40,6 +46,13 @@ TRACEBACK = 'Traceback (most recent call last):\n  File "train.py", line 1\n'
 )  # fmt: skip
 def test_the_outcome(evidence: Evidence, outcome: Outcome) -> None:
     assert judge(evidence).outcome is outcome
+
+
+def test_the_kernels_kill_is_told_with_figures() -> None:
+    verdict = judge(
+        Evidence(exit_code=-9, kernel_killed=True, memory_mb=3100, memory_limit_mb=4000)
+    )
+    assert "3,100 MB, and the limit is 4,000 MB" in verdict.reason
 
 
 def test_the_reason_names_the_exception_and_not_the_file() -> None:

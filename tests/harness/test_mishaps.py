@@ -76,7 +76,7 @@ def test_a_killed_trusted_process_is_void_at_once_and_leaves_nothing(
     saboteur = Saboteur(folder / "run.log", module)
     audit = AUDITED if phase == "audit" else AuditPlan(probes=0)
     result = run(script(phase), cancelled=saboteur, audit=audit)
-    assert time.monotonic() - saboteur.at < 10  # 0.1 s, on a machine that has nothing else to do
+    assert time.monotonic() - saboteur.at < 10  # 0.2 to 0.4 s, as measured on a busy machine
     assert (result.outcome, result.cause) == (Outcome.VOID, cause)
     assert module in result.reason
     assert "SIGKILL" in result.reason
