@@ -51,7 +51,9 @@ class Context:
     device: str  # "cpu" or "cuda:N"
     sandbox: str
     noise: Noise
-    awake_since: float  # CLOCK_MONOTONIC at which the stop rule's hours began, see `stopping.begin_hours`
+    awake_since: (
+        float  # CLOCK_MONOTONIC at which the stop rule's hours began, see `stopping.begin_hours`
+    )
     credentials: Credentials = field(default_factory=lambda: Credentials({}))
     weights: Weights = field(default_factory=Weights)  # what counts in this run
     paused: bool = False

@@ -187,7 +187,7 @@ def _likeness(a: Member, b: Member) -> float:
     return max(0.0, 1 - distance / (NEAR * size))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _length(code: str) -> int:
     return len(code.splitlines())
 

@@ -82,7 +82,7 @@ def _variants(
     return [(dict(texts), score) for (bones, texts), score in found if bones == own]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)  # as many as a brief has relatives
 def _anatomy(source: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     """A source without its constants, as a hash, and the constants."""
     return skeleton(source), tuple(values(source).items())
