@@ -45,7 +45,11 @@ def main(argv: list[str] | None = None) -> int:
         if time.monotonic() - begun > args.minutes * 60:
             print(f"The time is over before episode {episode.number}.")
             break
-        report = Play(episode, seed, base / f"episode-{episode.number}").run()
+        try:
+            report = Play(episode, seed, base / f"episode-{episode.number}").run()
+        except KeyboardInterrupt:
+            print(f"Interrupted in episode {episode.number}.")
+            break
         reports.append(report)
         _tell(report, time.monotonic() - begun)
         if report.problems:
