@@ -71,7 +71,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def say(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str]]:
     """Run the command in this process: its exit code, and the one sentence on stderr."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
@@ -81,7 +81,7 @@ def say(
             code = main(argv)
         except SystemExit as left:
             code = int(left.code or 0)
-        said = capsys.readouterr().err
+        said = capfd.readouterr().err
         assert "Traceback" not in said
         return code, said
 
