@@ -43,7 +43,7 @@ from evolve.trends import Trend
 from evolve.view import Snapshot
 
 if TYPE_CHECKING:
-    from evolve.exporting import Gathered
+    from evolve.export.gather import Gathered
     from evolve.promptbook import Prompt
     from evolve.tunable import Tuning
 
@@ -179,18 +179,19 @@ class Client:
         with self._reading() as journal:
             return () if journal is None else journal.scratchpads(limit)
 
-    def gathered(self) -> Gathered:
-        """All of the newest run at one instant, for a file; raises NothingToDo where there is none."""
-        from evolve.exporting import Gathered
+    @contextmanager
+    def gathered(self) -> Iterator[Gathered]:
+        """All of the newest run at one instant, for exports; raises NothingToDo where there is none.
+
+        It reads through a connection of its own, so that a long export keeps nobody else waiting.
+        """
+        from evolve.export.gather import gather
 
         with self._reading() as journal:
-            run = None if journal is None else journal.current_run()
-            if journal is None or run is None:
+            if journal is None or journal.current_run() is None:
                 raise NothingToDo("There is no run here yet; start one with `autoresearch run`.")
-            with journal.instant():
-                run = journal.run()
-                beliefs = self._watch.beliefs(journal, run)
-                return Gathered(run, journal.candidates(), beliefs, journal.peak_memory())
+        with gather(self.state / JOURNAL, self.state.parent) as gathered:
+            yield gathered
 
     def templates(self) -> tuple[Template, ...]:
         """Every template of a prompt that was ever in force here, oldest first."""

@@ -168,17 +168,15 @@ class CarryingApp(AskingApp, inherit_bindings=False):
         self.push_screen(ExportScreen(self.state), decided)
 
     def _write_file(self, kind: str, place: Path, *, replace: bool) -> None:
-        from evolve.exporting import prepare, save
+        from evolve.export.writing import export
 
         path = place.expanduser().absolute()
 
         def work(source: Source) -> str | Fault:
             try:
-                export = prepare(source, kind, path.suffix)
-                save(export.text, path, replace=replace)
+                return export(source, kind, path, replace=replace)
             except EvolveError as error:
                 return Fault(str(error))
-            return export.about
 
         def done(about: str) -> None:
             near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
@@ -213,7 +211,7 @@ class CarryingApp(AskingApp, inherit_bindings=False):
             self.screen.sort_by(Sort.by(args["column"]))
 
     async def _export(self, args: dict[str, Any]) -> None:
-        from evolve.exporting import default_name
+        from evolve.export.registry import default_name
 
         run = self.state.snapshot.run if self.state.snapshot is not None else None
         name = args.get("file") or default_name(

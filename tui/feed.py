@@ -32,7 +32,9 @@ from evolve.view import Snapshot
 from tui.state import EVENTS_KEPT, STALE_AFTER, Details, Reading
 
 if TYPE_CHECKING:
-    from evolve.exporting import Gathered
+    from contextlib import AbstractContextManager
+
+    from evolve.export.gather import Gathered
     from evolve.promptbook import Prompt
     from evolve.tunable import Tuning
 
@@ -95,8 +97,8 @@ class Source(Protocol):
         """The smoke runs of a candidate, oldest first."""
         ...
 
-    def gathered(self) -> Gathered:
-        """All of the run at one instant, for a file; raises NothingToDo where there is none."""
+    def gathered(self) -> AbstractContextManager[Gathered]:
+        """All of the run at one instant, for exports; raises NothingToDo where there is none."""
         ...
 
     def source(self, number: int) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from evolve.export.registry import KINDS
 from evolve.model import Candidate
 from tui.arguments import Argument, Kind
-from tui.commands.export import KINDS
 from tui.completing import Known
 from tui.keys import VIEWS
 from tui.ordering import COLUMNS
@@ -42,11 +42,11 @@ ORDERS: tuple[Order, ...] = (
     Order(
         "export", "export",
         (
-            Argument("kind", Kind.CHOICE, "what to write", choices=KINDS),
+            Argument("kind", Kind.CHOICE, "what to write", choices=tuple(kind.name for kind in KINDS)),
             Argument("replace", Kind.FLAG, "take the place of a file", optional=True),
             Argument("file", Kind.TEXT, "where to", optional=True),
         ),
-        "write results, lineage or the best script", "", "export results night.csv", acting=False,
+        "write a table, the lineage, the best script or a report", "", "export results night.csv", acting=False,
     ),
     Order("help", "help", (), "the keys of this view", "", "help", acting=False),
     Order("quit", "quit", (), "leave; the search goes on", "", "quit", acting=False),

@@ -136,7 +136,7 @@ KEYS: tuple[Key, ...] = (
         frozenset({POPULATION}), "turn"),
     Key("command", ("colon",), ":", "command", "Say it in words: `pin 12`, `set population.size 12`; tab completes", "Find",
         MAIN, "app.command_line", rank=7),
-    Key("export", ("E",), "E", "export", "Write the results, the lineage or the best script to a file", "Find",
+    Key("export", ("E",), "E", "export", "Write a table, the lineage, the best script or a report to a file", "Find",
         MAIN, "app.export", rank=11),
     Key("copy", ("y",), "y", "copy", "Copy the selected line", "Find",
         MAIN, "copy", rank=10),

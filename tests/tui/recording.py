@@ -9,16 +9,20 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from evolve.bandit import Arm, Share
 from evolve.beliefs import Belief
 from evolve.callbook import CallFigures
-from evolve.exporting import Gathered
+from evolve.export.book import Book
+from evolve.export.gather import Gathered
 from evolve.forecast import Foretold
+from evolve.journal import Journal
 from evolve.model import (
     Candidate,
     CandidateState,
@@ -323,12 +327,20 @@ class Recording:
         queue = {waiting.id: waiting for waiting in snapshot().queue}
         return queue.get(number) or candidate(number)
 
-    def gathered(self) -> Gathered:
-        """All of it."""
+    @contextmanager
+    def gathered(self) -> Iterator[Gathered]:
+        """All of it, beside a journal without any row."""
         run = self.snapshot().run
         assert run is not None
         everybody = tuple(self.candidate(number) for number in range(1, self._number + 1))
-        return Gathered(run, everybody, self.beliefs(), {})
+        with TemporaryDirectory() as folder, Journal.open(Path(folder) / "journal.db"):
+            book = Book.open(Path(folder) / "journal.db")
+            yield Gathered(
+                *(START, run, book.tally(), everybody, self.beliefs(), {}, Noise(0.002), "confirmed"),
+                path=(),
+                journal=book,
+            )
+            book.close()
 
     def experiments(self, candidate: int) -> list[Experiment]:
         """Two trainings."""

@@ -8,11 +8,9 @@ import pytest
 from textual.events import Key, Paste
 from textual.keys import _character_to_key
 
-from evolve.exporting import SUFFIXES
 from tests.tui.live_run import LiveRun
 from tests.tui.test_app import Recording, Session, Slow, opened
 from tui.cli import main
-from tui.commands.export import KINDS
 from tui.here import ORDERS, SORTS, History
 from tui.keys import GROUPS, KEYS, LIVE, LOG, VIEWS, keys_of
 from tui.ordering import Sort
@@ -137,7 +135,6 @@ def test_what_the_line_knows_is_what_there_is():
     assert len(set(names)) == len(names)
     assert not any(order.acting for order in ORDERS)
     assert [Sort.by(name).column.name for name in SORTS] == list(SORTS)
-    assert tuple(SUFFIXES) == KINDS
     views = next(order for order in ORDERS if order.name == "view")
     assert views.arguments[0].choices == VIEWS
     assert usage("diff 12 ") == "diff CANDIDATE [OTHER]"
@@ -246,7 +243,7 @@ async def test_export_asks_what_and_where_and_again_before_it_replaces(tmp_path,
         await session.settled()
         assert len(json.loads(path.read_text(encoding="utf-8"))["nodes"]) == 35
         await session.press("E", *".xlsx", "enter")
-        assert "ends with .tsv or .csv or .jsonl" in session.shows()
+        assert "ends with .tsv or .csv" in session.shows()
 
 
 def test_the_command_writes_a_file_and_never_over_another(tmp_path, monkeypatch, capsys):

@@ -10,7 +10,8 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from evolve.exporting import SUFFIXES, default_name
+from evolve.export.registry import KINDS, Kind, default_name
+from evolve.model import UsageError
 from tui.screens.confirm import Box
 from tui.state import ViewState
 from tui.widgets.canvas import Pane
@@ -20,11 +21,6 @@ from tui.widgets.tables import pad, words
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-ABOUT = {
-    "results": "every candidate, a table (.tsv .csv .jsonl)",
-    "lineage": "parents and children, a graph (.json)",
-    "best": "what main holds, a script (.py)",
-}
 LONGEST = 400  # characters of a path
 
 
@@ -51,26 +47,26 @@ class ExportScreen(Box[Wanted]):
         super().__init__(state)
         run = state.snapshot.run if state.snapshot is not None else None
         self._run = run.name if run is not None else "run"
-        self._kind = next(iter(SUFFIXES))
+        self._kind = KINDS[0]
         self._note = ""
         self._asked_about: Path | None = None  # the file that is there already
 
     def content(self) -> ComposeResult:
         """What can be written, and the path."""
         pane = Pane(self._paint, id="kinds")
-        pane.styles.height = len(SUFFIXES) + 6
+        pane.styles.height = len(KINDS) + 6
         yield pane
-        entry = Input(default_name(self._kind, self._run), id="word", max_length=LONGEST)
+        entry = Input(default_name(self._kind.name, self._run), id="word", max_length=LONGEST)
         entry.cursor_blink = False
         yield entry
 
     def _paint(self, state: ViewState, columns: int, rows: int) -> list[Line]:
         lines: list[Line] = [(("Export", Ink.BOLD),), ()]
-        for kind in SUFFIXES:
+        for kind in KINDS:
             chosen = kind == self._kind
             sign = "> " if chosen else "  "
             ink = Ink.BOLD if chosen else Ink.PLAIN
-            lines.append(((f"{sign}{pad(kind, 9)}{ABOUT[kind]}", ink),))
+            lines.append(((f"{sign}{pad(kind.name, 9)}{_about(kind)}", ink),))
         note = self._note or "up and down choose, enter writes the file, esc leaves"
         told = wrap(words(state, note), columns)[:3]
         return [*lines, (), *[((line, Ink.WARN if self._note else Ink.DIM),) for line in told]]
@@ -81,27 +77,35 @@ class ExportScreen(Box[Wanted]):
 
     def action_choose(self, by: int) -> None:
         """Another kind; the name of the file follows."""
-        kinds = list(SUFFIXES)
-        self._kind = kinds[(kinds.index(self._kind) + by) % len(kinds)]
+        self._kind = KINDS[(KINDS.index(self._kind) + by) % len(KINDS)]
         entry = self.query_one(Input)
-        entry.value = default_name(self._kind, self._run)
+        entry.value = default_name(self._kind.name, self._run)
         entry.cursor_position = len(entry.value)
         self._say("")
 
     @on(Input.Submitted)
     def _given(self, event: Input.Submitted) -> None:
         path = Path(event.value.strip()).expanduser().absolute()
-        if path.suffix not in SUFFIXES[self._kind]:
-            ends = " or ".join(SUFFIXES[self._kind])
-            self._say(f"A file of the {self._kind} ends with {ends}.")
-        elif path.is_dir() or not path.parent.is_dir():
-            self._say(f"There is no folder {path.parent}." if not path.is_dir() else "That is a folder.")  # fmt: skip
+        try:
+            form = self._kind.form(path.suffix)
+        except UsageError as error:
+            self._say(str(error))
+            return
+        if not path.parent.is_dir():
+            self._say(f"There is no folder {path.parent}.")
+        elif path.is_dir() and not form.is_folder:
+            self._say("That is a folder.")
         elif path.exists() and path != self._asked_about:
             self._asked_about = path
             self._say(f"{path} is there already; enter again replaces it.")
         else:
-            self.dismiss(Wanted(self._kind, path, replace=path == self._asked_about))
+            self.dismiss(Wanted(self._kind.name, path, replace=path == self._asked_about))
 
     def action_leave(self) -> None:
         """Write nothing."""
         self.dismiss(None)
+
+
+def _about(kind: Kind) -> str:
+    """`every candidate, a table (.tsv .csv)`."""
+    return f"{kind.about} ({' '.join(suffix or 'folder' for suffix in kind.suffixes)})"
