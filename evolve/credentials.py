@@ -35,10 +35,6 @@ class Credentials:
         found = credentials_in(self._environ)
         self._take(tuple(name for name in found if name not in _NEEDED))
 
-    def environment(self) -> dict[str, str]:
-        """The whole environment as it was given, for the one child that is to have it: an engine started anew."""
-        return {**self._environ, **self._kept}
-
     def _take(self, names: tuple[str, ...]) -> None:
         for name in names:
             self._kept[name] = self._environ.pop(name)

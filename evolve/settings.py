@@ -293,7 +293,8 @@ def _consistent(settings: Settings) -> Settings:
 def _syntax(name: str, message: str) -> str:
     where = re.search(r" \(at line (\d+), column \d+\)$", message)
     what = re.sub(r" \(at .*\)$", "", message)
-    line = f", line {where.group(1)}" if where else ""
+    at_end = ", at its end," if "at end of document" in message else ""  # saved half way
+    line = f", line {where.group(1)}" if where else at_end
     return (
         f"{name}{line} is not valid TOML ({what[:1].lower()}{what[1:]}); correct it and try again."
     )
