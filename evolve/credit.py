@@ -102,11 +102,6 @@ def pulls(reader: Reader, known: Believed | None = None) -> tuple[Pull, ...]:
     return tuple(pull for _, pull in sorted(found, key=lambda pair: pair[0]))
 
 
-def believed(reader: Reader) -> Mapping[int, float]:
-    """What everybody's fitness is believed to be, of those who have one."""
-    return _means(reader)[0]
-
-
 def arm_of(candidate: Candidate) -> Arm:
     """The arm that made a candidate."""
     return Arm(candidate.model or candidate.proposer, str(candidate.operator))

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from evolve.reader import Reader, Tally
 
 TOLD = "outlook of {}"  # journal key
-_BEHIND = 20  # trainings by which a client lets it be older than the journal; the next one mends that
+_BEHIND = (
+    20  # trainings by which a client lets it be older than the journal; the next one mends that
+)
 
 
 class Teller:
