@@ -35,5 +35,7 @@ def check_run_name(name: str) -> str:
 
 def _visible(text: str) -> str:
     # Cc: control characters; Cf: direction overrides and the like; Cs: lone surrogates; Zl, Zp: line breaks.
+    if text.isprintable():  # then it has none of them
+        return text
     hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
     return "".join(" " if unicodedata.category(c) in hidden else c for c in text)

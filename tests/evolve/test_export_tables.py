@@ -76,17 +76,6 @@ def test_json_lines_keep_what_was_written(client):
     assert rows[2]["val_bpb"] is None
 
 
-def test_the_lineage_is_a_graph_of_parents_and_children(client):
-    graph = json.loads(written(client, "lineage", ".json"))
-    assert [node["id"] for node in graph["nodes"]] == [1, 2, 3]
-    assert graph["links"] == [
-        {"source": 1, "target": 2, "parent": "first"},
-        {"source": 1, "target": 2, "parent": "second"},
-        {"source": 2, "target": 3, "parent": "first"},
-    ]
-    assert graph["graph"]["main"] == 1
-
-
 def test_the_best_script_is_what_git_has_of_main(tmp_path):
     family = Family(tmp_path)
     client = Client(tmp_path)
