@@ -92,7 +92,7 @@ def worktree(state: Path, candidate: Candidate) -> Path | None:
 
 def askings(journal: Reader, number: int) -> tuple[Asking, ...]:
     """The calls that a candidate came of, oldest first."""
-    scrub = _scrubber(journal)
+    scrub = scrubber(journal)
     return tuple(_asking(journal, call, scrub) for call in journal.calls_of(number))
 
 
@@ -109,13 +109,13 @@ def log(journal: Reader, state: Path, number: int, most: int = LOG_SHOWN) -> Log
         text, total = _tail(path, most)
     except FileNotFoundError:
         return None
-    return LogText(_scrubber(journal)(text), path, total, kind, cut=total > most)
+    return LogText(scrubber(journal)(text), path, total, kind, cut=total > most)
 
 
 # ---- private ---------------------------------------------------------------------------------------------
 
 
-def _scrubber(journal: Reader) -> Callable[[str], str]:
+def scrubber(journal: Reader) -> Callable[[str], str]:
     """Takes out the credentials that this process knows, and whatever looks like one.
 
     Requests and answers were scrubbed before they were stored; this is the second lock on that door, and the

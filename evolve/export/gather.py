@@ -105,6 +105,11 @@ class Gathered:
         return replace(self, selection=selection)
 
     @cached_property
+    def trained(self) -> frozenset[int]:
+        """The numbers of the trainings of `candidates`."""
+        return frozenset(experiment.id for experiment in self.experiments())
+
+    @cached_property
     def settings(self) -> dict[str, str]:
         """Dotted key to TOML: the settings in force at this instant."""
         return self.journal.settings_in_force()
@@ -197,7 +202,7 @@ class Gathered:
 
     def _each(self, sql: str, *, loose: bool = False) -> Iterator[sqlite3.Row]:
         """Rows of the run that belong to the candidates; `loose`: rows of none too, unless some were selected."""
-        everybody = self.selection == EVERYTHING
+        everybody = not self.selection.chooses
         for row in self.journal.each_row(sql):
             if row["candidate"] in self.numbers or (loose and everybody):
                 yield row

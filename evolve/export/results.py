@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from evolve.export.columns import Column
+from evolve.export.data import json_line
 from evolve.results import table
 from evolve.text import one_line
 
@@ -37,18 +37,18 @@ def _of(gathered: Gathered, candidate: Candidate, fact: Callable[[Belief], Any])
 
 COLUMNS: tuple[tuple[Column, Value], ...] = (
     (Column("id", "int", "its number in the run, from 1 on"), lambda c, _: c.id),
-    (Column("verdict", "word", "baseline, promoted, kept, rejected, failed, dropped; nothing before there is one"), lambda c, _: _word(c.verdict)),
+    (Column("verdict", "word?", "baseline, promoted, kept, rejected, failed, dropped; nothing before there is one"), lambda c, _: _word(c.verdict)),
     (Column("state", "word", "ready, training, contender, judged, dropped"), lambda c, _: str(c.state)),
     (Column("alive", "bool", "a member of the population"), lambda c, _: c.alive),
     (Column("main", "bool", "main holds it now"), lambda c, g: c.id == g.run.incumbent),
-    (Column("val_bpb", "float", "mean of its trainings, as measured", "bpb"), lambda c, _: c.mean),
-    (Column("fitness", "float", "mean of what selection goes by; val_bpb unless [metric] prices more", "bpb"), lambda c, _: c.mean_fitness),
+    (Column("val_bpb", "float?", "mean of its trainings, as measured", "bpb"), lambda c, _: c.mean),
+    (Column("fitness", "float?", "mean of what selection goes by; val_bpb unless [metric] prices more", "bpb"), lambda c, _: c.mean_fitness),
     (Column("trainings", "int", "how many scores that is the mean of"), lambda c, _: len(c.scores)),
-    (Column("corrected", "float", "fitness without the luck of seeds, drawn towards its relatives", "bpb"), lambda c, g: _of(g, c, lambda b: b.mean)),
-    (Column("corrected_sd", "float", "one standard deviation of that", "bpb"), lambda c, g: _of(g, c, lambda b: b.sd)),
-    (Column("p_better", "float", "P(better than main), 0 to 1; nothing for main itself"), lambda c, g: _of(g, c, lambda b: b.better)),
-    (Column("outcome", "word", "of its last training: ok, crash, oom, nan, timeout, invalid, void, pruned"), lambda c, _: _word(c.outcome)),
-    (Column("memory_mb", "float", "at its largest", "MB"), lambda c, g: g.memory.get(c.id)),
+    (Column("corrected", "float?", "fitness without the luck of seeds, drawn towards its relatives", "bpb"), lambda c, g: _of(g, c, lambda b: b.mean)),
+    (Column("corrected_sd", "float?", "one standard deviation of that", "bpb"), lambda c, g: _of(g, c, lambda b: b.sd)),
+    (Column("p_better", "float?", "P(better than main), 0 to 1; nothing for main itself"), lambda c, g: _of(g, c, lambda b: b.better)),
+    (Column("outcome", "word?", "of its last training: ok, crash, oom, nan, timeout, invalid, void, pruned"), lambda c, _: _word(c.outcome)),
+    (Column("memory_mb", "float?", "at its largest", "MB"), lambda c, g: g.memory.get(c.id)),
     (Column("operator", "word", "seed, mutate, rewrite, crossover, repair, tune, human"), lambda c, _: str(c.operator)),
     (Column("proposer", "word", "claude, builtin, human"), lambda c, _: c.proposer),
     (Column("model", "word", "the language model, where one wrote it"), lambda c, _: c.model),
@@ -80,9 +80,7 @@ def write_tsv(gathered: Gathered, file: BinaryIO) -> None:
 def write_jsonl(gathered: Gathered, file: BinaryIO) -> None:
     """A JSON object a line, as it was written: nothing is taken out of any text."""
     for record in records(gathered):
-        file.write(
-            json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-        )
+        file.write(json_line(record))
 
 
 def write_csv(gathered: Gathered, file: BinaryIO) -> None:

@@ -24,6 +24,11 @@ class Selection:
     kept_only: bool = False  # kept, promoted, or the baseline
     category: str = ""  # of this one; "" = of any
 
+    @property
+    def chooses(self) -> bool:
+        """Does it leave anybody out by its rule?"""
+        return self != EVERYTHING
+
     def __str__(self) -> str:
         """In words, `""` for everybody."""
         words = [f"from #{self.number} on"] if self.number > 1 else []
