@@ -122,6 +122,7 @@ class Engine:
             if ends:
                 with contextlib.suppress(Passing):  # of the table, which the next start writes anew
                     self._project()
+                    self._steering.close()
                     self._tell()
         return 130 if self._interrupted else 0
 
@@ -248,6 +249,7 @@ class Engine:
     async def _recover(self) -> None:
         """Adopt, harvest or queue again what an earlier engine left in the slot."""
         context = self._context
+        self._project()  # it may have been killed between a verdict and its line in the table
         if smoke := context.journal.running_smoke():
             found = await self._slot.adopt_smoke(context.state / EXPERIMENTS / smoke.directory)
             lost = SmokeResult(Outcome.VOID, "The engine ended before it did.")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from evolve.boot import boot
+from evolve.engine import Engine
 from evolve.model import CandidateState, EvolveError, Verdict
 from evolve.results import Results
+from evolve.serving import serve
+from evolve.workspace import create
 from harness.spec import Outcome
+from tests.evolve.slots import ShortSlot, overrides
 from tests.evolve.workbench import add, baseline, begin, judged, oid, open_journal, train
 
 
@@ -95,3 +101,21 @@ def test_a_new_line_is_added_and_a_changed_one_makes_the_table_anew(tmp_path: Pa
         assert same() != second
         path.unlink()
         same()
+
+
+def test_a_start_writes_what_a_killed_engine_could_not(tmp_path: Path) -> None:
+    """Killed between a verdict and its line, and then the person pauses: the table must not wait for a training."""
+    workspace = tmp_path / "work"
+    create(workspace)
+    given = overrides(tmp_path, **{"sandbox.level": "process", "stop.candidates": "2"})
+    assert serve(workspace, overrides=given, allow_weak_sandbox=True, slot=ShortSlot()) == 0
+    path = workspace / "results.tsv"
+    whole = path.read_text()
+    assert len(whole.splitlines()) == 4
+    path.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    more = {"stop.candidates": "4"}
+    with boot(
+        workspace, overrides=more, name=None, allow_weak_sandbox=True, on_event=None
+    ) as ready:
+        asyncio.run(Engine(ready, ShortSlot())._recover())
+        assert path.read_text() == whole
