@@ -16,19 +16,21 @@ from pathlib import Path
 
 import pytest
 
+from evolve.boot import boot
 from evolve.client import Client
 from evolve.model import CommandState
 from evolve.propose import pricing
 from evolve.propose.operators import Usage
 from evolve.sections import Llm
 from evolve.spending import ABANDONED
+from evolve.steering import Steering
 from evolve.workspace import create
 from tests.evolve.fake_anthropic import Answer, FakeAnthropic, Request
 from tests.evolve.night import edit
 from tests.evolve.slots import overrides
 from tests.evolve.test_paid_answers import MODEL, calls, change, start
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 MISFIT = Answer("Title: misfit\n\n" + edit("THIS = 'stands nowhere'", "THIS = 1"))
 PAD = """# Summary
@@ -62,11 +64,11 @@ def killed_and_started_again(
 ) -> None:
     monkeypatch.setenv("AUTORESEARCH_CRASH", point)
     first = start(workspace, "live", settings, url)
-    said, _ = first.communicate(timeout=60)
+    said, _ = first.communicate(timeout=100)
     assert first.returncode == -signal.SIGKILL, said
     monkeypatch.delenv("AUTORESEARCH_CRASH")
     again = start(workspace, "live", settings, url)
-    said, _ = again.communicate(timeout=60)
+    said, _ = again.communicate(timeout=100)
     assert again.returncode == 0, said
 
 
@@ -80,7 +82,7 @@ def billed(server: FakeAnthropic) -> float:
     "point",
     [
         *("ledger.reserved", "ledger.before-answer", "ledger.answered"),
-        *("nursery.before-commit", "nursery.before-journal", "nursery.after-journal"),
+        "nursery.before-journal",  # tests/fuzz dies at all others
     ],
 )
 def test_an_engine_killed_in_the_path_of_a_call_buys_nothing_twice_and_loses_nothing(
@@ -92,7 +94,8 @@ def test_an_engine_killed_in_the_path_of_a_call_buys_nothing_twice_and_loses_not
     rows = calls(workspace)
     assert not [row["id"] for row in rows if row["status"] == "reserved"]
     for row in rows:
-        if row["status"] == "answered":
+        # The last one may have come as the run ended: it waits for whoever goes on.
+        if row["status"] == "answered" and row is not rows[-1]:
             assert row["candidate"] is not None or row["outcome"], row["id"]
     answered = [row for row in rows if row["status"] == "answered"]
     lost = [row for row in rows if row["error"] == ABANDONED]
@@ -152,9 +155,9 @@ def test_a_scratchpad_that_was_paid_for_is_written_down_by_the_next_engine(
         )
     pads = [row for row in calls(workspace) if row["operator"] == "scratchpad"]
     assert pads[0]["outcome"] == "It is version 1 of the scratchpad."
-    assert len(pads) == 1
+    assert len(pads) == sum("Recommendations" in str(r.body["messages"][-1]) for r in asked)
     with closing(Client(workspace)) as client:
-        (note,) = client.scratchpads()
+        note = client.scratchpads()[-1]
         assert (note.source, "A cap of 16" in note.text) == ("model", True)
 
 
@@ -162,6 +165,8 @@ def test_a_scratchpad_that_was_paid_for_is_written_down_by_the_next_engine(
 GOES_ON = """
 import asyncio, json, sys
 from pathlib import Path
+from evolve.boot import boot
+from evolve.engine import Engine
 from tests.evolve.night import NightSlot
 
 async def live(ready) -> None:
@@ -198,10 +203,11 @@ def test_requests_are_carried_out_exactly_once_across_kills(
     """The engine dies at the effect and before the answer of each; the one that goes on does what is left, once."""
     settings = settings_of(tmp_path, **{"llm.proposer": "builtin", "stop.candidates": "3"})
     first = start(workspace, "live", settings, "")
-    said, _ = first.communicate(timeout=60)
+    said, _ = first.communicate(timeout=100)
     assert first.returncode == 0, said
     settings["stop.candidates"] = "60"
-    source = (workspace / "train.py").read_text().replace("SOFTCAP = 15.0", "SOFTCAP = 19.0")
+    with closing(Client(workspace)) as client:
+        source = client.source(1).replace("SOFTCAP = 15.0", "SOFTCAP = 19.0")
     wanted: dict[str, dict[str, object]] = {
         "inject": {"source": source, "title": "by hand"},
         "set": {"key": "population.size", "value": "5"},
@@ -231,3 +237,27 @@ def test_requests_are_carried_out_exactly_once_across_kills(
         assert (
             db.execute("SELECT count(*) FROM candidate WHERE title = 'by hand'").fetchone()[0] == 1
         )
+
+
+def test_who_asks_while_the_engine_ends_is_told_so(workspace: Path, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, **{"llm.proposer": "builtin", "stop.candidates": "60"})
+    with boot(
+        workspace, overrides=settings, name=None, allow_weak_sandbox=True, on_event=None
+    ) as ready:
+        steering = Steering(
+            ready.context,
+            on_settings=lambda keys: None,
+            on_trim=lambda: None,
+            on_kill=lambda reason: None,
+        )
+        with closing(Client(workspace)) as client:
+            numbers = [client.send(verb, {}, "a tester") for verb in ("pause", "stop")]
+            steering.close()
+            paused, stopped = (client.wait_for(number, 5) for number in numbers)
+    assert paused is not None
+    assert stopped is not None
+    assert (paused.state, stopped.state) == (CommandState.REFUSED, CommandState.DONE)
+    assert paused.answer == (
+        "The run has ended; `autoresearch run` goes on with it, then ask again."
+    )
+    assert not ready.context.paused
