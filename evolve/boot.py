@@ -20,12 +20,13 @@ from evolve import settings as config
 from evolve.backup import Backups, check_at_start
 from evolve.context import Context
 from evolve.credentials import Credentials
+from evolve.importing import imported_from
 from evolve.journal import Journal, Reader
 from evolve.ledger import JournalLedger
 from evolve.levels import LACKS, sandbox_level
 from evolve.lineage import Lineage
 from evolve.lock import EngineLock
-from evolve.model import Event, EvolveError, NothingToDo, Operator, Run
+from evolve.model import Event, EvolveError, NothingToDo, Operator, Run, UsageError
 from evolve.noise import pooled
 from evolve.outlook import POLICY
 from evolve.ownership import make_private, refuse_open, refuse_strangers
@@ -313,6 +314,11 @@ def _teller(journal: Journal, on_event: Callable[[Event], None] | None) -> Tell:
 def _resumable(journal: Reader, name: str | None) -> Run | None:
     """The run to go on with: the newest one, unless another name asks for a new one."""
     run = journal.current_run() if journal.made else None  # an engine may be making it, or have died of that
+    if run is not None and (origin := imported_from(journal, run.name)):
+        raise UsageError(
+            f"Run “{run.name}” was imported from {origin}: it can be looked at and exported, and never goes on. Start a "
+            "run of your own in another folder."
+        )
     return run if run is not None and name in (None, run.name) else None
 
 

@@ -19,6 +19,7 @@ from tui.commands import (
     changes,
     doctor,
     export,
+    import_,
     init,
     logs,
     prepare,
@@ -91,8 +92,8 @@ def build_parser() -> Parser:
     add_look(parser, nested=False)
     parser.set_defaults(run=attach.open_or_run, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    families = (run, status, show, results, export, trends, scratchpad, prompts, changes, replay)
-    for family in (*families, steer, prepare, train, doctor, init, logs, attach):
+    families = (run, status, show, results, export, import_, trends, scratchpad)
+    for family in (*families, prompts, changes, replay, steer, prepare, train, doctor, init, logs, attach):
         family.add(commands)
     return parser
 

@@ -35,10 +35,12 @@ def batches(gathered: Gathered, table: Table) -> Iterator[list[Row]]:
     derive = _derived(gathered) if table.name == "candidates" else None
     size = HEAVY_BATCH if table.heavy else BATCH
     for found in gathered.journal.each_batch(table, size):
-        rows = [
-            tuple(cell if to is None else to(cell) for cell, to in zip(row, convert, strict=True))
-            for row in found
-        ]
+        rows = found
+        if any(convert):
+            rows = [
+                tuple(c if to is None else to(c) for c, to in zip(row, convert, strict=True))
+                for row in found
+            ]
         if derive is not None:
             rows = [(*row, *derive(row[0])) for row in rows]
         if gathered.selection.chooses:
