@@ -152,7 +152,7 @@ def test_prices_in_a_file_are_added_to_the_built_in_table(tmp_path: Path) -> Non
             "autoresearch.toml, line 2 is not valid TOML (expected '=' after a key in a key/value pair); "
             "correct it and try again.",
         ),
-        ("[budget", "autoresearch.toml is not valid TOML"),
+        ("[budget", "autoresearch.toml, at its end, is not valid TOML"),
         (
             "[budget]\nseconds = 1000.0\n",
             "budget.wall_limit (900 s) ends an experiment before its 1000 s of training are over; "
