@@ -232,6 +232,6 @@ def _why_not(level: str, said: str) -> str:
         return f"Landlock does not start here: {last}. It needs Linux 5.13 with Landlock enabled."
     return (
         f"bubblewrap does not start here: {last}. Inside Docker, add `--security-opt seccomp=unconfined "
-        "--security-opt apparmor=unconfined`; on Ubuntu, allow unprivileged user namespaces "
+        "--security-opt apparmor=unconfined --security-opt systempaths=unconfined`; on Ubuntu, allow unprivileged user namespaces "
         "(`sysctl kernel.apparmor_restrict_unprivileged_userns=0`)."
     )
