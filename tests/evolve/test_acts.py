@@ -14,7 +14,7 @@ from evolve.context import Context
 from evolve.engine import Engine
 from evolve.model import Candidate, CandidateState, Command, CommandState, Purpose, Verdict
 from evolve.workspace import create
-from harness.spec import ExperimentSpec, Outcome, Result
+from harness.spec import Cause, ExperimentSpec, Outcome, Result
 from tests.evolve.test_engine import ShortSlot, ask, overrides, until
 from tests.evolve.workbench import scored
 
@@ -43,7 +43,7 @@ class HeldSlot(ShortSlot):
                 task.cancel()
         self.holds = False
         if self._stopped:
-            return Result(Outcome.VOID, self._stopped, seed=spec.seed)
+            return Result(Outcome.VOID, self._stopped, seed=spec.seed, cause=Cause.SIGNAL)
         await asyncio.sleep(0.02)
         return scored(spec, 2.0 + 0.002 * (spec.seed % 3))
 
