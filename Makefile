@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 STAMP := $(VENV)/.stamp
 # uv does not read pip's variable; without this it would miss a local torch wheel.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
-APT := bubblewrap tmux git
+APT := bubblewrap tmux git chromium
 RUN ?=
 
 .PHONY: help run test lint fuzz screenshots bench bench-search setup system clean
@@ -45,16 +45,16 @@ $(STAMP): pyproject.toml Makefile
 	@if command -v uv >/dev/null; then \
 	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
 	  uv pip install --quiet --compile-bytecode --python $(BIN)/python "$(TORCH)" && \
-	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[train,gpu,tpe]' --group dev; \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[train,gpu,tpe,plot]' --group dev; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
 	  $(BIN)/python -m pip install -qq --upgrade 'pip>=25.1' && \
 	  $(BIN)/python -m pip install -qq "$(TORCH)" && \
-	  $(BIN)/python -m pip install -qq -e '.[train,gpu,tpe]' --group dev; \
+	  $(BIN)/python -m pip install -qq -e '.[train,gpu,tpe,plot]' --group dev; \
 	fi
 	@touch $(STAMP)
 
-# bubblewrap is the sandbox, tmux a help for overnight runs; installed only for root on a Debian-like machine.
+# bubblewrap is the sandbox, tmux a help for overnight runs, chromium opens reports in the tests; installed only for root on a Debian-like machine.
 system:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  missing=$$(for p in $(APT); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \

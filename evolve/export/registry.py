@@ -125,6 +125,25 @@ KINDS: tuple[Kind, ...] = (
         "the script of {main}, which main holds",
         (Form(".py", "train.py as it is", "evolve.export.best:write_script"),),
     ),
+    Kind(
+        "report",
+        "the whole story on one page that needs no network",
+        "the report of {count}",
+        (Form(".html", "for any browser, and for paper", "evolve.export.report.page:write_html"),),
+    ),
+    Kind(
+        "progress",
+        "score over time with the confirmed best, a figure",
+        "the progress of {count}",
+        (
+            Form(
+                ".png",
+                "as the ancestor's notebook draws it (needs the extra `plot`)",
+                "evolve.export.picture:write_png",
+            ),
+            Form(".svg", "drawn without any library", "evolve.export.progress_svg:write_svg"),
+        ),
+    ),
 )
 
 

@@ -137,12 +137,18 @@ def paint(prefix: str, name: str) -> str:
 
 
 def style(prefix: str) -> str:
-    """Rules for dark screens, and for the pointer; all of them begin with the picture's own id."""
-    dark = "".join(
-        f"#{prefix} .{prefix}-{name}{{{';'.join(f'{k}:{v}' for k, v in values.items())}}}"
-        for name, values in _DARK.items()
+    """Rules for dark screens, and for the pointer; all of them name the picture's own id or classes.
+
+    A page around it may set `data-theme` of its root to light or dark, whatever the system says.
+    """
+    system, chosen = (
+        "".join(
+            f":root{which} .{prefix}-{name}{{{';'.join(f'{k}:{v}' for k, v in values.items())}}}"
+            for name, values in _DARK.items()
+        )
+        for which in (":not([data-theme=light])", "[data-theme=dark]")
     )
     return (
         f"<style>#{prefix} use:hover{{stroke-width:2.5}}"
-        f"@media screen and (prefers-color-scheme:dark){{{dark}}}</style>"
+        f"@media screen and (prefers-color-scheme:dark){{{system}}}@media screen{{{chosen}}}</style>"
     )
