@@ -16,7 +16,9 @@ from tests.fuzz.schedule import Kill
 from tests.fuzz.workshop import BEGUN, BOOT, ROOT, Engine, Workshop, children_of, slay
 
 LATEST = 2.5  # seconds after a boot to an `instant` kill
-AWAITED = 6.0  # seconds in which something awaited (a point, a git command, a training) has to come
+AWAITED = (
+    12.0  # seconds in which something awaited (a point, a git command, a training) has to come
+)
 WRITES = 12  # writes of the journal to wait for, at most
 CLOSE = 0.004  # seconds behind a write
 LONG = 12.0  # seconds in which a real training passes every point

@@ -253,11 +253,12 @@ class Play:
 
     def _gone(self, engine: Engine) -> Iterator[str]:
         """Killed for good in the middle of a training, nothing of an engine is left after the grace of its runner."""
+        self._shop.ledger.with_suffix(".long").touch()  # so that no training ends by itself
         with closing(Client(self._shop.workspace)) as client:
             client.send("resume", {}, "the fuzzer")
-        begun = time.monotonic()
-        while not self._shop.runners() and time.monotonic() - begun < 20:
-            time.sleep(0.01)
+        before, begun = self._trainings(), time.monotonic()
+        while self._trainings() == before and time.monotonic() - begun < QUIET:
+            time.sleep(0.05)
         engine.kill()
         self._engine = None
         begun = time.monotonic()
@@ -267,6 +268,10 @@ class Play:
         lying = [p.name for p in (self._shop.base / "tmp").iterdir()]
         if lying:
             yield f"Left in the temporary folder: {lying[:5]}"
+
+    def _trainings(self) -> int:
+        """How many were begun so far, smoke runs not counted."""
+        return sum(e.what == "start" and not e.smoke for e in read(self._shop.ledger))
 
     def _clear(self) -> None:
         """Leave no process behind, whatever has happened."""

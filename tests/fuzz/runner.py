@@ -3,8 +3,8 @@
 Lock, lease, signals, progress, wishes to prune and the result's way to the disk are the real runner's own; what is
 exchanged is the one function that trains. Every training is told to the ledger.
 
-FUZZ_LEDGER: the ledger. FUZZ_TRAINING: `sleep` or `real`. FUZZ_GRACE: seconds without an engine, in the place of the
-engine's own.
+FUZZ_LEDGER: the ledger; where a file of its name with the suffix `.long` lies beside it, trainings sleep for a minute.
+FUZZ_TRAINING: `sleep` or `real`. FUZZ_GRACE: seconds without an engine, in the place of the engine's own.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from tests.fuzz.ledger import Entry, alone, note
 
 LEDGER = Path(os.environ["FUZZ_LEDGER"])
 SHORTEST, LONGEST = 0.05, 0.3  # seconds of a training that sleeps
+MINUTE = 60.0
 LOOK = 0.01  # seconds between looks at whether it is to end
 FAILING = 12  # one child in so many does not train
 STEPS = 5  # points of a curve
@@ -59,6 +60,7 @@ def sleep(spec: ExperimentSpec, directory: Path, on_progress: Tell, cancelled: C
     """A training that takes a moment and learns nothing. As `harness.experiment.run`."""
     begun = time.monotonic()
     seconds = random.Random(f"{spec.name}:{spec.seed}").uniform(SHORTEST, LONGEST)
+    seconds = MINUTE if LEDGER.with_suffix(".long").exists() else seconds
     (directory / "run.log").write_text(f"slept for {seconds:.3f} s\n")
     curve: list[CurvePoint] = []
     for step in range(1, STEPS + 1):

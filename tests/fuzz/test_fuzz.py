@@ -14,7 +14,7 @@ from tests.fuzz.schedule import Episode, Kill, campaign, points
 
 SEED = 20
 # Passed with the first promotion, with an answer of a language model or when a population is full: longer campaigns do.
-LATE = ("settle.", "ratchet.", "worktree.before-drop", "command.", "keeper.", "rundir.")
+LATE = ("settle.", "ratchet.", "worktree.", "command.", "settings.", "keeper.", "rundir.")
 
 
 def test_the_schedule_follows_from_the_seed_alone() -> None:
