@@ -33,6 +33,7 @@ from evolve.stopping import keep_hours, may_confirm, reason_to_stop
 from evolve.told import Teller
 from evolve.watching import Watch
 from evolve.weather import on_signals, passing
+from harness import rundir
 from harness.crashpoints import reached
 from harness.spec import Cause, HarnessError, Outcome, Result, SmokeResult
 
@@ -256,7 +257,12 @@ class Engine:
             smoking.settle(context, smoke, found or lost)
         experiment = context.journal.running_experiment()
         if experiment is not None:
-            result = await self._slot.adopt(self._directory(experiment))
+            directory = self._directory(experiment)
+            if rundir.only_trained(directory):
+                text = f"#{experiment.candidate} was trained before the engine ended; it is scored now."
+                context.journal.record_event("scoring", text, experiment.candidate)
+                self._tell()
+            result = await self._slot.adopt(directory)
             if result is None:
                 why = "The engine ended before it did."
                 context.journal.void_experiment(experiment.id, why, Cause.LEASE)

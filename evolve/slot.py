@@ -18,7 +18,16 @@ from typing import Protocol
 
 from harness import runlock
 from harness.crashpoints import reached
-from harness.rundir import ask_to_prune, is_running, read_result, read_smoke, read_spec, write_spec
+from harness.rundir import (
+    ask_to_prune,
+    has_committed,
+    is_running,
+    read_result,
+    read_smoke,
+    read_spec,
+    tidy,
+    write_spec,
+)
 from harness.spec import Cause, ExperimentSpec, HarnessError, Outcome, Result, SmokeResult
 
 ADOPTION_POLL = 0.2  # seconds between looks at an adopted runner's lock; it is no child of ours
@@ -40,7 +49,10 @@ class Slot(Protocol):
         ...
 
     async def adopt(self, directory: Path) -> Result | None:
-        """Wait for the experiment that an earlier engine started there; None when nothing is left of it."""
+        """Wait for the experiment that an earlier engine started there, and have it scored if it was only trained.
+
+        None when nothing is left of it.
+        """
         ...
 
     async def adopt_smoke(self, directory: Path) -> SmokeResult | None:
@@ -74,33 +86,51 @@ class DetachedSlot:
     async def run(self, spec: ExperimentSpec, directory: Path) -> Result:
         """Start a runner for `spec` and wait for its result."""
         why = await self._through(spec, directory)
-        return read_result(directory) or Result(Outcome.VOID, why, cause=Cause.RUNNER_DIED)
+        found = read_result(directory)
+        if found is None and has_committed(directory):
+            found = await self._again(directory)
+        tidy(directory)
+        return found or Result(Outcome.VOID, why, cause=Cause.RUNNER_DIED)
+
+    async def _again(self, directory: Path) -> Result | None:
+        """A runner died between the commit and the score: another one scores the weights, and trains nothing.
+
+        Once only: what two runners die of is repeated, with the training.
+        """
+        await self._through(None, directory)
+        return read_result(directory)
 
     async def smoke(self, spec: ExperimentSpec, directory: Path) -> SmokeResult:
         """Start a runner for a smoke run and wait for its result."""
         why = await self._through(spec, directory)
+        tidy(directory)
         return read_smoke(directory) or SmokeResult(Outcome.VOID, why, cause=Cause.RUNNER_DIED)
 
-    async def _through(self, spec: ExperimentSpec, directory: Path) -> str:
-        """Run a runner to its end; returns why there is no result, should it have left none."""
+    async def _through(self, spec: ExperimentSpec | None, directory: Path) -> str:
+        """Run a runner to its end; returns why there is no result, should it have left none.
+
+        Without a `spec` it is that in the folder, whose training is only to be scored.
+        """
         process = self._spawn(spec, directory)
         self._directory, self._early = directory, False
-        watch = Vigil(directory, spec, self._silence)
+        watch = Vigil(directory, spec or _spec_in(directory), self._silence)
         try:
             while not await _exited(process.pid, LOOK):
                 if hung := watch.look():
                     end(directory)
+                    tidy(directory)  # what it hung in is not gone on with
                     process.poll()  # a zombie otherwise
                     return hung
         finally:
             self._directory = None
         return _lost(directory, process.wait())
 
-    def _spawn(self, spec: ExperimentSpec, directory: Path) -> subprocess.Popen[bytes]:
+    def _spawn(self, spec: ExperimentSpec | None, directory: Path) -> subprocess.Popen[bytes]:
         """Start a runner that holds its lock from its first instant on, whatever becomes of us meanwhile."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         reached("slot.before-spec")
-        write_spec(directory, spec)
+        if spec is not None:
+            write_spec(directory, spec)
         lock = runlock.take(directory)
         try:
             reached("slot.before-spawn")
@@ -111,6 +141,7 @@ class DetachedSlot:
                         *(sys.executable, "-m", "harness.experiment", str(directory)),
                         *("--lease", str(self._lease), "--grace", str(self._grace)),
                         *("--lock-fd", str(lock)),
+                        *(() if spec else ("--again",)),
                     ],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -126,9 +157,15 @@ class DetachedSlot:
             os.close(lock)
 
     async def adopt(self, directory: Path) -> Result | None:
-        """Wait until the runner of an earlier engine lets go of its lock, then read what it left."""
+        """Wait until the runner of an earlier engine lets go of its lock, then read what it left.
+
+        Where that is a training without a score, it is scored, unless it was to be ended meanwhile.
+        """
         hung = await self._outlast(directory)
         found = read_result(directory)
+        if found is None and has_committed(directory) and not self._early:
+            found = await self._again(directory)
+        tidy(directory)
         if found is None and hung:
             return Result(Outcome.VOID, hung, cause=Cause.RUNNER_DIED)
         return found
@@ -137,6 +174,7 @@ class DetachedSlot:
         """The same for a smoke run."""
         hung = await self._outlast(directory)
         found = read_smoke(directory)
+        tidy(directory)
         if found is None and hung:
             return SmokeResult(Outcome.VOID, hung, cause=Cause.RUNNER_DIED)
         return found
@@ -155,6 +193,7 @@ class DetachedSlot:
             while is_running(directory):
                 if hung := watch.look():
                     end(directory)
+                    tidy(directory)
                     return hung
                 await asyncio.sleep(ADOPTION_POLL)
         finally:

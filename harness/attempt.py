@@ -26,7 +26,7 @@ from harness.health import Health
 from harness.launch import Crew, Replay, launch
 from harness.observed import Observed
 from harness.spec import Cause, ExperimentSpec, HarnessError, Outcome, Progress
-from harness.trial import Trial
+from harness.trial import OnCommit, Trial
 
 IDLE_PATIENCE = 15.0  # seconds for the driver to clean up after an earlier training
 IDLE_POLL = 0.5
@@ -55,10 +55,11 @@ def attempt(
     *,
     nats: int | None = None,
     replay: Replay | None = None,
+    on_commit: OnCommit | None = None,
 ) -> Ended:
     """Run the script of `spec` to its end in `directory`, which holds its run.log afterwards.
 
-    `nats`: a store for the loss of every validation token; see `launch`. Raises HarnessError when it cannot begin.
+    `nats`: a store for the loss of every validation token; see `launch`. `on_commit`: see `Trial`. Raises HarnessError when it cannot begin.
     """
     gpu = wait_for_idle(spec.device)
     directory.mkdir(parents=True, exist_ok=True)
@@ -67,7 +68,7 @@ def attempt(
         health = stack.enter_context(contextlib.closing(Health(gpu.index))) if gpu else None
         log = stack.enter_context(contextlib.closing(BoundedLog(directory / rundir.LOG)))
         with launch(spec, dataset, directory, nats, replay) as crew:
-            observed = Trial(crew, spec, directory, log).watch(on_progress, cancelled)
+            observed = Trial(crew, spec, directory, log, on_commit).watch(on_progress, cancelled)
             started = _has_started(crew, spec)
             own_kills = crew.candidate.kernel_kills()
             room = shutil.disk_usage(directory).free  # before what it wrote is removed

@@ -19,19 +19,30 @@ from functools import partial
 from pathlib import Path, PurePath
 from types import FrameType
 
-from harness import device, live, process, reaper, rundir, runlock, sandbox, wire
+from harness import (
+    committed,
+    device,
+    live,
+    process,
+    reaper,
+    rescoring,
+    rundir,
+    runlock,
+    sandbox,
+    wire,
+)
 from harness.attempt import Ended, attempt
 from harness.bounds import TRUSTED, volunteer
+from harness.committed import Safe
 from harness.crashpoints import reached
 from harness.dataset import Dataset, load_dataset
 from harness.ending import Verdict
-from harness.launch import Replay
-from harness.observed import Score
+from harness.launch import Crew
+from harness.observed import Observed, Score
 from harness.places import full_disks_named, is_full
-from harness.replay import audit
+from harness.replay import prove
 from harness.smoke import smoke
 from harness.spec import (
-    AuditReport,
     Cause,
     ExperimentSpec,
     HarnessError,
@@ -42,7 +53,6 @@ from harness.spec import (
 )
 
 TAIL = 8192  # characters of the log in a result
-AUDIT = "audit"  # folder of the replay, within that of the experiment
 LEASE_EVERY = 1.0  # seconds between two looks at the lease
 ROOM_EVERY = 1.0  # seconds between two attempts to leave a result on a full disk
 ROOM_PATIENCE = 3600.0  # seconds of them when no engine lives that could wait for it
@@ -53,38 +63,64 @@ def run(
     directory: Path,
     on_progress: Callable[[Progress], None],
     cancelled: Callable[[], Verdict | None],
+    safe: Safe | None = None,
 ) -> Result:
     """Train, commit and score one candidate in `directory`, which holds its run.log afterwards.
 
     `on_progress` is called at most a few times a second; `cancelled` is asked four times a second and ends the
-    experiment with the verdict that it returns: VOID at any moment, PRUNED as long as it trains. Raises HarnessError when the experiment cannot begin: damaged
+    experiment with the verdict that it returns: VOID at any moment, PRUNED as long as it trains. The weights are put into
+    the `safe`, and nothing waits for that. Raises HarnessError when the experiment cannot begin: damaged
     data, a GPU in use, no such sandbox.
     """
     begun = time.monotonic()
     dataset = _ready(spec)
     directory.mkdir(parents=True, exist_ok=True)
     on_progress(Progress("starting", time.time()))
+
+    def keep(observed: Observed, crew: Crew) -> None:
+        if safe is not None and observed.weights is not None:
+            seen = {"launched": crew.launched, "memory_mb": crew.candidate.memory_mb}
+            facts = committed.record(spec, dataset, observed, begun=begun, **seen)
+            safe.put(observed.weights, facts)
+
     with contextlib.ExitStack() as stack:
         nats = _store(stack) if spec.audit.possible else None
-        ended = attempt(spec, dataset, directory, on_progress, cancelled, nats=nats)
+        ended = attempt(spec, dataset, directory, on_progress, cancelled, nats=nats, on_commit=keep)
         observed = ended.observed
         if observed.weights is not None:
             stack.callback(os.close, observed.weights)
         result = _result(spec, dataset, ended, begun)
-        if result.val_bpb is not None and (probes := spec.audit.probes_for(result.val_bpb)):
-            assert nats is not None  # noqa: S101 - an audit is possible
-            assert observed.weights is not None  # noqa: S101 - they were scored
-            left = Replay(observed.weights, observed.weights_sha256, result.val_bpb, probes)
-            told = _as_audit(on_progress, result)
-            told(Progress("auditing", time.time()))
-            found = audit(spec, dataset, directory / AUDIT, told, cancelled, nats, left)
-            result = _audited(result, found)
-    on_progress(
-        Progress(
-            "done", time.time(), observed.spent.fraction, result.train_tokens, result.train_seconds
+        result = prove(
+            spec, dataset, directory, on_progress, cancelled, nats, observed.weights, result
         )
-    )
+    _done(on_progress, result, observed.spent.fraction)
     return result
+
+
+def resume(
+    spec: ExperimentSpec,
+    directory: Path,
+    on_progress: Callable[[Progress], None],
+    cancelled: Callable[[], Verdict | None],
+) -> Result:
+    """Score what a killed runner of this experiment has left in `directory`, and train nothing; else as `run`.
+
+    Raises HarnessError also when what was left is of no use.
+    """
+    dataset = _ready(spec)
+    with contextlib.ExitStack() as stack:
+        nats = _store(stack) if spec.audit.possible else None
+        left = committed.take(directory, spec, dataset)
+        stack.callback(os.close, left.weights)
+        result = rescoring.score(spec, dataset, directory, on_progress, cancelled, nats, left)
+        result = prove(spec, dataset, directory, on_progress, cancelled, nats, left.weights, result)
+    _done(on_progress, result, left.facts.fraction)
+    return result
+
+
+def _done(on_progress: Callable[[Progress], None], result: Result, fraction: float) -> None:
+    tokens, seconds = result.train_tokens, result.train_seconds
+    on_progress(Progress("done", time.time(), fraction, tokens, seconds))
 
 
 def try_out(
@@ -114,38 +150,6 @@ def _store(stack: contextlib.ExitStack) -> int:
     nats = wire.make_store("nats")
     stack.callback(os.close, nats)
     return nats
-
-
-def _as_audit(
-    on_progress: Callable[[Progress], None], result: Result
-) -> Callable[[Progress], None]:
-    """Reports of a replay as those of the experiment: its training is done."""
-
-    def tell(progress: Progress) -> None:
-        tokens, seconds = result.train_tokens, result.train_seconds
-        on_progress(Progress("auditing", progress.time, 1.0, tokens, seconds))
-
-    return tell
-
-
-def _audited(result: Result, found: AuditReport | Verdict) -> Result:
-    """The result with what its audit found; a score that fails it is none."""
-    if isinstance(found, Verdict):  # nothing was found out, and not by the candidate's doing
-        return _without_score(
-            result, replace(found, reason=f"Its audit was cut short: {found.reason}")
-        )
-    timeline = result.timeline | {"audit": round(found.seconds, 4)}
-    total = result.total_seconds + found.seconds
-    result = replace(result, audit=found, timeline=timeline, total_seconds=total)
-    if found.passed:
-        return result
-    reason = f"The blind audit voids its score of {found.claimed_bpb:.6f}: {found.reason}."
-    return _without_score(result, Verdict(Outcome.INVALID, reason))
-
-
-def _without_score(result: Result, why: Verdict) -> Result:
-    ended = replace(result, outcome=why.outcome, reason=why.reason, cause=why.cause)
-    return replace(ended, val_bpb=None, val_nats=None, sealed_bpb=None)
 
 
 def _check(spec: ExperimentSpec) -> None:
@@ -261,6 +265,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--lock-fd", type=int, metavar="N", help="DIR's lock, held by who starts us"
     )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="score the weights that a killed runner has left in DIR, and train nothing",
+    )
     args = parser.parse_args(argv)
     volunteer(TRUSTED)  # while its own files in /proc are open to it
     process.become_trusted()  # it holds the weights and the losses of an audit
@@ -278,14 +287,38 @@ def main(argv: list[str] | None = None) -> int:
                 tried = _try_or_void(spec, directory, stop)
                 _leave(partial(rundir.write_smoke, directory, tried), stop)
             else:
-                result = _run_or_void(spec, directory, stop)
-                reached("runner.before-result")
-                _leave(partial(rundir.write_result, directory, result), stop)
-            reached("runner.after-result")
+                _run_to_its_result(spec, directory, stop, again=args.again)
     except HarnessError as fault:
         print(fault, file=sys.stderr)
         return 1
     return 0
+
+
+def _run_to_its_result(spec: ExperimentSpec, directory: Path, stop: Stop, *, again: bool) -> None:
+    """Run an experiment, or score it `again`, and leave its result; the weights are on the disk until then.
+
+    When it ends because no engine lives, and the weights are safe, it leaves those instead: the next engine has them scored.
+    """
+    with Safe(directory) as safe:
+        if again:
+            result = _or_void(partial(resume, spec), spec, directory, stop)
+        else:
+            rundir.forget_committed(directory)  # of an earlier attempt
+            result = _or_void(partial(run, spec, safe=safe), spec, directory, stop)
+        if result.cause is Cause.LEASE and safe.holds():
+            print(f"{result.reason} The next one has the committed weights scored.")
+            return
+        reached("runner.before-result")
+
+        def write() -> None:
+            try:
+                rundir.write_result(directory, result)
+            except OSError:  # the disk may be full of the weights
+                safe.clear()
+                raise
+
+        _leave(write, stop)
+        safe.clear()
 
 
 def _leave(write: Callable[[], None], stop: Stop) -> None:
@@ -298,6 +331,7 @@ def _leave(write: Callable[[], None], stop: Stop) -> None:
     while True:
         try:
             write()
+            reached("runner.after-result")
             return
         except OSError as fault:
             if not is_full(fault):
@@ -313,10 +347,12 @@ def _leave(write: Callable[[], None], stop: Stop) -> None:
         time.sleep(ROOM_EVERY)
 
 
-def _run_or_void(spec: ExperimentSpec, directory: Path, stop: Stop) -> Result:
+def _or_void(
+    work: Callable[..., Result], spec: ExperimentSpec, directory: Path, stop: Stop
+) -> Result:
     try:
         with full_disks_named(), rundir.progress_writer(directory) as on_progress:
-            return run(spec, directory, on_progress, stop.verdict)
+            return work(directory, on_progress, stop.verdict)
     except HarnessError as fault:
         void = Result(Outcome.VOID, str(fault), cause=fault.cause)
         return replace(void, seed=spec.seed, sandbox=spec.sandbox)

@@ -19,7 +19,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import bytecode, compilecache, device, identity, process, reaper, sandbox, wire
+from harness import (
+    bytecode,
+    compilecache,
+    device,
+    identity,
+    process,
+    reaper,
+    rundir,
+    sandbox,
+    wire,
+)
 from harness.bounds import Bounds
 from harness.corpus import private_paths
 from harness.device import detect, gpu_of
@@ -51,7 +61,9 @@ class Crew:
     strangers: frozenset[int]  # children that we had before
     kernels: compilecache.Loan  # what the candidate compiles
     job: Path  # where the candidate works
-    replay: bool  # nothing is trained: committed weights are examined
+    replay: bool  # nothing is trained: the weights are committed already
+    audit: bool = False  # and are examined, not scored
+    speed: float = 0.0  # tokens a second of their training, where a replay is scored
     smoke: bool = False  # a few steps on rows of nothing, and an evaluation that scores nothing
     on_gpu: bool = False
     stuck: list[int] = field(default_factory=list)  # processes that SIGKILL did not end
@@ -80,12 +92,22 @@ class Crew:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a blind audit starts from: what the training has left, and how closely to look."""
+    """What a training has left: committed weights, from which a replay of the script goes on.
+
+    With a claimed score it is a blind audit of that. Without one, the runner died before there was any: the weights are
+    scored, for the first time.
+    """
 
     weights: int  # descriptor of the committed weights
     weights_sha256: str
-    claimed_bpb: float
-    probes: int
+    claimed_bpb: float | None = None
+    probes: int = 0  # how closely an audit looks
+    speed: float = 0.0  # tokens a second of the training; a scoring must not fall below it
+
+    @property
+    def audit(self) -> bool:
+        """Whether there is a score to examine."""
+        return self.claimed_bpb is not None
 
 
 @contextlib.contextmanager
@@ -149,6 +171,8 @@ def launch(
             kernels=kernels,
             job=folders.job,
             replay=bool(replay),
+            audit=bool(replay and replay.audit),
+            speed=replay.speed if replay else 0.0,
             smoke=bool(spec.smoke_steps),
             on_gpu=spec.device != "cpu",
         )
@@ -195,8 +219,8 @@ class _Folders:
         shutil.copyfile(_byte_table(spec, dataset), self.data / "token_bytes.npy")
 
     def clear(self) -> None:
-        for folder in (self.job, self.data, self.nothing, self.kernels):
-            shutil.rmtree(folder, ignore_errors=True)
+        for name in rundir.WORKING:
+            shutil.rmtree(self.directory / name, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +303,7 @@ def _examiner(
         "nats": nats,
         "slack": min(SLACK[1], max(SLACK[0], SLACK_SHARE * spec.budget.amount)),
     }
-    if replay:
+    if replay and replay.audit:
         facts = {"probes": replay.probes, "claimed": replay.claimed_bpb}
         job |= facts | {"tolerance": spec.audit.tolerance}
     if spec.smoke_steps:  # no row of the validation comes near it
@@ -287,7 +311,8 @@ def _examiner(
         job |= {"count": eval_rows(spec, dataset), "seed": spec.seed}
         del job["val"], job["sealed"]
     stores = () if nats is None else (nats,)
-    name = "auditor" if replay else "smokescorer" if spec.smoke_steps else "scorer"
+    audited = replay is not None and replay.audit
+    name = "auditor" if audited else "smokescorer" if spec.smoke_steps else "scorer"
     return _trusted(stack, name, job, log, env, stores)
 
 

@@ -53,8 +53,8 @@ class Mishaps:
         """Whether a trusted process has ended that is still needed: neither ends before we hang up."""
         judged = observed.score or observed.refused
         hashed = observed.committed is None or observed.weights_sha256
-        examiner = "auditor" if self._crew.replay else "scorer"
-        cause = Cause.AUDITOR_DIED if self._crew.replay else Cause.SCORER_DIED
+        examiner = "auditor" if self._crew.audit else "scorer"
+        cause = Cause.AUDITOR_DIED if self._crew.audit else Cause.SCORER_DIED
         if self._crew.scorer.exited() and not judged:
             return self._death(examiner, self._crew.scorer.code, cause)
         if self._crew.meter.exited() and not (judged and hashed):

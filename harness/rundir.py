@@ -6,12 +6,13 @@ interprets what they say.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ SPEC, LOCK, PROGRESS, RESULT, LOG = (
 )
 SMOKE = "smoke.json"  # what a smoke run came to
 PRUNE = "prune.json"  # the wish that a training be stopped early
+COMMITTED, WEIGHTS = "committed.json", "weights-"  # what a training has come to until it is scored
+AUDIT, AGAIN = "audit", "again"  # folders of the replay, and of a scoring by a second runner
+WORKING = ("job", "data", "nothing", "kernels")  # folders that a candidate works with
 LINES_A_SECOND = 2  # of progress
 
 
@@ -88,6 +92,43 @@ def asked_to_prune(directory: Path) -> str | None:
     return str(json.loads(text)["reason"])
 
 
+def has_committed(directory: Path) -> bool:
+    """Whether a training in `directory` has left its weights, and nobody has said yet what they are worth."""
+    return (directory / COMMITTED).is_file()
+
+
+def only_trained(directory: Path) -> bool:
+    """Whether a runner has died there between the commit and the score, so that another one can score the weights."""
+    left = has_committed(directory) and not (directory / RESULT).exists()
+    return left and not is_running(directory)
+
+
+def write_committed(directory: Path, record: dict[str, Any]) -> None:
+    """Write committed.json durably, and with it the name of the weights."""
+    _write(directory, COMMITTED, record)
+
+
+def forget_committed(directory: Path) -> None:
+    """Remove the record of committed weights, then these; what cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        (directory / COMMITTED).unlink(missing_ok=True)
+    for pattern in (f"{WEIGHTS}*", f".{WEIGHTS}*.tmp"):
+        for path in directory.glob(pattern):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def tidy(directory: Path) -> None:
+    """Remove what a killed runner could not: working folders, up to a gigabyte of kernels, and committed weights.
+
+    For an experiment that is over, whatever it came to: nobody may hold its lock.
+    """
+    forget_committed(directory)
+    for attempt in (directory, directory / AUDIT, directory / AGAIN):
+        for name in WORKING:
+            shutil.rmtree(attempt / name, ignore_errors=True)
+
+
 def _write(directory: Path, name: str, data: dict[str, Any]) -> None:
     """Temporary file, fsync, rename, fsync of the folder."""
     temporary = directory / f".{name}.tmp"
@@ -145,7 +186,7 @@ def is_held(path: Path) -> bool:
     return False
 
 
-@contextmanager
+@contextlib.contextmanager
 def progress_writer(directory: Path) -> Iterator[Callable[[Progress], None]]:
     """A callback that writes progress.jsonl anew: every change of phase, else at most two lines a second.
 

@@ -43,16 +43,26 @@ HASH_PATIENCE = 60.0  # seconds for the meter to finish hashing the weights
 CURVE_POINTS = 200
 READ_SIZE = 1 << 18
 
+OnCommit = Callable[[Observed, Crew], None]
+
 
 class Trial:
     """The watch over one crew."""
 
-    def __init__(self, crew: Crew, spec: ExperimentSpec, directory: Path, log: BoundedLog) -> None:
-        """`log` takes what the candidate prints."""
+    def __init__(
+        self,
+        crew: Crew,
+        spec: ExperimentSpec,
+        directory: Path,
+        log: BoundedLog,
+        on_commit: OnCommit | None = None,
+    ) -> None:
+        """`log` takes what the candidate prints; `on_commit` is told once when the weights are stamped and hashed."""
         self.observed = Observed()
         self._kept = False  # the kernels that it compiled
         self._crew, self._spec, self._directory, self._log = crew, spec, directory, log
         self._mishaps = Mishaps(crew, spec, directory)
+        self._on_commit = on_commit
         self._ending: tuple[float, Verdict | None] | None = None  # when it is killed, and why
         self._told = Progress("starting", 0.0)  # what was reported last, without its time
         self._told_at = self._flushed = self._sampled = 0.0
@@ -218,6 +228,7 @@ class Trial:
                 self._tell_scorer(self._begin())
             elif event == "hashed":
                 self.observed.weights_sha256 = report["sha256"]
+                self._hand_on()
             elif event == "goodbye":
                 self.observed.goodbye = True
             elif event == "refused":
@@ -230,10 +241,18 @@ class Trial:
     def _begin(self) -> bytes:
         """The word to begin; where time is the budget, with the speed that the evaluation must not fall below."""
         spent = self.observed.spent
-        timed = self._spec.budget.kind == "seconds" and not self._crew.replay
-        if not (timed and spent.tokens and spent.seconds):
+        speed = spent.tokens / spent.seconds if spent.seconds else 0.0
+        if self._crew.replay:  # an audit has none
+            speed = self._crew.speed
+        if not (self._spec.budget.kind == "seconds" and speed):
             return wire.BEGIN
-        return wire.BEGIN + f" {spent.tokens / spent.seconds:.1f}".encode()
+        return wire.BEGIN + f" {speed:.1f}".encode()
+
+    def _hand_on(self) -> None:
+        """Weights that count are told of; those of a script that was ended before do not."""
+        observed = self.observed
+        if self._on_commit and not (observed.stopped or observed.refused or observed.broken):
+            self._on_commit(observed, self._crew)
 
     def _keep_kernels(self) -> None:
         """Once, when the clock starts: what is compiled is there, and what will be learned is not."""

@@ -198,6 +198,11 @@ def make_store(name: str) -> int:
     return os.memfd_create(name, os.MFD_CLOEXEC)
 
 
+def seal(descriptor: int) -> None:
+    """Make the bytes of a memory file immutable, for every holder; none may have it mapped for writing."""
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, IMMUTABLE)
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Fill a store with `data`, from its beginning."""
     view, offset = memoryview(data), 0
