@@ -24,6 +24,7 @@ _XML = {
 }
 _XML_SPECIAL = re.compile("[&<>\"'\t\n\r]")
 _MERMAID = re.compile(r"[^\w .:+/|±·…→−-]", re.ASCII)
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]|~$])")
 _NEWICK = re.compile(r"[\s\[\]:;=,(){}&'\"%_]")
 
 
@@ -47,6 +48,13 @@ def mermaid(text: str, width: int = 60) -> str:
     """For a quoted label of Mermaid, whose entities are written `#60;`: all but plain words becomes one."""
     line = one_line(text[: 8 * width], width)
     return _MERMAID.sub(lambda found: f"#{ord(found[0])};", line)
+
+
+def markdown(text: str, width: int = 200) -> str:
+    """For a paragraph or a cell of Markdown: one line, its marks escaped, its HTML and its links dead."""
+    line = _MARKDOWN.sub(r"\\\1", one_line(text[: 8 * width], width))
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return line.replace("://", ":&#47;&#47;").replace("@", "&#64;")
 
 
 def newick(text: str, width: int = 120) -> str:

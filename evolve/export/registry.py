@@ -126,6 +126,18 @@ KINDS: tuple[Kind, ...] = (
         (Form(".py", "train.py as it is", "evolve.export.best:write_script"),),
     ),
     Kind(
+        "patches",
+        "main's way, a patch a step for `git am`",
+        "the steps of main up to {main}",
+        (
+            Form(
+                "",
+                "the patches, and what each step gained and whether it still earns its place",
+                "evolve.export.patches:write_folder",
+            ),
+        ),
+    ),
+    Kind(
         "report",
         "the whole story on one page that needs no network",
         "the report of {count}",
