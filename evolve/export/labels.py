@@ -21,7 +21,7 @@ def text_width(text: str, size: float) -> float:
             ems += 0.7
         else:
             ems += 1.05 if unicodedata.east_asian_width(letter) in "WF" else 0.57
-    return ems * size
+    return ems * size * 1.05
 
 
 def cut(text: str, size: float, width: float) -> str:
@@ -105,7 +105,8 @@ class Canvas:
 
         `near`: pixels that the mark itself takes; `far`: how many it may be away.
         """
-        width = max(text_width(line, size) for line in lines)
+        # The first line is bold.
+        width = max(text_width(line, size) * (1.0 if place else 1.09) for place, line in enumerate(lines))  # fmt: skip
         height = len(lines) * size * 1.2
         best: tuple[float, Label] | None = None
         for dx, dy, anchor in _offers(near, far, height):
@@ -115,7 +116,7 @@ class Canvas:
             if not self.area.holds(box) or any(box.meets(other) for other in self._taken):
                 continue
             away = max(0.0, abs(dx) - near - 6) + max(0.0, top - y, y - top - height)
-            cost = self._covered(box) + away * 0.25
+            cost = self._covered(box) + away * 0.35
             if best is None or cost < best[0]:
                 lead = None
                 if away > 14:

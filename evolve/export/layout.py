@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from evolve.export.labels import Box
+from evolve.export.nodes import ancestors
 from evolve.export.scales import Clock, Line, Tick, quantile
 from evolve.model import CandidateState
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 By = Literal["time", "generation"]
 OVER = "worse"  # the rail of scores beyond the axis
 WAITING, DROPPED = "waiting", "dropped"
-HEADER, FOOTER, RAIL = 76.0, 78.0, 17.0
+HEADER, RAIL = 76.0, 17.0
 LEFT, RIGHT = 74.0, 26.0
 
 
@@ -50,7 +51,6 @@ class Layout:
     """The whole picture's geometry, in pixels."""
 
     width: float
-    height: float
     plot: Box
     by: By
     scores: Line  # a better score lies further down
@@ -100,8 +100,7 @@ def lay_out(gathered: Gathered, width: float, by: By) -> Layout:
             rail = OVER
         y = heights[rail] if rail else scores(beliefs[c.id].mean)
         spots[c.id] = Spot(c, xs[c.id], y, rail)
-    height = plot.bottom + RAIL * len(below) + (10 if below else 0) + 36 + FOOTER
-    return Layout(width, height, plot, by, scores, clock, across, (*below, *above), spots)
+    return Layout(width, plot, by, scores, clock, across, (*below, *above), spots)
 
 
 def _range(gathered: Gathered) -> tuple[float, float]:
@@ -109,11 +108,12 @@ def _range(gathered: Gathered) -> tuple[float, float]:
     ordered = sorted(belief.mean for belief in gathered.beliefs.values())
     if not ordered:
         return 0.0, 1.0
-    kept = {*gathered.main, *(c.id for c in gathered.everybody if c.alive)}
+    alive = (c.id for c in gathered.everybody if c.alive)
+    kept = {*gathered.main, *ancestors(gathered), *alive}
     dear = [gathered.beliefs[number].mean for number in kept if number in gathered.beliefs]
     dear = dear or ordered
     span = max(max(dear) - min(dear), 6 * gathered.noise.sigma, 1e-6)
-    high = max(max(dear), min(quantile(ordered, 0.93), max(dear) + 0.35 * span))
+    high = max(max(dear), min(quantile(ordered, 0.95), max(dear) + 1.2 * span))
     if ordered[-1] <= high + 0.15 * span:
         high = ordered[-1]  # nobody is cut off for so little
     low = ordered[0]

@@ -93,6 +93,18 @@ def endings(gathered: Gathered) -> dict[int, float]:
     return gone
 
 
+def ancestors(gathered: Gathered) -> set[int]:
+    """Whom main's candidate comes of, by any parent, and itself."""
+    found = set[int]()
+    waiting = [gathered.run.incumbent] if gathered.run.incumbent is not None else []
+    while waiting:
+        number = waiting.pop()
+        if number not in found:
+            found.add(number)
+            waiting += gathered.candidate(number).parents
+    return found
+
+
 def spread(candidate: Candidate) -> float | None:
     """The standard deviation of its raw scores, bpb; None below two."""
     return statistics.stdev(candidate.scores) if len(candidate.scores) > 1 else None

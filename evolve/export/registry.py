@@ -117,6 +117,19 @@ KINDS: tuple[Kind, ...] = (
                 "Newick, the tree of first parents",
                 "evolve.export.phylogeny:write_newick",
             ),
+            Form(".svg", "a picture: time across, score down", "evolve.export.svg:write_svg"),
+        ),
+    ),
+    Kind(
+        "generations",
+        "the lineage by generation, a picture",
+        "the generations of {count}",
+        (
+            Form(
+                ".svg",
+                "generation across, score down",
+                "evolve.export.svg:write_svg_by_generation",
+            ),
         ),
     ),
     Kind(

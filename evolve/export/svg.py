@@ -46,9 +46,10 @@ def lineage_svg(
     """
     layout = lay_out(gathered, max(480.0, width), by)
     radius = max(1.5, min(6.0, 15.0 / max(1, layout.count) ** 0.24))
+    height, explained = legend(gathered, layout, prefix)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" id="{prefix}" role="img" aria-labelledby="{prefix}-t {prefix}-d" '
-        f'width="{layout.width:.0f}" height="{layout.height:.0f}" viewBox="0 0 {layout.width:.0f} {layout.height:.0f}" '
+        f'width="{layout.width:.0f}" height="{height:.0f}" viewBox="0 0 {layout.width:.0f} {height:.0f}" '
         f'font-family="system-ui,-apple-system,\'Segoe UI\',Helvetica,Arial,sans-serif" font-size="12">',
         f'<title id="{prefix}-t">Lineage of {drawn(gathered.run.name, 60)}</title>',
         f'<desc id="{prefix}-d">{description(gathered, layout)}</desc>',
@@ -65,18 +66,17 @@ def lineage_svg(
     parts += links(gathered, layout, prefix)
     parts += _marks(gathered, layout, prefix, radius)
     parts += labels(gathered, layout, prefix, radius)
-    parts += legend(gathered, layout, prefix)
-    parts.append("</svg>")
-    return "\n".join(parts)
+    return "\n".join([*parts, *explained, "</svg>"])
 
 
 def _shapes(prefix: str, radius: float, layout: Layout) -> str:
     """The marks that are used, once, and the edge of the plot."""
     operators = sorted({spot.candidate.operator for spot in layout.spots.values()})
+    sizes = {fate.key: radius * fate.size for fate in FATES} | {"key": 4.6}  # that of the legend
     paths = [
-        f'<path id="{prefix}-{operator}-{fate.key}" d="{shape(operator, radius * fate.size)}"/>'
+        f'<path id="{prefix}-{operator}-{name}" d="{shape(operator, size)}"/>'
         for operator in operators
-        for fate in FATES
+        for name, size in sizes.items()
     ]
     paths.append(f'<path id="{prefix}-x" d="{cross(radius * 0.8)}"/>')
     box = layout.plot

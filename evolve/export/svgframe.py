@@ -10,7 +10,7 @@ from evolve.export.escaping import drawn, xml
 from evolve.export.labels import cut, text_width
 from evolve.export.layout import DROPPED, OVER, WAITING, Layout
 from evolve.export.scales import duration
-from evolve.export.svgmarks import FATES, LOST, fate_of, paint
+from evolve.export.svgmarks import FATES, fate_of, paint
 from evolve.model import Operator, Verdict
 
 if TYPE_CHECKING:
@@ -134,16 +134,16 @@ def _short(name: str) -> str:
     return "worse" if name == _RAILS[OVER] else "no score" if name == _RAILS[WAITING] else drawn(name, 9)  # fmt: skip
 
 
-def legend(gathered: Gathered, layout: Layout, prefix: str) -> Iterator[str]:
-    """Shapes and fills that occur, and the lines, from left to right in as many rows as they need."""
+def legend(gathered: Gathered, layout: Layout, prefix: str) -> tuple[float, list[str]]:
+    """Where the picture ends, and shapes and fills that occur and the lines, in as many rows as they need."""
     way = frozenset(gathered.main)
     people = [spot.candidate for spot in layout.spots.values()]
     operators = Counter(c.operator for c in people)
     fates = Counter(fate_of(c, way) for c in people)
-    items = [(_mark(prefix, "m-left", f"{op}-{LOST.key}"), f"{op} {operators[op]:,}") for op in Operator if operators[op]]  # fmt: skip
+    items = [(_mark(prefix, "m-open", f"{op}-key"), f"{op} {operators[op]:,}") for op in Operator if operators[op]]  # fmt: skip
     for fate in FATES:
         if fates[fate]:
-            name = "x" if fate.key == "failed" else f"{_common(operators)}-{fate.key}"
+            name = "x" if fate.key == "failed" else f"{_common(operators)}-key"
             items.append((_mark(prefix, f"m-{fate.key}", name), f"{fate.about} {fates[fate]:,}"))
     items.append((_stroke(prefix, "way", 3.2, ""), "main's way"))
     items.append((_stroke(prefix, "way", 3.2, ' stroke-dasharray="0.1 6" stroke-linecap="round"'), "to one that is no child of it"))  # fmt: skip
@@ -151,7 +151,7 @@ def legend(gathered: Gathered, layout: Layout, prefix: str) -> Iterator[str]:
     if operators[Operator.CROSSOVER]:
         items.append((_stroke(prefix, "living", 1.4, ' stroke-dasharray="3 3"'), "second parent"))
     items.append((f'<rect {paint(prefix, "band")} opacity="0.18" x="-3" y="-6" width="24" height="12"/>', "main ± 2σ of one training"))  # fmt: skip
-    yield from _flow(items, layout, prefix)
+    return _flow(items, layout, prefix)
 
 
 def _common(operators: Counter[Operator]) -> Operator:
@@ -166,13 +166,13 @@ def _stroke(prefix: str, name: str, width: float, more: str) -> str:
     return f'<path {paint(prefix, name)} stroke-width="{width}"{more} d="M-2 0H20"/>'
 
 
-def _flow(items: list[tuple[str, str]], layout: Layout, prefix: str) -> Iterator[str]:
-    x, y = layout.plot.left, _foot(layout) + 34
-    yield f'<g {paint(prefix, "muted")} font-size="11">'
+def _flow(items: list[tuple[str, str]], layout: Layout, prefix: str) -> tuple[float, list[str]]:
+    x, y = layout.plot.left, _foot(layout) + 40
+    parts = [f'<g {paint(prefix, "muted")} font-size="11">']
     for mark, text in items:
-        wide = 28 + text_width(text, 11) + 16
+        wide = 28 + text_width(text, 11) + 14
         if x + wide > layout.width - 12:
-            x, y = layout.plot.left, y + 19
-        yield f'<g transform="translate({x:.1f} {y:.1f})">{mark}<text x="27" y="4">{xml(text)}</text></g>'  # fmt: skip
+            x, y = layout.plot.left, y + 20
+        parts.append(f'<g transform="translate({x:.1f} {y:.1f})">{mark}<text x="27" y="4">{xml(text)}</text></g>')  # fmt: skip
         x += wide
-    yield "</g>"
+    return y + 22, [*parts, "</g>"]

@@ -32,7 +32,7 @@ def labels(gathered: Gathered, layout: Layout, prefix: str, radius: float) -> It
         lines = _lines(step, gathered)
         must = place < 2  # the baseline and today's main are named wherever there is any room
         # Many steps close together would be a thicket of lines that lead to their names.
-        far = 170.0 if place < _TITLED else 30.0
+        far = 140.0 if place < _TITLED else 30.0
         label = canvas.place(spot.x, spot.y, lines, 11.5, near=radius * 1.6, far=far, limit=1e9 if must else 75.0)  # fmt: skip
         if label is None:
             label = canvas.place(
@@ -61,7 +61,7 @@ def _lines(step: Step, gathered: Gathered) -> tuple[str, ...]:
     head = candidate.label
     if step.gain is not None and step.sd is not None:
         head += f"  {'−' if step.gain >= 0 else '+'}{abs(step.gain):.4f} ± {step.sd:.4f}"
-    title = cut(one_line(candidate.title[:400]), 11.5, 168)
+    title = cut(one_line(candidate.title[:400]), 11.5, 210)
     return (head, title) if title else (head,)
 
 

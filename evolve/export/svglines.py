@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from evolve.export.layout import OVER, Layout, Spot
-from evolve.export.nodes import edges
+from evolve.export.nodes import ancestors, edges
 from evolve.export.svgmarks import paint
 
 if TYPE_CHECKING:
@@ -46,18 +46,6 @@ def curve(parent: Spot, child: Spot, layout: Layout) -> str:
     if layout.count > 2000:
         return f"M{parent.x:.0f} {parent.y:.0f}c{bend:.0f} 0 {dx - bend:.0f} {dy:.0f} {dx:.0f} {dy:.0f}"  # fmt: skip
     return f"M{parent.x:.1f} {parent.y:.1f}c{bend:.1f} 0 {dx - bend:.1f} {dy:.1f} {dx:.1f} {dy:.1f}"
-
-
-def ancestors(gathered: Gathered) -> set[int]:
-    """Whom main's candidate comes of, by any parent, and itself."""
-    found = set[int]()
-    waiting = [gathered.run.incumbent] if gathered.run.incumbent is not None else []
-    while waiting:
-        number = waiting.pop()
-        if number not in found:
-            found.add(number)
-            waiting += gathered.candidate(number).parents
-    return found
 
 
 def way(gathered: Gathered, layout: Layout, prefix: str) -> Iterator[str]:
