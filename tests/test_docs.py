@@ -253,6 +253,16 @@ def test_commands_in_sentences_are_understood(page: str) -> None:
     assert refused == {}
 
 
+def test_these_checks_find_what_is_wrong() -> None:
+    script = "cd x && autoresearch run --hour 8 | tee log  # no such option\nA=1\nautoresearch pn 12; autoresearch status"
+    lines = list(command_lines(script))
+    assert lines == [["run", "--hour", "8"], ["pn", "12"], ["status"]]
+    assert "There is no option --hour; did you mean “--hours”?" in refusal(lines[0])
+    assert "There is no command “pn”; did you mean “pin”?" in refusal(lines[1])
+    assert refusal(lines[2]) == ""
+    assert slug("What `a_b` costs, and *why* ([here](x.md))") == "what-a_b-costs-and-why-here"
+
+
 # ---- the reference ---------------------------------------------------------------------------------------
 
 
