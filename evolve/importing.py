@@ -125,7 +125,7 @@ def _insert(db: sqlite3.Connection, rows: Iterable[tuple[Table, Row]]) -> str:
             name = _run_name(cells["name"])
         if table.name == "candidates":
             _check_candidate(cells)
-        db.execute(statements[table.name], _values(table, cells))
+        db.execute(statements[table.name], cells)
         if table.name == "candidates":
             links = enumerate(json.loads(cells["parents"]))
             db.executemany("INSERT INTO parent VALUES (1, ?, ?, ?)", ((cells["id"], *link) for link in links))  # fmt: skip
@@ -153,16 +153,15 @@ def _own(table: Table) -> dict[str, str]:
     """Columns that an import fills by itself. A folder's name must never come from outside."""
     own = {"run": {"id": "1"}, "experiments": {"directory": "CAST(:id AS TEXT)"},
            "smoke_runs": {"directory": "'smoke-' || CAST(:id AS TEXT)"}}.get(table.name, {})  # fmt: skip
-    return own | ({"run": "1"} if table.mine in ("run", "run?") else {})
+    if table.mine == "run?":
+        return {"run": "CASE WHEN :before_run THEN NULL ELSE 1 END"}
+    return own | ({"run": "1"} if table.mine == "run" else {})
 
 
 def _statement(table: Table) -> str:
-    given = {column.origin: f":{column.origin}" for column in table.stored} | _own(table)
+    plain = (column for column in table.stored if column.origin.isidentifier())
+    given = {column.origin: f":{column.name}" for column in plain} | _own(table)
     return f"INSERT INTO {table.source} ({', '.join(given)}) VALUES ({', '.join(given.values())})"  # noqa: S608
-
-
-def _values(table: Table, cells: dict[str, Any]) -> dict[str, Any]:
-    return {column.origin: cells[column.name] for column in table.stored}
 
 
 def _end(db: sqlite3.Connection) -> None:

@@ -28,7 +28,7 @@ class Column:
     type: str  # one of `KINDS`, with a `?` where a cell may be empty
     about: str
     unit: str = ""  # "bpb", "s", "MB", "tokens", "tokens/s", "USD" …; a time is unix seconds where it is a number
-    source: str = ""  # the journal's name for it, where that is another one
+    source: str = ""  # what the journal calls it, or how SQL gets it, where that is another word
     derived: bool = False  # computed for readers; the journal does not have it
 
     @property

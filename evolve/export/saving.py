@@ -19,6 +19,9 @@ from typing import BinaryIO, NoReturn
 
 from evolve.model import EvolveError, UsageError
 
+MARK = "<!-- made by autoresearch export -->"  # how a README.md of a folder begins that may be replaced
+SUMS = "SHA256SUMS"
+_MANIFEST = b'"format": "autoresearch data"'
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -58,8 +61,8 @@ def save(path: Path, write: Callable[[BinaryIO], None], *, replace: bool) -> Non
 def save_folder(path: Path, write: Callable[[Path], None], *, replace: bool) -> None:
     """Let `write` fill a fresh folder, and put it at `path` once it is complete.
 
-    With `replace` a folder that is there goes, but only one that an export has made (it has a README.md or a manifest.json
-    and no .git). Raises as `save`.
+    With `replace` a folder that is there goes, but only one that an export has made, as its README.md or manifest.json
+    tell, and to which nobody has added a file, as far as it has sums. Raises as `save`.
     """
     with _told(path):
         _refuse(path, replace=replace)
@@ -74,9 +77,9 @@ def save_folder(path: Path, write: Callable[[Path], None], *, replace: bool) -> 
                 path.rename(old)
                 try:
                     temporary.rename(path)
-                except OSError:
-                    old.rename(path)
-                    raise
+                finally:
+                    if not path.exists():  # whatever came in between, a signal included
+                        old.rename(path)
             else:
                 temporary.rename(path)
         _settle(path.parent)
@@ -109,8 +112,29 @@ def _refuse(path: Path, *, replace: bool) -> None:
 def _check_own(path: Path) -> None:
     """A folder of somebody's work must never go because its name was given."""
     inside = {entry.name for entry in path.iterdir()}
-    if inside and (".git" in inside or not inside & {"README.md", "manifest.json"}):
+    if inside and (".git" in inside or not _is_ours(path)):
         raise UsageError(f"{path} is no folder that an export has made, so it stays; name another one.")  # fmt: skip
+    if added := _added(path):
+        raise UsageError(f"{path} holds {added}, which no export has written, so it stays; name another one.")  # fmt: skip
+
+
+def _is_ours(path: Path) -> bool:
+    for name, sign in (("README.md", MARK.encode()), ("manifest.json", _MANIFEST)):
+        with contextlib.suppress(OSError), (path / name).open("rb") as file:
+            if sign in file.read(256):
+                return True
+    return False
+
+
+def _added(path: Path) -> str:
+    """A file in it of which its sums know nothing, `""` where there is none, or where there are no sums."""
+    try:
+        text = (path / SUMS).read_text("utf-8", "replace")
+    except OSError:
+        return ""
+    known = {line.partition("  ")[2] for line in text.splitlines()} | {SUMS}
+    names = (p.relative_to(path).as_posix() for p in sorted(path.rglob("*")) if not p.is_dir())
+    return next((name for name in names if name not in known), "")
 
 
 @contextlib.contextmanager

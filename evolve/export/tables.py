@@ -199,6 +199,7 @@ TABLES: tuple[Table, ...] = (
         _c("candidate", "int?", "about which candidate"),
         _c("text", "text", "a sentence"),
         _c("data", "json", "the same for programs"),
+        _c("before_run", "bool", "it was before the run began", source="run IS NULL"),
     ), mine="run?"),
     Table("setting_changes", "setting_change", "who changed which setting when", (
         _ID, _TIME,
