@@ -265,14 +265,14 @@ def _cell(text: str) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the page, or write it with `--write FILE`."""
-    if argv[:1] == ["--write"] and len(argv) == 2:
-        Path(argv[1]).write_text(page(), encoding="utf-8")
-    elif argv:
-        sys.stderr.write("usage: python -m tui.reference [--write FILE]\n")
-        return 2
-    else:
+    """Print the page, or write it."""
+    parser = argparse.ArgumentParser(prog="python -m tui.reference", description=page.__doc__)
+    parser.add_argument("--write", metavar="FILE", type=Path, help="write it there")
+    wanted: Path | None = parser.parse_args(argv).write
+    if wanted is None:
         sys.stdout.write(page())
+    else:
+        wanted.write_text(page(), encoding="utf-8")
     return 0
 
 
