@@ -258,4 +258,4 @@ def _experiment(number: int, line: Line, when: float) -> dict[str, Any]:
 
 
 def _event(number: int, when: float, said: str) -> dict[str, Any]:
-    return {"id": number, "time": when, "kind": "verdict", "candidate": number, "text": said, "data": "{}"}  # fmt: skip
+    return {"id": number, "time": when, "kind": "verdict", "candidate": number, "text": said, "data": "{}", "before_run": False}  # fmt: skip

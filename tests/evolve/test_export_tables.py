@@ -6,6 +6,7 @@ import json
 import random
 import sqlite3
 import unicodedata
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evolve.client import Client
+from evolve.export.page import page
 from evolve.export.parquet import nanoseconds, seconds_of
 from evolve.export.registry import KINDS, default_name
 from evolve.export.results import COLUMNS
@@ -193,6 +195,11 @@ def test_an_instant_comes_back_to_the_bit():
     for _ in range(20_000):
         moment = rng.uniform(2**24, 4e9)  # from summer 1970 on
         assert seconds_of(nanoseconds(moment)) == moment
+
+
+def test_the_documentation_is_made_from_the_code():
+    written_there = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    assert written_there == page(), "python -m evolve.export.page --write docs/export.md"
 
 
 # ---- only some ---------------------------------------------------------------------------------------------
