@@ -21,6 +21,7 @@ AWAITED = (
 )
 WRITES = 12  # writes of the journal to wait for, at most
 CLOSE = 0.004  # seconds behind a write
+PATIENCE = 60.0  # seconds in which a real training starts its meter and its scorer
 LONG = 12.0  # seconds in which a real training passes every point
 FREEZE = 1.5  # seconds that a frozen engine stands still, at most
 TWINS = 3  # engines started at once, beside the one that lives
@@ -156,7 +157,7 @@ def _runner(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
 
 def _trusted(name: str) -> Callable[[Kill, Workshop, Engine], Deed]:
     def deed(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
-        came = _wait(lambda: bool(shop.helpers(name)), 20)
+        came = _wait(lambda: bool(shop.helpers(name)), PATIENCE)
         time.sleep(kill.delay * 0.5)
         slay(*shop.helpers(name))
         return _goes_on(engine, came, f"whose {name} was killed")

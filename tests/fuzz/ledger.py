@@ -18,9 +18,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Entry:
-    """A line: a training begins, ends with a result in hand, or finds another one at work."""
+    """A line: a training begins, is scored after an earlier one's weights, ends with a result, or finds another at work."""
 
-    what: str  # "start", "end" or "overlap"
+    what: str  # "start", "resume", "end" or "overlap"
     name: str  # of the spec, RUN-e17 or RUN-s3, unique in a run
     source: str  # SHA-256 of the script
     seed: int

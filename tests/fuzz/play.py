@@ -24,6 +24,7 @@ from tests.fuzz.schedule import Episode, Kill
 from tests.fuzz.workshop import Engine, Workshop, slay
 
 TO_RUNNERS = ("runner", "both", "everything", "meter", "scorer")  # kills that end a training, too
+ARMED = ("runner.", "rundir.", "meter.", "scorer.")  # points at which a training may die later on
 IN_A_ROW = 4  # boots killed by one `boot` kill
 EARLY = 1.2  # seconds after a start, at most, to a kill while it boots
 TRAINING = 180.0  # seconds that a real training takes, at most, on a busy machine
@@ -189,7 +190,7 @@ class Play:
 
     def _bury(self, kill: Kill) -> None:
         """Take note of the trainings that outlive their engine: they have to be adopted, and to count."""
-        if kill.kind in TO_RUNNERS or kill.point.startswith(("runner.", "rundir.")):
+        if kill.kind in TO_RUNNERS or kill.point.startswith(ARMED):
             self._adoptable -= {entry.name for entry in read(self._shop.ledger)[-2:]}
             return
         names = {entry.pid: entry.name for entry in read(self._shop.ledger) if not entry.smoke}

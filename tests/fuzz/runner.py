@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from harness import experiment
 from harness.ending import Verdict
@@ -114,16 +115,18 @@ def entry(what: str, spec: ExperimentSpec, score: float | None = None) -> Entry:
 
 
 def stand_in(argv: list[str]) -> int:
-    """The runner with other trainings."""
-    trained, tried = experiment.run, experiment.try_out
-    if os.environ["FUZZ_TRAINING"] == "sleep":
-        trained, tried = sleep, try_out
+    """The runner with other trainings, each told to the ledger."""
+    slept = os.environ["FUZZ_TRAINING"] == "sleep"
+    trained, tried, resumed = experiment.run, experiment.try_out, experiment.resume
 
     def told(
-        spec: ExperimentSpec, directory: Path, on_progress: Tell, cancelled: Cancelled
+        spec: ExperimentSpec, directory: Path, on_progress: Tell, cancelled: Cancelled, **more: Any
     ) -> Result:
         with alone(LEDGER, entry("start", spec)):
-            result = trained(spec, directory, on_progress, cancelled)
+            if slept:
+                result = sleep(spec, directory, on_progress, cancelled)
+            else:
+                result = trained(spec, directory, on_progress, cancelled, **more)
             note(LEDGER, entry("end", spec, result.val_bpb))
         return result
 
@@ -131,11 +134,19 @@ def stand_in(argv: list[str]) -> int:
         spec: ExperimentSpec, directory: Path, on_progress: Tell, cancelled: Cancelled
     ) -> SmokeResult:
         with alone(LEDGER, entry("start", spec)):
-            result = tried(spec, directory, on_progress, cancelled)
+            result = (try_out if slept else tried)(spec, directory, on_progress, cancelled)
             note(LEDGER, entry("end", spec))
         return result
 
-    experiment.run, experiment.try_out = told, smoked
+    def scored(
+        spec: ExperimentSpec, directory: Path, on_progress: Tell, cancelled: Cancelled
+    ) -> Result:
+        with alone(LEDGER, entry("resume", spec)):  # no training: the weights of one are scored
+            result = resumed(spec, directory, on_progress, cancelled)
+            note(LEDGER, entry("end", spec, result.val_bpb))
+        return result
+
+    experiment.run, experiment.try_out, experiment.resume = told, smoked, scored  # type: ignore[assignment]
     if (grace := os.environ.get("FUZZ_GRACE")) and "--grace" in argv:
         argv[argv.index("--grace") + 1] = grace
     return experiment.main(argv)

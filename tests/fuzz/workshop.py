@@ -95,6 +95,8 @@ class Workshop:
             words = f"Document {number} speaks of many things.\n" * 60
             (text / f"{number}.txt").write_text(words)
         self.settings = SETTINGS | {"data.source": str(text), "llm.proposer": self.proposer}
+        if self.proposer == "claude":  # with room in the queue, else nothing is asked
+            self.settings |= {"population.buffer": "8"}
         self.settings |= REAL if self.training == "real" else {"sandbox.level": "process"}
 
     def environment(self, crash: str = "", grace: float | None = None) -> dict[str, str]:
