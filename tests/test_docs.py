@@ -26,6 +26,7 @@ import pytest
 from evolve import settings as config
 from evolve.keys import field_of, sections
 from tui import cli, reference
+from tui.keys import KEYS, REPLAY
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -193,6 +194,15 @@ def is_file(name: str) -> bool:
 def test_settings_that_are_shown_can_be_loaded(block: Block, gpu: bool, tmp_path: Path) -> None:
     (tmp_path / "autoresearch.toml").write_text(block.text)
     config.load(tmp_path, gpu=gpu, overrides={})
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/app.md"])
+def test_keys_that_are_named_exist(page: str) -> None:
+    known = {name for key in (*KEYS, *REPLAY) for name in key.shown.split()}
+    named = {span for span in spans(page) if re.fullmatch(r"[^\W\d_]|[?:/+<>-]", span)}
+    assert named
+    # Signs of the tree and of the log stand between backticks, too.
+    assert named - known - {"+", "-"} == set()
 
 
 # ---- commands --------------------------------------------------------------------------------------------
