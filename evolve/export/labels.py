@@ -120,7 +120,7 @@ class Canvas:
             if best is None or cost < best[0]:
                 lead = None
                 if away > 14:
-                    lead = (x, y, at, top + height + 1 if dy < 0 else top)
+                    lead = (x, y - near, at, top + height + 1) if dy < 0 else (x, y + near, at, top)
                 best = cost, Label(lines, at, top + size * 0.95, anchor, box, lead)
         if best is None or best[0] > limit:
             return None

@@ -114,7 +114,7 @@ def _range(gathered: Gathered) -> tuple[float, float]:
     dear = dear or ordered
     span = max(max(dear) - min(dear), 6 * gathered.noise.sigma, 1e-6)
     high = max(max(dear), min(quantile(ordered, 0.95), max(dear) + 1.2 * span))
-    if ordered[-1] <= high + 0.15 * span:
+    if ordered[-1] <= high + 0.25 * span:
         high = ordered[-1]  # nobody is cut off for so little
     low = ordered[0]
     whole = max(high - low, 4 * gathered.noise.sigma, 1e-6)

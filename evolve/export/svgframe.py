@@ -81,7 +81,7 @@ def _sentence(text: str) -> str:
 def axes(gathered: Gathered, layout: Layout, prefix: str) -> Iterator[str]:
     """Grid, figures, what they are, and the rails."""
     box = layout.plot
-    ticks = [tick for tick in layout.scores.ticks(7) if box.top + 2 <= tick.at <= box.bottom + 1]
+    ticks = [tick for tick in layout.scores.ticks(9) if box.top + 2 <= tick.at <= box.bottom + 1]
     lines = "".join(f"M{box.left:.1f} {tick.at:.1f}H{box.right:.1f}" for tick in ticks)
     base = f"M{box.left:.1f} {box.bottom:.1f}H{box.right:.1f}"
     yield f'<path {paint(prefix, "grid")} fill="none" d="{lines}{base}"/>'
