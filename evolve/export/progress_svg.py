@@ -83,9 +83,9 @@ def ticks(low: float, high: float, wanted: int = 6) -> list[float]:
     if rough <= 0 or not math.isfinite(rough):
         return [low]
     power = 10 ** math.floor(math.log10(rough))
-    step = next((m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough), rough)
-    first = math.ceil(low / step)
-    return [n * step for n in range(first, math.floor(high / step) + 1)]
+    step = next((m * power for m in (1, 2, 2.5, 5, 10) if m * power >= 0.999 * rough), rough)
+    first = math.ceil(low / step - 1e-9)
+    return [n * step for n in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def digits_for(low: float, high: float) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from evolve.concealing import conceal_keys
 from evolve.export.report import words
 from evolve.export.report.facts import Facts
@@ -12,12 +14,7 @@ from evolve.model import Template
 from evolve.text import one_line
 
 _PROMPT = 30_000  # characters of one template
-_SECRET = (
-    "token",
-    "secret",
-    "password",
-    "api_key",
-)  # in names of settings; those of variables are no secrets
+_USERINFO = re.compile(r"//[^/@\s\"]+@")  # of an address: https://name:password@host
 
 
 def prompts(facts: Facts) -> Markup:
@@ -48,11 +45,11 @@ def prompts(facts: Facts) -> Markup:
 def settings(facts: Facts) -> Markup:
     """Every setting in force at this instant, and every change of one."""
     rows: list[list[Child]] = [
-        [tag("code", key), _value(key, value)] for key, value in sorted(facts.gathered.settings.items())
+        [tag("code", key), _value(value)] for key, value in sorted(facts.gathered.settings.items())
     ]  # fmt: skip
     changes: list[list[Child]] = [
-        [words.moment(c.time), one_line(c.who, 40), tag("code", one_line(c.key, 60)), _value(c.key, c.old),
-         _value(c.key, c.new), f"from #{c.applied_from} on"]
+        [words.moment(c.time), one_line(c.who, 40), tag("code", one_line(c.key, 60)), _value(c.old),
+         _value(c.new), f"from #{c.applied_from} on"]
         for c in facts.gathered.setting_changes()
     ]  # fmt: skip
     heads = ("When", "Who", "Setting", "Before", "After", "Took hold")
@@ -103,11 +100,9 @@ def reproduce(facts: Facts) -> Markup:
 # ---- private ---------------------------------------------------------------------------------------------
 
 
-def _value(key: str, value: str) -> Child:
-    if any(word in key for word in _SECRET) and not key.endswith("_env"):
-        if value.strip('"') and not value.isdigit():
-            return tag("i", "concealed") if "max_tokens" not in key else tag("code", value)
-    return tag("code", one_line(conceal_keys(value), 400))
+def _value(value: str) -> Markup:
+    """A setting's value without credentials, which an address may carry too."""
+    return tag("code", one_line(_USERINFO.sub("//…@", conceal_keys(value)), 400))
 
 
 def _script(facts: Facts) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 from evolve.acceptance import Samples, gain_probability
 from evolve.export.report import words
@@ -121,7 +121,7 @@ def _predicted(found: tuple[Prediction, ...]) -> Markup:
     if not found:
         return paragraph("No candidate but main was repeated, so there is no promise to hold against what came of it.")  # fmt: skip
     rows: list[list[Child]] = []
-    for low, high in zip(_EDGES, _EDGES[1:], strict=False):
+    for low, high in pairwise(_EDGES):
         some = [p for p in found if low <= p.chance < high or (high == 1.0 and p.chance == 1.0)]
         if not some:
             continue

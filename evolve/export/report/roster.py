@@ -17,7 +17,7 @@ MOST = 2000  # rows, beside those that live or were promoted
 DIFFS = 300  # newest candidates with a diff, beside those
 DIFF_LINES = 200  # a longer one is left out
 _ROOM = 1_400_000  # characters of all diffs together
-HEADS = ("#", "What it tries", "Verdict", "Score", "± σ", "P(better)", "Runs", "Category", "Made by", "Generation")  # fmt: skip
+HEADS = ("#", "What it tries", "Verdict", "Score", "± σ", "P(better)", "Runs", "Category", "How", "Generation")  # fmt: skip
 _NUMBERS = (0, 3, 4, 5, 6, 9)
 
 
@@ -102,7 +102,6 @@ def _diffs(facts: Facts, shown: Sequence[Candidate]) -> Mapping[int, Markup]:
 def _row(facts: Facts, candidate: Candidate, changes: Markup | None) -> Markup:
     belief = facts.gathered.beliefs.get(candidate.id)
     verdict = _verdict(facts, candidate)
-    made_by = candidate.model or candidate.proposer
     cells: list[tuple[Child, object]] = [
         (f"#{candidate.id}", candidate.id),
         (_details(facts, candidate, changes), None),
@@ -112,7 +111,7 @@ def _row(facts: Facts, candidate: Candidate, changes: Markup | None) -> Markup:
         (words.percent(belief.better if belief else None), belief.better if belief else None),
         (str(len(candidate.scores)), len(candidate.scores)),
         (one_line(candidate.category, 30), None),
-        (one_line(f"{made_by}, {candidate.operator}", 60), None),
+        (str(candidate.operator), None),
         (str(candidate.generation), candidate.generation),
     ]
     made = []
@@ -145,6 +144,7 @@ def _details(facts: Facts, candidate: Candidate, changes: Markup | None) -> Mark
         known.append(("Why", conceal_keys(candidate.hypothesis)[:1200]))
     if candidate.verdict_reason:
         known.append(("Verdict", conceal_keys(candidate.verdict_reason)))
+    known.append(("Made by", one_line(candidate.model or candidate.proposer, 60)))
     if candidate.parents:
         known.append(("Parents", join([link(p) for p in dict.fromkeys(candidate.parents)], ", ")))
     if candidate.changes:
