@@ -32,7 +32,11 @@
   if (!table) return;
   const body = table.tBodies[0];
   const rows = [...body.rows];
-  const text = rows.map((row) => row.textContent.toLowerCase());
+  // Lines around a change are not what a candidate is about.
+  const told = (row) => [...row.querySelectorAll("th, td, summary, dl")]
+    .filter((part) => !part.querySelector("details"))
+    .map((part) => part.textContent);
+  const text = rows.map((row) => told(row).join(" ").toLowerCase());
   const place = new Map(rows.map((row, at) => [row, at]));
   const find = $("find"), verdict = $("verdict"), hits = $("hits");
   find.closest(".controls").hidden = false;
