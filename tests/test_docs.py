@@ -282,8 +282,8 @@ def test_the_reference_is_what_the_code_says() -> None:
 
 
 def test_every_command_has_a_summary_and_stands_in_the_reference() -> None:
-    below = reference.subcommands(cli.build_parser())
-    assert {name for name in below if f"### autoresearch {name}\n" not in reference.page()} == set()
+    below, page = reference.subcommands(cli.build_parser()), reference.page()
+    assert {name for name in below if f"### autoresearch {name}\n" not in page} == set()
     assert all(parser.description for parser in below.values())
 
 
