@@ -7,9 +7,11 @@ what was gathered and an open binary file, one of a folder gets the path of a fr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from evolve.model import UsageError
@@ -61,6 +63,8 @@ class Kind:
         folder = ", or names a folder" if "" in self.suffixes else ""
         raise UsageError(f"A file of the {self.name} ends with {ends}{folder}, not with “{suffix}”.")  # fmt: skip
 
+
+_ENDING = re.compile(r"(?<=.)(\.tar)?\.[a-z][a-z0-9]*$")
 
 KINDS: tuple[Kind, ...] = (
     Kind(
@@ -169,7 +173,23 @@ KINDS: tuple[Kind, ...] = (
             Form(".svg", "drawn without any library", "evolve.export.progress_svg:write_svg"),
         ),
     ),
+    Kind(
+        "all",
+        "all of these at one instant, with prompts, settings and sums",
+        "all of a run with {count}",
+        (
+            Form("", "with a README.md", "evolve.export.everything:write_folder"),
+            Form(".tar.gz", "the folder, packed", "evolve.export.archives:write_tar"),
+            Form(".zip", "the same for Windows", "evolve.export.archives:write_zip"),
+        ),
+    ),
 )
+
+
+def ending(path: Path) -> str:
+    """How a name ends, in lower case: `.csv`, `.tar.gz`; `""` for that of a folder, also for one such as `v0.2-data`."""
+    found = _ENDING.search(path.name.lower())
+    return found[0] if found else ""
 
 
 def kind_of(name: str) -> Kind:

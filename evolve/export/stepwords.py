@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evolve.export.escaping import markdown
+from evolve.export.saving import MARK
 from evolve.export.steps import Stage, gain_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def summary(
     """README.md of a folder of patches. `files`: step to the name of its patch; `path`: of the script in git."""
     run, last = gathered.run, series[-1].candidate
     parts = [
-        f"# Main's way in the run {markdown(run.name)}",
+        f"{MARK}\n# Main's way in the run {markdown(run.name)}",
         _how(len(files), run.base_commit, path, last.id),
         steps_table(series, kept, files),
         _legend(),

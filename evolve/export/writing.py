@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from evolve.export.registry import Form, Kind, kind_of
+from evolve.export.registry import Form, Kind, ending, kind_of
 from evolve.export.saving import save, save_folder
 from evolve.export.selection import EVERYTHING, Selection
 from evolve.model import NothingToDo, UsageError
@@ -36,7 +36,7 @@ def export(
     Raises UsageError for a form that there is not, NothingToDo without a run, EvolveError when it cannot be written.
     """
     kind = kind_of(name)
-    form = kind.form(path.suffix)
+    form = kind.form(ending(path))
     with holder.gathered() as gathered:
         gathered = _selected(kind, gathered, selection)
         write = form.load()

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evolve.client import Client
+from evolve.export.archives import pack_tar, pack_zip
+from evolve.export.gather import Gathered
 from evolve.export.keeping import kept_of
 from evolve.export.patches import Place, diff
 from evolve.export.patches import write_folder as write_patches
+from evolve.export.registry import KINDS, ending
 from evolve.export.steps import gain_of, stages
 from evolve.export.writing import export
 from evolve.journal import Journal
-from evolve.lineage import Lineage
-from evolve.model import CandidateState, EvolveError, NothingToDo, Operator, Purpose, Verdict
+from evolve.lineage import Aim, Lineage
+from evolve.model import (
+    CandidateState,
+    EvolveError,
+    NothingToDo,
+    Operator,
+    Purpose,
+    UsageError,
+    Verdict,
+)
 from evolve.places import JOURNAL, state_folder
 from evolve.propose.operators import Proposal
 from evolve.propose.vetting import code_hash
@@ -26,6 +42,7 @@ from tests.evolve.workbench import SETTINGS, result
 SEED = "import torch\n\nDEPTH = 2\nLR = 0.1\nWARMUP = 5\n\n\ndef step(x):\n    return x + LR\n"
 NASTY = '[PATCH] Re: "=?utf-8?q?x?=" | <script>alert(1)</script> \x1b[31m\u202e --- `$(touch x)` übergröße'
 WORSE = "---\ndiff --git a/x b/x\nFrom: me@evil\n\nIndex: x\n--- a/train.py\n+++ b/train.py\nGain: 9\n>From x"
+KEY = "sk-ant-api03-this-must-never-be-seen-0123456789"
 
 
 class Story:
@@ -87,6 +104,7 @@ class Story:
             self.train(number, score + seed * 0.001, seed)
         self.journal.promote(number, "It is better.")
         aim = self.line.aim(self.commits[number], f"#{number} t", {})
+        assert isinstance(aim, Aim)
         assert self.line.move(aim).moved
         return number
 
@@ -108,17 +126,17 @@ def applied(story: Story, folder: Path, into: Path) -> bytes:
     return (into / story.script).read_bytes()
 
 
-def exported(story: Story, folder: Path, kind: str = "patches", **given: bool) -> Path:
+def exported(story: Story, folder: Path, kind: str = "patches", *, replace: bool = False) -> Path:
     client = Client(story.folder)
     try:
-        export(client, kind, folder, **given)
+        export(client, kind, folder, replace=replace)
     finally:
         client.close()
     return folder
 
 
 @pytest.fixture(scope="module")
-def grown(tmp_path_factory: pytest.TempPathFactory) -> Story:
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Three promotions: over an ancestor that main never held, after a commit of a person, and a crossover."""
     story = Story(tmp_path_factory.mktemp("story") / "work")
     kept = story.keep(SEED.replace("DEPTH = 2", "DEPTH = 3"), 1)
@@ -256,3 +274,109 @@ def test_without_git_or_main_it_says_so_and_leaves_nothing(grown: Story, tmp_pat
         with pytest.raises(EvolveError, match="git does not have"):
             write_patches(replace(gathered, workspace=None), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+# ---- everything ----------------------------------------------------------------------------------------------
+
+
+def test_all_of_a_run_is_one_folder_of_one_instant(grown: Story, tmp_path: Path) -> None:
+    (grown.folder / "program.md").write_text(f"Be bold.\n{KEY}\n")
+    grown.journal.change_setting("population.size", "6", "9", "maria")
+    folder = exported(grown, tmp_path / "all", "all")
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    wanted = {
+        "README.md", "SHA256SUMS", "train.py", "results.tsv", "results.csv", "lineage.json",
+        "report.html", "data/manifest.json", "patches/README.md", "program.md", "autoresearch.toml",
+    }  # fmt: skip
+    assert wanted <= names
+    assert not any(name.split("/")[-1].startswith(".") for name in names)
+    for kind in KINDS:
+        told = [n for n in names if n.split("/")[0].partition(".")[0] in (kind.name, "train")]
+        assert told or kind.name == "all", kind.name
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    assert len((folder / "SHA256SUMS").read_text().splitlines()) == len([p for p in folder.rglob("*") if p.is_file()]) - 1  # fmt: skip
+    assert (folder / "train.py").read_bytes() == grown.text(6).encode()
+    assert KEY not in (folder / "program.md").read_text()
+    settings = tomllib.loads((folder / "autoresearch.toml").read_text())
+    assert settings["population"]["size"] == 9
+    assert settings["llm"]["prices"]["m"] == SETTINGS["llm"]["prices"]["m"]
+    assert "# maria, " in (folder / "autoresearch.toml").read_text()
+    readme = (folder / "README.md").read_text()
+    assert "Main holds #6" in readme
+    assert "It is better than the baseline by 0.2" in readme
+    assert all(f"[{name}](" in readme for name in ("train.py", "data/", "patches/", "report.html"))
+    assert grown.base in readme
+
+
+def test_an_archive_holds_what_the_folder_holds_and_is_the_same_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "b").write_text("b" * 5000)
+    (folder / "a ü").write_text("a")
+    for pack, opened in ((pack_tar, _untarred), (pack_zip, _unzipped)):
+        one, two = io.BytesIO(), io.BytesIO()
+        pack(folder, "run-all", 1e9, one)
+        (folder / "a ü").touch()
+        pack(folder, "run-all", 1e9, two)
+        assert one.getvalue() == two.getvalue()
+        assert opened(one) == {"run-all/a ü": b"a", "run-all/sub/b": b"b" * 5000}
+
+
+def _untarred(file: io.BytesIO) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(file.getvalue())) as archive:
+        return {m.name: archive.extractfile(m).read() for m in archive}  # type: ignore[union-attr]
+
+
+def _unzipped(file: io.BytesIO) -> dict[str, bytes]:
+    with zipfile.ZipFile(file) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_only_a_folder_of_an_export_is_replaced(grown: Story, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "README.md").write_text("# My notes\n")
+    with pytest.raises(UsageError, match="already"):
+        exported(grown, mine)
+    with pytest.raises(UsageError, match="no folder that an export has made"):
+        exported(grown, mine, replace=True)
+    assert [p.name for p in mine.iterdir()] == ["README.md"]
+    folder = exported(grown, tmp_path / "patches")
+    (folder / "SHA256SUMS").write_text("".join(f"0  {p.name}\n" for p in folder.iterdir()))
+    exported(grown, folder, replace=True)
+    (folder / "SHA256SUMS").write_text("".join(f"0  {p.name}\n" for p in folder.iterdir()))
+    (folder / "thoughts.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds thoughts\.txt"):
+        exported(grown, folder, replace=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine", "patches"]
+
+
+def test_what_cannot_be_made_is_named_and_a_fault_leaves_nothing(
+    grown: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(gathered: Gathered, file: io.BytesIO) -> None:
+        file.write(b"half")
+        raise EvolveError("the ink is out")
+
+    monkeypatch.setattr("evolve.export.results.write_csv", broken)
+    folder = exported(grown, tmp_path / "all", "all")
+    assert not (folder / "results.csv").exists()
+    assert "the ink is out" in (folder / "README.md").read_text()
+
+    def full(gathered: Gathered, file: io.BytesIO) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("evolve.export.results.write_csv", full)
+    for name in ("more", "more.zip", "more.tar.gz"):
+        with pytest.raises(EvolveError, match="no space left"):
+            exported(grown, tmp_path / name, "all")
+    assert [path.name for path in tmp_path.iterdir()] == ["all"]
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [("a.TAR.gz", ".tar.gz"), ("a.b.csv", ".csv"), ("v0.2-data", ""), ("v0.2", ""), (".csv", ""), ("a", "")],
+)  # fmt: skip
+def test_how_a_name_ends(name: str, end: str) -> None:
+    assert ending(Path(name)) == end

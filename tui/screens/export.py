@@ -10,7 +10,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from evolve.export.registry import KINDS, Kind, default_name
+from evolve.export.registry import KINDS, Kind, default_name, ending, ending
 from evolve.model import UsageError
 from tui.screens.confirm import Box
 from tui.state import ViewState
@@ -87,7 +87,7 @@ class ExportScreen(Box[Wanted]):
     def _given(self, event: Input.Submitted) -> None:
         path = Path(event.value.strip()).expanduser().absolute()
         try:
-            form = self._kind.form(path.suffix)
+            form = self._kind.form(ending(path))
         except UsageError as error:
             self._say(str(error))
             return
