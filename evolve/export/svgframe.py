@@ -145,9 +145,10 @@ def legend(gathered: Gathered, layout: Layout, prefix: str) -> tuple[float, list
         if fates[fate]:
             name = "x" if fate.key == "failed" else f"{_common(operators)}-key"
             items.append((_mark(prefix, f"m-{fate.key}", name), f"{fate.about} {fates[fate]:,}"))
-    items.append((_stroke(prefix, "way", 3.2, ""), "main's way"))
-    items.append((_stroke(prefix, "way", 3.2, ' stroke-dasharray="0.1 6" stroke-linecap="round"'), "to one that is no child of it"))  # fmt: skip
-    items.append((_stroke(prefix, "kin", 1.8, ""), "main's ancestors"))
+    if len(way) > 1:
+        items.append((_stroke(prefix, "way", 3.2, ""), "main's way"))
+        items.append((_stroke(prefix, "way", 3.2, ' stroke-dasharray="0.1 6" stroke-linecap="round"'), "to one that is no child of it"))  # fmt: skip
+        items.append((_stroke(prefix, "kin", 1.8, ""), "main's ancestors"))
     if operators[Operator.CROSSOVER]:
         items.append((_stroke(prefix, "living", 1.4, ' stroke-dasharray="3 3"'), "second parent"))
     items.append((f'<rect {paint(prefix, "band")} opacity="0.18" x="-3" y="-6" width="24" height="12"/>', "main ± 2σ of one training"))  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from evolve.export.escaping import xml
 from evolve.export.labels import Box, Canvas, Label, cut
-from evolve.export.layout import Layout
+from evolve.export.layout import Layout, Spot
 from evolve.export.svgmarks import paint
 from evolve.text import one_line
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from evolve.export.gather import Gathered, Step
 
 _TITLED = 26  # steps of main's way that are named with their titles, at most
-_EVERYBODY = 60  # up to so many candidates all of them get their numbers
+_EVERYBODY = 60  # up to so many candidates all of them get their numbers,
+_SPARSE = 32  # and up to so many their titles
 
 
 def labels(gathered: Gathered, layout: Layout, prefix: str, radius: float) -> Iterator[str]:
     """Texts beside marks, with a halo that keeps them legible above lines."""
-    canvas = _canvas(gathered, layout)
+    canvas = _canvas(gathered, layout, radius)
     placed: list[tuple[Label, bool]] = []
     steps = sorted(gathered.path, key=lambda step: _weight(step, gathered), reverse=True)
     named = set[int]()
@@ -42,11 +43,24 @@ def labels(gathered: Gathered, layout: Layout, prefix: str, radius: float) -> It
             placed.append((label, True))
             named.add(step.candidate)
     if layout.count <= _EVERYBODY:
-        for spot in layout.spots.values():
-            if spot.candidate.id not in named and not spot.rail:
-                label = canvas.place(spot.x, spot.y, (spot.candidate.label,), 10, near=radius, far=8, limit=14)  # fmt: skip
-                placed += [(label, False)] if label is not None else []
+        others = [spot for n, spot in layout.spots.items() if n not in named and not spot.rail]
+        placed += [
+            (label, False) for spot in others if (label := _number(canvas, spot, radius, layout))
+        ]
     yield from _drawn(placed, prefix)
+
+
+def _number(canvas: Canvas, spot: Spot, radius: float, layout: Layout) -> Label | None:
+    """The label of one that never was main: with its title where few are on the picture and there is room."""
+    candidate = spot.candidate
+    offers = [candidate.label]
+    if layout.count <= _SPARSE:
+        offers.insert(0, cut(f"{candidate.label} {one_line(candidate.title[:400])}", 10, 150))
+    for text in offers:
+        label = canvas.place(spot.x, spot.y, (text,), 10, near=radius, far=8, limit=14)
+        if label is not None:
+            return label
+    return None
 
 
 def _weight(step: Step, gathered: Gathered) -> tuple[int, float]:
@@ -65,7 +79,7 @@ def _lines(step: Step, gathered: Gathered) -> tuple[str, ...]:
     return (head, title) if title else (head,)
 
 
-def _canvas(gathered: Gathered, layout: Layout) -> Canvas:
+def _canvas(gathered: Gathered, layout: Layout, radius: float) -> Canvas:
     """What labels had rather not cover: main's way most of all, then marks."""
     box = layout.plot
     canvas = Canvas(Box(box.left + 2, box.top, box.right + 20, box.bottom - 1))
@@ -73,6 +87,8 @@ def _canvas(gathered: Gathered, layout: Layout) -> Canvas:
     for spot in layout.spots.values():
         if not spot.rail:
             canvas.mark(spot.x, spot.y, light * (3 if spot.candidate.alive else 1))
+            if layout.count <= _EVERYBODY:
+                canvas.take(Box(spot.x - radius, spot.y - radius, spot.x + radius, spot.y + radius))
     path = [layout.spots[n] for n in gathered.main if n in layout.spots]
     for before, after in pairwise(path):
         many = int(max(abs(after.x - before.x), abs(after.y - before.y)) / 5) + 1

@@ -66,6 +66,7 @@ def _told(step: Step) -> str:
     if step.gain is None or step.sd is None:
         return f"main moves from #{step.before} to #{step.candidate}"
     sure = f", P(better) {step.better:.2f}" if step.better is not None else ""
+    sure += "" if step.confirmed else "; one of the two was trained only once"
     return (
         f"main moves from #{step.before} to #{step.candidate}\n"
         f"better by {step.gain:.4f} ± {step.sd:.4f} bpb by all that is known now{sure}"
