@@ -20,7 +20,6 @@ from evolve import settings as config
 from evolve.backup import Backups, check_at_start
 from evolve.context import Context
 from evolve.credentials import Credentials
-from evolve.importing import imported_from
 from evolve.journal import Journal, Reader
 from evolve.ledger import JournalLedger
 from evolve.levels import LACKS, sandbox_level
@@ -314,7 +313,7 @@ def _teller(journal: Journal, on_event: Callable[[Event], None] | None) -> Tell:
 def _resumable(journal: Reader, name: str | None) -> Run | None:
     """The run to go on with: the newest one, unless another name asks for a new one."""
     run = journal.current_run() if journal.made else None  # an engine may be making it, or have died of that
-    if run is not None and (origin := imported_from(journal, run.name)):
+    if run is not None and (origin := journal.imported_from(run.name)):
         raise UsageError(
             f"Run “{run.name}” was imported from {origin}: it can be looked at and exported, and never goes on. Start a "
             "run of your own in another folder."

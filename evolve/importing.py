@@ -1,7 +1,7 @@
 """A run that was exported, or that the ancestor left, as a journal of this workspace: finished, to be looked at and exported again.
 
 The journal is written beside its place, examined as a whole, read through as every client would, and only then put there. So
-whatever is wrong with what somebody sent ends in a sentence, and leaves nothing. It is never gone on with: `imported_from` says
+whatever is wrong with what somebody sent ends in a sentence, and leaves nothing. It is never gone on with: `Reader.imported_from` says
 so to whoever would. It writes the journal and nothing else.
 """
 
@@ -23,13 +23,12 @@ from evolve.export.tables import TABLES, Table
 from evolve.importing_rows import Damaged, Row, checked
 from evolve.model import EvolveError, UsageError
 from evolve.places import JOURNAL, STATE, state_folder
-from evolve.reader import Reader
+from evolve.reader import IMPORTED
 from evolve.rows import as_json
 from evolve.soundness import examine
 from evolve.text import check_run_name, one_line
 
 Rows = Iterator[tuple[Table, Row]]
-_IMPORTED = "imported of {}"  # journal key: from where and when a run was imported
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _CUT_OFF = "It was still going on when the export was made."
 
@@ -42,12 +41,6 @@ class Imported:
     candidates: int
     trainings: int
     scripts: bool  # does git here have the script that main held?
-
-
-def imported_from(journal: Reader, run: str) -> str:
-    """From where a run was imported, in words; `""` for one that was searched here."""
-    told = journal.meta(_IMPORTED.format(run))
-    return str(json.loads(told)["from"]) if told else ""
 
 
 def bring_in(rows: Iterable[tuple[Table, Row]], workspace: Path, origin: str) -> Imported:
@@ -99,7 +92,7 @@ def _write(path: Path, rows: Iterable[tuple[Table, Row]], origin: str) -> None:
             name = _insert(db, rows)
             _end(db)
             told = as_json({"from": one_line(origin, 200), "at": time.time()})
-            db.execute("INSERT INTO meta VALUES (?, ?)", (_IMPORTED.format(name), told))
+            db.execute("INSERT INTO meta VALUES (?, ?)", (IMPORTED.format(name), told))
         state = examine(db)
         if not state.whole:
             raise Damaged("; ".join((*state.damage, *state.oddities)[:3]))

@@ -6,6 +6,7 @@ run itself; candidates, trainings, changes, the slot and calls have books of the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from evolve.model import Command, Event, Note, NothingToDo, Run, Template, Usage
 from evolve.slotbook import SlotBook
 from evolve.toml_text import flat, is_live
 from evolve.trialbook import TrialBook
+
+IMPORTED = "imported of {}"  # key of the fact from where and when a run was imported
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,11 @@ class Reader(CandidateBook, TrialBook, ChangeBook, SlotBook):
         """A fact about the engine, `""` when it was never told."""
         found = self._all("SELECT value FROM meta WHERE key = ?", (key,))
         return str(found[0][0]) if found else ""
+
+    def imported_from(self, run: str) -> str:
+        """From where a run was imported, in words; `""` for one that was searched here."""
+        told = self.meta(IMPORTED.format(run))
+        return str(json.loads(told)["from"]) if told else ""
 
     def tally(self) -> Tally:
         """Count what has happened in the run."""

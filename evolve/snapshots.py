@@ -169,7 +169,8 @@ class Snapshots:
     ) -> EngineView:
         if holder is None or not holder.alive:
             if run is None or run.state not in ("running", "paused"):
-                return EngineView("none", None, None, "")
+                origin = journal.imported_from(run.name) if journal and run else ""
+                return EngineView("none", None, None, "", why=origin)
             age = holder.heartbeat_age if holder else None
             keeper = None if self._replayed else lock.holder(self._state / KEEPER)
             if keeper is not None and keeper.alive:

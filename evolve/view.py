@@ -31,6 +31,7 @@ class EngineView:
     heartbeat_age: float | None  # seconds
     doing: str  # what the proposer is at, in words
     # Of a dead one: the last words of its log, or its keeper's; of one that works: for the end of which fault it waits.
+    # Of none: from where the run was imported, if it was.
     why: str = ""
 
 

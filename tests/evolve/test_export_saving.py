@@ -15,13 +15,14 @@ import pytest
 
 from evolve.client import Client
 from evolve.export.gather import gather
-from evolve.export.saving import save, save_folder
+from evolve.export.saving import MARK, save, save_folder
 from evolve.export.writing import export
 from evolve.model import EvolveError, UsageError
 from tests.tui.live_run import LiveRun
 from tests.tui.many import write
 
 ROOT = Path(__file__).parents[2]
+MANIFEST = '{\n "format": "autoresearch data"}'
 SLOW = """
 import sys, time
 from pathlib import Path
@@ -60,7 +61,7 @@ def ours(file):
 
 
 def hello(folder):
-    (folder / "README.md").write_text("hello")
+    (folder / "README.md").write_text(f"{MARK}\nhello")
 
 
 def names(folder):
@@ -85,7 +86,7 @@ def test_a_folder_appears_as_a_whole_and_only_an_export_is_replaced(tmp_path):
     save_folder(path, hello, replace=False)
     with pytest.raises(UsageError, match=r"There is a folder .* already"):
         save_folder(path, hello, replace=False)
-    save_folder(path, lambda folder: (folder / "manifest.json").write_text("{}"), replace=True)
+    save_folder(path, lambda folder: (folder / "manifest.json").write_text(MANIFEST), replace=True)
     assert names(path) == ["manifest.json"]
     mine = tmp_path / "thesis"
     mine.mkdir()
@@ -93,7 +94,7 @@ def test_a_folder_appears_as_a_whole_and_only_an_export_is_replaced(tmp_path):
     with pytest.raises(UsageError, match="no folder that an export has made"):
         save_folder(mine, hello, replace=True)
     (mine / ".git").mkdir()
-    (mine / "README.md").touch()
+    (mine / "README.md").write_text(MARK)
     with pytest.raises(UsageError, match="no folder that an export has made"):
         save_folder(mine, hello, replace=True)
     assert (mine / "chapter.tex").read_text() == "years of work"

@@ -230,16 +230,16 @@ async def test_zoom_gives_the_screen_to_the_list_with_the_keys():
 async def test_export_asks_what_and_where_and_again_before_it_replaces(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     async with opened(Recording("idle")) as session:
-        await session.press("E", "down", "enter")
+        await session.press("E", "down", "down", "enter")
         await session.settled()
         path = tmp_path / "nov21-lineage.json"
         assert "nov21-lineage.json: the lineage of 35 candidates. Its path is" in session.shows()
         path.write_text("mine", encoding="utf-8")
-        await session.press("E", "down", "enter")
+        await session.press("E", "down", "down", "enter")
         assert "enter again" in session.shows()
         await session.press("escape")
         assert path.read_text(encoding="utf-8") == "mine"
-        await session.press("E", "down", "enter", "enter")
+        await session.press("E", "down", "down", "enter", "enter")
         await session.settled()
         assert len(json.loads(path.read_text(encoding="utf-8"))["nodes"]) == 35
         await session.press("E", *".xlsx", "enter")
