@@ -301,6 +301,7 @@ def _run_to_its_result(spec: ExperimentSpec, directory: Path, stop: Stop, *, aga
     """
     with Safe(directory) as safe:
         if again:
+            rundir.clear_work(directory)
             result = _or_void(partial(resume, spec), spec, directory, stop)
         else:
             rundir.forget_committed(directory)  # of an earlier attempt

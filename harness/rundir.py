@@ -124,6 +124,11 @@ def tidy(directory: Path) -> None:
     For an experiment that is over, whatever it came to: nobody may hold its lock.
     """
     forget_committed(directory)
+    clear_work(directory)
+
+
+def clear_work(directory: Path) -> None:
+    """Remove the working folders of a runner that was killed, and of its audit or its scoring."""
     for attempt in (directory, directory / AUDIT, directory / AGAIN):
         for name in WORKING:
             shutil.rmtree(attempt / name, ignore_errors=True)

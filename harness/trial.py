@@ -251,6 +251,7 @@ class Trial:
     def _hand_on(self) -> None:
         """Weights that count are told of; those of a script that was ended before do not."""
         observed = self.observed
+        self._flushed = 0.0  # with the log of the training on the disk
         if self._on_commit and not (observed.stopped or observed.refused or observed.broken):
             self._on_commit(observed, self._crew)
 

@@ -224,6 +224,27 @@ async def test_a_smoke_run_that_left_nothing_is_run_again(tmp_path: Path) -> Non
         assert journal.candidate(sound).scores
 
 
+async def test_a_training_that_only_lacks_its_score_is_the_same_training_still(
+    tmp_path: Path,
+) -> None:
+    """What the slot brings back of it is its result; people are told."""
+    with with_a_past(tmp_path) as ready:
+        journal = ready.context.journal
+        sound = child(ready, f"{SCRIPT}\nCHILD = 9\n")
+        experiment = journal.start_experiment(sound, Purpose.SCREEN, 0)
+        directory = ready.context.state / EXPERIMENTS / journal.directory(experiment.id)
+        directory.mkdir(parents=True)
+        rundir.write_spec(directory, experiment_spec(ready.context, experiment))
+        rundir.write_committed(directory, {})
+        async with engine_at_work(ready, Scoring()):  # type: ignore[arg-type]
+            await until(lambda: journal.candidate(sound).outcome is not None)
+        (first,) = [e for e in journal.experiments(sound) if e.purpose is Purpose.SCREEN]
+        assert (first.id, first.outcome, first.val_bpb) == (experiment.id, Outcome.OK, 2.3)
+        assert told(ready, "scoring") == [
+            f"#{sound} was trained before the engine ended; it is scored now."
+        ]
+
+
 class Answering:
     """A slot that only answers; it remembers what it was asked."""
 
@@ -257,6 +278,13 @@ class Answering:
 
     def stop(self, reason: str) -> None:
         pass
+
+
+class Scoring(Answering):
+    """It finds a training without a score, and scores it."""
+
+    async def adopt(self, directory: Path) -> Result | None:
+        return scored(rundir.read_spec(directory), 2.3)
 
 
 SECONDS = {"budget.kind": "seconds", "budget.seconds": "5"}

@@ -19,7 +19,7 @@ import pytest
 from evolve.slot import DetachedSlot, Vigil, ask_to_end, longest
 from harness import identity, rundir, runlock
 from harness.crashpoints import VARIABLE
-from harness.spec import AuditPlan, Budget, Cause, ExperimentSpec, Limits, Outcome
+from harness.spec import AuditPlan, Budget, Cause, ExperimentSpec, Limits, Outcome, Result
 from tests.harness.conftest import write_dataset
 
 pytestmark = pytest.mark.timeout(90)
@@ -220,6 +220,114 @@ def test_one_that_outstays_every_limit_is_ended_though_it_lives(
         os.utime(lock, (seconds, seconds))
         monkeypatch.setattr(time, "monotonic", lambda s=seconds: now + s)
         assert bool(vigil.look()) is ended
+
+
+# A training whose scoring rests the first time: what is scored again is a replay.
+RESTS_WHEN_SCORED = """
+import os, time, torch
+from prepare import MAX_SEQ_LEN, VOCAB_SIZE, Tokenizer, evaluate_bpb, make_dataloader
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(VOCAB_SIZE, VOCAB_SIZE)
+    def forward(self, x):
+        if 'AUTORESEARCH_REPLAY' not in os.environ:
+            print('here', flush=True)
+            time.sleep(100)
+        return self.table(x)
+tokenizer = Tokenizer.from_directory()
+for _ in make_dataloader(tokenizer, 8, MAX_SEQ_LEN, 'train'):
+    print('a batch')
+evaluate_bpb(Model(), tokenizer, 12)
+"""
+
+
+@pytest.fixture
+def trained(spec: ExperimentSpec) -> ExperimentSpec:
+    return replace(spec, source=RESTS_WHEN_SCORED)
+
+
+def test_a_runner_that_is_killed_while_it_scores_is_followed_by_another_one(
+    tmp_path: Path, lease: Path, trained: ExperimentSpec
+) -> None:
+    """The engine lives; nothing is trained again, and what the killed one could not remove is gone."""
+    directory = tmp_path / "e"
+
+    async def kill() -> Result:
+        slot = DetachedSlot(lease, 60.0)
+        waiting = asyncio.create_task(slot.run(trained, directory))
+        while not (here(directory)() and rundir.has_committed(directory)):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        (runner,) = runners(directory)
+        os.kill(runner, signal.SIGKILL)
+        return await waiting
+
+    result = asyncio.run(kill())
+    assert result.outcome is Outcome.OK, result.reason
+    assert result.val_bpb
+    assert "after its first runner had died" in result.reason
+    assert "a batch" in (directory / "run.log").read_text()
+    assert "a batch" not in (directory / "again" / "run.log").read_text()
+    clean(directory)
+
+
+def clean(directory: Path) -> None:
+    """Nothing of a killed runner is left."""
+    left = {path.name for path in directory.iterdir()}
+    assert not left & {*rundir.WORKING, rundir.COMMITTED}
+    assert not [name for name in left if rundir.WEIGHTS in name]
+
+
+def test_a_runner_without_an_engine_leaves_its_weights_to_the_next_one(
+    tmp_path: Path, trained: ExperimentSpec
+) -> None:
+    directory, path = tmp_path / "e", tmp_path / "engine.lock"
+    with path.open("w") as engine:
+        fcntl.flock(engine, fcntl.LOCK_EX)
+        killed_engine(path, directory, trained, "slot.after-spawn")
+        until(lambda: here(directory)() and rundir.has_committed(directory), 60)
+    until(lambda: not rundir.is_running(directory))  # 3 s without an engine
+    assert rundir.only_trained(directory)
+    assert not {path.name for path in directory.iterdir()} & set(rundir.WORKING)
+    with path.open("w") as engine:
+        fcntl.flock(engine, fcntl.LOCK_EX)
+        slot = DetachedSlot(path, 60.0)
+        result = asyncio.run(slot.adopt(directory))
+    assert result is not None
+    assert result.outcome is Outcome.OK, result.reason
+    clean(directory)
+
+
+def test_what_is_to_be_ended_is_not_scored(
+    tmp_path: Path, lease: Path, trained: ExperimentSpec
+) -> None:
+    directory = left_behind(tmp_path / "e", trained)
+    slot = DetachedSlot(lease, 3.0)
+    slot.stop("a person asked before the engine had found its training")
+    assert asyncio.run(slot.adopt(directory)) is None
+    clean(directory)
+
+
+def left_behind(directory: Path, spec: ExperimentSpec) -> Path:
+    """A folder as a runner leaves it that is killed while it scores."""
+    directory.mkdir()
+    rundir.write_spec(directory, spec)
+    rundir.write_committed(directory, {})
+    for name in (*rundir.WORKING, "weights-0", ".weights-1.tmp"):
+        (directory / name).mkdir() if name in rundir.WORKING else (directory / name).touch()
+    (directory / "kernels" / "kernel.so").touch()
+    return directory
+
+
+def test_a_record_that_is_none_ends_as_void_and_the_training_is_repeated(
+    tmp_path: Path, lease: Path, trained: ExperimentSpec
+) -> None:
+    directory = left_behind(tmp_path / "e", trained)
+    result = asyncio.run(DetachedSlot(lease, 3.0).adopt(directory))
+    assert result is not None
+    assert (result.outcome, result.val_bpb) == (Outcome.VOID, None)
+    assert "it is trained again" in result.reason
+    clean(directory)
 
 
 def test_a_number_that_names_another_process_now_is_never_signalled(tmp_path: Path) -> None:
