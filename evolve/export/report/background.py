@@ -80,11 +80,14 @@ def reproduce(facts: Facts) -> Markup:
     if main is not None:
         commands += [
             ("The best script", f"git show {main.commit[:12]}:{_script(facts)} > train.py"),
-            ("Its score, once more", f"autoresearch train train.py --seed {max(facts.gathered.scores.get(main.id, {0: 0.0}))}"),
-        ]  # fmt: skip
+        ]
+        if scores := facts.gathered.journal.scores_by_seed(main.id):
+            seed, score = next(iter(scores.items()))
+            told = f"Its training with seed {seed}, which scored {score:.6f}, once more"
+            commands.append((told, f"autoresearch train train.py --seed {seed}"))
     commands += [
         ("All data of this run", "autoresearch export all"),
-        ("A run like this one", "autoresearch run"),
+        ("A run of your own, with the settings above in autoresearch.toml", "autoresearch run"),
     ]
     made = [
         tag("div", tag("dt", about), tag("dd", tag("code", command), tag("button", "Copy", type="button", class_="copy", hidden=True)))

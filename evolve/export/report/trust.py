@@ -118,9 +118,10 @@ def _sealed(facts: Facts) -> Child:
         return "no promotion was looked at there"
     gaps = [c.sealed_gap for c in known if c.sealed_gap is not None]
     mean = sum(gaps) / len(gaps)
+    beside = "smaller" if mean > 0 else "larger"
     return (
-        f"of {words.count(len(known), 'promotion')}, the gain there lies {words.signed(-mean)} bpb beside that on the validation "
-        "rows, on average"
+        f"{words.count(len(known), 'promotion')}: the gain was {abs(mean):.5f} bpb {beside} there than on the validation rows, "
+        "on average"
     )
 
 
