@@ -51,7 +51,7 @@ def listing() -> str:
     """Every kind with its forms, a line each, for the help."""
     lines = []
     for kind in KINDS:
-        lines.append(f"  {kind.name:<9} {kind.about}")
+        lines.append(f"  {kind.name:<11} {kind.about}")
         lines += [f"    {form.suffix or 'a folder':<9} {form.about}" for form in kind.forms]
     return "\n".join(lines)
 
