@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
-from types import FrameType
 
 from harness import (
     committed,
@@ -38,6 +37,7 @@ from harness.crashpoints import reached
 from harness.dataset import Dataset, load_dataset
 from harness.ending import Verdict
 from harness.launch import Crew
+from harness.lease import Stop
 from harness.observed import Observed, Score
 from harness.places import full_disks_named, is_full
 from harness.replay import prove
@@ -53,7 +53,6 @@ from harness.spec import (
 )
 
 TAIL = 8192  # characters of the log in a result
-LEASE_EVERY = 1.0  # seconds between two looks at the lease
 ROOM_EVERY = 1.0  # seconds between two attempts to leave a result on a full disk
 ROOM_PATIENCE = 3600.0  # seconds of them when no engine lives that could wait for it
 
@@ -207,49 +206,6 @@ def _result(spec: ExperimentSpec, dataset: Dataset, ended: Ended, begun: float) 
 
 
 # ---- the detached runner ---------------------------------------------------------------------------------
-
-
-class Stop:
-    """Why a runner should end: a signal, a lease that nobody holds any more, or the engine's wish to prune."""
-
-    def __init__(self, lease: Path | None, grace: float, directory: Path) -> None:
-        """`lease` is the engine's lock file; without one nobody is missed. The wish is a file in `directory`."""
-        self._lease, self._grace, self._directory = lease, grace, directory
-        self._signal: Verdict | None = None
-        self._looked = self._held = time.monotonic()
-        self.lock: int | None = (
-            None  # ours, once it is held; looks at the end are our signs of life
-        )
-
-    def on_signal(self, number: int, _: FrameType | None) -> None:
-        """Handler of SIGTERM and its like."""
-        name = signal.Signals(number).name
-        self._signal = Verdict(Outcome.VOID, f"Stopped by {name}.", Cause.SIGNAL)
-
-    def verdict(self) -> Verdict | None:
-        """The end to come to now, or None."""
-        if void := self._void():
-            return void
-        wish = rundir.asked_to_prune(self._directory)
-        return None if wish is None else Verdict(Outcome.PRUNED, wish)
-
-    @property
-    def has_engine(self) -> bool:
-        """Whether an engine lived a moment ago."""
-        return self._lease is not None and time.monotonic() - self._held <= self._grace
-
-    def _void(self) -> Verdict | None:
-        now = time.monotonic()
-        if now - self._looked >= LEASE_EVERY:
-            self._looked = now
-            if self.lock is not None:
-                runlock.beat(self.lock)
-            if self._lease and rundir.is_held(self._lease):
-                self._held = now
-        if self._lease and not self.has_engine:
-            gone = f"The engine has been gone for {self._grace:g} s."
-            return Verdict(Outcome.VOID, gone, Cause.LEASE)
-        return self._signal
 
 
 def main(argv: list[str] | None = None) -> int:
