@@ -97,6 +97,9 @@ def test_search_sort_and_links(browser, page_of_demo):
     page.click("#progress a[href='#c11'] circle", force=True)  # shows it, whatever is filtered
     assert "c11" in rows(page)
     assert page.locator("#c11 details").get_attribute("open") is not None
+    page.locator("#lineage [data-id='20']").first.dispatch_event("click")
+    assert page.evaluate("location.hash") == "#c20"
+    assert page.locator("#c20 details").get_attribute("open") is not None
     head = page.locator("#all thead th", has_text="Score")
     head.locator("button").click()
     keys = [page.locator(f"#{r} td[data-h=Score]").get_attribute("data-k") for r in rows(page)]

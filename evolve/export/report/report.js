@@ -94,6 +94,8 @@
   };
   addEventListener("hashchange", reveal);
   document.addEventListener("click", (event) => {
+    const mark = event.target.closest("#lineage [data-id]");
+    if (mark) location.hash = "#c" + mark.dataset.id;
     const link = event.target.closest('a[href^="#c"]');
     if (link && link.getAttribute("href") === location.hash) reveal();
   });
