@@ -29,8 +29,10 @@ from evolve.model import CandidateState, EvolveError, NothingToDo, Operator, Pur
 from evolve.places import JOURNAL, state_folder
 from evolve.recordings import DEMO, unpack
 from evolve.seeds import difference
+from tests.evolve.test_importing import ancestor  # noqa: F401 - a fixture
 from tests.tui.live_run import SETTINGS, LiveRun
 from tests.tui.many import write as write_many
+from tui.cli import main
 
 NASTY = (
     "</script><script>window.pwned=1</script>",
@@ -215,6 +217,16 @@ def test_a_run_in_which_nothing_was_confirmed_promises_nothing(hostile):
     document = parsed(report(hostile))
     assert "none was confirmed to be better" in words(part(document, "headline"))
     assert "No gain was confirmed" in words(part(document, "limits"))
+
+
+def test_an_imported_run_of_the_ancestors_claims_nothing_as_confirmed(ancestor):  # noqa: F811
+    table = ancestor / "results.tsv"
+    assert main(["-C", str(ancestor), "import", str(table), "--branch", "autoresearch/mar8"]) == 0
+    document = parsed(report(ancestor))
+    assert "may be better than the baseline by" in words(part(document, "headline"))
+    assert "Not confirmed by a repeat on both sides: #2" in words(part(document, "limits"))
+    assert "assumed: nothing was repeated yet" in words(part(document, "headline"))
+    assert "(no confirmed gain)" in words(part(document, "cost"))
 
 
 def test_long_runs_are_cut_and_the_page_says_so(tmp_path, monkeypatch):
