@@ -61,7 +61,7 @@ class Kind:
             raise UsageError(f"An export of {self.name} is a folder; name one without “{suffix}”.")
         ends = " or ".join(end for end in self.suffixes if end)
         folder = ", or names a folder" if "" in self.suffixes else ""
-        raise UsageError(f"A file of the {self.name} ends with {ends}{folder}, not with “{suffix}”.")  # fmt: skip
+        raise UsageError(f"An export of {self.name} ends with {ends}{folder}, not with “{suffix}”.")  # fmt: skip
 
 
 _ENDING = re.compile(r"(?<=.)(\.tar)?\.[a-z][a-z0-9]*$")
