@@ -86,7 +86,7 @@ def _write(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
 
 def _point(kill: Kill, shop: Workshop, engine: Engine) -> Deed:
     """It kills itself; a runner at its point dies without its engine, which goes on until it is killed, too."""
-    other = kill.point.startswith(("runner.", "meter.", "scorer."))
+    other = kill.point.startswith(("runner.", "meter.", "scorer.", "committed."))
     if other:
         time.sleep(kill.delay * (LONG if shop.training == "real" else LATEST))
     else:

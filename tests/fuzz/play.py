@@ -24,7 +24,13 @@ from tests.fuzz.schedule import Episode, Kill
 from tests.fuzz.workshop import Engine, Workshop, slay
 
 TO_RUNNERS = ("runner", "both", "everything", "meter", "scorer")  # kills that end a training, too
-ARMED = ("runner.", "rundir.", "meter.", "scorer.")  # points at which a training may die later on
+ARMED = (
+    "runner.",
+    "rundir.",
+    "meter.",
+    "scorer.",
+    "committed.",
+)  # points at which a training may die later on
 IN_A_ROW = 4  # boots killed by one `boot` kill
 EARLY = 1.2  # seconds after a start, at most, to a kill while it boots
 TRAINING = 180.0  # seconds that a real training takes, at most, on a busy machine

@@ -54,6 +54,7 @@ _PLACES = {
     "runner.": "sleep real",
     "meter.": "real",
     "scorer.": "real",
+    "committed.": "real",
     "compilecache.": "a GPU",
     "repair.": "`autoresearch doctor --repair`",
 }
@@ -137,6 +138,8 @@ def _kill(
     elif kind == "point":
         place = "claude" if proposer == "claude" and rng.random() < 0.5 else training
         point, passage = next(left[place]), rng.choice((1, 1, 1, 2, 4))
-        if point.startswith(("boot.", "backup.", "runner.", "keeper.", "meter.", "scorer.")):
+        if point.startswith(
+            ("boot.", "backup.", "runner.", "keeper.", "meter.", "scorer.", "committed.")
+        ):
             passage = 1  # passed once by each process
     return Kill(number, kind, point, passage, rng.random(), rng.random() < 0.5, rng.random() < 0.5)
