@@ -7,7 +7,7 @@ TORCH := torch==2.13.0
 STAMP := $(VENV)/.stamp
 # uv does not read pip's variable; without this it would miss a local torch wheel.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
-APT := bubblewrap tmux git chromium
+APT := bubblewrap tmux git chromium graphviz
 RUN ?=
 
 .PHONY: help run test lint fuzz screenshots bench bench-search setup system clean
