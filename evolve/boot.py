@@ -312,7 +312,9 @@ def _teller(journal: Journal, on_event: Callable[[Event], None] | None) -> Tell:
 
 def _resumable(journal: Reader, name: str | None) -> Run | None:
     """The run to go on with: the newest one, unless another name asks for a new one."""
-    run = journal.current_run() if journal.made else None  # an engine may be making it, or have died of that
+    run = (
+        journal.current_run() if journal.made else None
+    )  # an engine may be making it, or have died of that
     if run is not None and (origin := journal.imported_from(run.name)):
         raise UsageError(
             f"Run “{run.name}” was imported from {origin}: it can be looked at and exported, and never goes on. Start a "

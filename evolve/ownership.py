@@ -19,7 +19,9 @@ def make_private(folder: Path) -> list[str]:
     have put it there.
     """
     opened = _close(folder, 0o700)
-    seen = bool(opened)  # what lies in a closed folder nobody can reach, whatever its own rights are
+    seen = bool(
+        opened
+    )  # what lies in a closed folder nobody can reach, whatever its own rights are
     with os.scandir(folder) as found:
         for entry in found:
             if entry.is_dir(follow_symlinks=False):

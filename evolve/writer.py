@@ -39,7 +39,9 @@ class Writer(Reader):
         self._run: int | None = None  # the newest one; None = not known
         self._known: dict[int, Candidate] = {}  # those that were asked for of late
         self._stale: set[int] = set()
-        self._counted: dict[str, tuple[int, Any]] = {}  # answer and the number of changes it was given at
+        self._counted: dict[
+            str, tuple[int, Any]
+        ] = {}  # answer and the number of changes it was given at
         self._effects: list[Effect] | None = None  # a list within `together`
 
     @classmethod
@@ -83,7 +85,9 @@ class Writer(Reader):
         wanted = sorted(set(numbers))
         if missing := [n for n in wanted if n not in self._known or n in self._stale]:
             fresh = {c.id: c for c in super().candidates_of(missing)}
-            found = fresh | {n: self._known[n] for n in wanted if n not in fresh and n in self._known}
+            found = fresh | {
+                n: self._known[n] for n in wanted if n not in fresh and n in self._known
+            }
             self._remember(fresh)
             return tuple(found[n] for n in wanted if n in found)
         return tuple(self._known[n] for n in wanted)

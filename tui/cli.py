@@ -93,7 +93,19 @@ def build_parser() -> Parser:
     parser.set_defaults(run=attach.open_or_run, parser=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     families = (run, status, show, results, export, import_, trends, scratchpad)
-    for family in (*families, prompts, changes, replay, steer, prepare, train, doctor, init, logs, attach):
+    for family in (
+        *families,
+        prompts,
+        changes,
+        replay,
+        steer,
+        prepare,
+        train,
+        doctor,
+        init,
+        logs,
+        attach,
+    ):
         family.add(commands)
     return parser
 

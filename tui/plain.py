@@ -157,7 +157,9 @@ def _engine(engine: EngineView, run_state: str) -> str:
         else f", last heard from {duration(engine.heartbeat_age)} ago"
     )
     if engine.state == "none" and engine.why:
-        return f"none: the run was imported from {one_line(engine.why)}, to be looked at and exported"
+        return (
+            f"none: the run was imported from {one_line(engine.why)}, to be looked at and exported"
+        )
     if engine.state == "none" and run_state == "finished":
         return "not running; a later stop rule goes on (`autoresearch run --max N`), --name NAME starts anew"
     if engine.state == "none":

@@ -336,7 +336,16 @@ class Recording:
         with TemporaryDirectory() as folder, Journal.open(Path(folder) / "journal.db"):
             book = Book.open(Path(folder) / "journal.db")
             yield Gathered(
-                *(START, run, book.tally(), everybody, self.beliefs(), {}, Noise(0.002), "confirmed"),
+                *(
+                    START,
+                    run,
+                    book.tally(),
+                    everybody,
+                    self.beliefs(),
+                    {},
+                    Noise(0.002),
+                    "confirmed",
+                ),
                 path=(),
                 journal=book,
             )

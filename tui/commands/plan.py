@@ -42,9 +42,7 @@ def check(folder: Path, name: str | None, overrides: dict[str, str], *, allow_we
     machine = detect()
     overrides = remembered(folder, name) | overrides
     settings = config.load(folder, gpu=bool(machine.gpus), overrides=overrides)
-    lineage = Lineage(
-        folder, settings.workspace.script, settings.workspace.branch, name or "check"
-    )
+    lineage = Lineage(folder, settings.workspace.script, settings.workspace.branch, name or "check")
     if not goes_on(folder, name):
         lineage.check()
     snapshot = current_snapshot(folder)

@@ -10,7 +10,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from evolve.export.registry import KINDS, Kind, default_name, ending, ending
+from evolve.export.registry import KINDS, Kind, default_name, ending
 from evolve.model import UsageError
 from tui.screens.confirm import Box
 from tui.state import ViewState
