@@ -69,7 +69,8 @@ import pandas as pd
 
 runs = pd.read_parquet("night/experiments.parquet")
 people = pd.read_parquet("night/candidates.parquet").set_index("id")
-runs.join(people[["operator", "category"]], on="candidate").groupby("operator")["val_bpb"].describe()
+joined = runs.join(people[["operator", "category"]], on="candidate")
+joined.groupby("operator")["val_bpb"].describe()
 ```
 
 In Parquet an instant is a timestamp in UTC to the nanosecond (microseconds would not give back the journal's number), a word
