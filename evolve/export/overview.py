@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from evolve.acceptance import gain_probability
 from evolve.beliefs import samples
 from evolve.export.escaping import markdown
+from evolve.export.report.words import count
 from evolve.export.saving import MARK, SUMS
 from evolve.seeds import difference
 
@@ -51,11 +52,12 @@ def figures(gathered: Gathered) -> list[str]:
     tally, run = gathered.tally, gathered.run
     return [
         *_best(gathered),
-        f"{tally.candidates} candidates, {tally.experiments} trainings, {tally.promotions} promotions, "
+        f"{count(tally.candidates, 'candidate')}, {count(tally.experiments, 'training')}, "
+        f"{count(tally.promotions, 'promotion')}, "
         f"{tally.failures} without a score, {tally.voided} of them voided by the audit.",
-        f"{tally.llm_calls} calls to language models for {tally.dollars:.2f} dollars; "
+        f"{count(tally.llm_calls, 'call')} to language models for {tally.dollars:.2f} dollars; "
         f"{((run.finished or gathered.at) - run.created) / 3600:.1f} hours from its beginning.",
-        f"One training scatters by {gathered.noise.sigma:.6f} (σ, from {gathered.noise.n} repeats).",
+        f"One training scatters by {gathered.noise.sigma:.6f} (σ, from {count(gathered.noise.n, 'repeat')}).",
     ]
 
 
@@ -77,7 +79,7 @@ def _best(gathered: Gathered) -> list[str]:
     believed = (
         ""
         if belief is None
-        else f", believed {belief.mean:.6f} ± {belief.sd:.6f} from {belief.n} trainings"
+        else f", believed {belief.mean:.6f} ± {belief.sd:.6f} from {count(belief.n, 'training')}"
     )
     told = [f"Main holds #{main}, {markdown(best.title, 100)}{believed}."]
     ours, theirs = gathered.scores.get(main), gathered.scores.get(first)
@@ -89,7 +91,7 @@ def _best(gathered: Gathered) -> list[str]:
         )
         told.append(
             f"It is better than the baseline by {seen.gain:.6f} ± {seen.sd:.6f} (P(better) {better:.3f}), "
-            f"after {len(gathered.path) - 1} steps of main."
+            f"after {count(len(gathered.path) - 1, 'step')} of main."
         )
     return told
 
