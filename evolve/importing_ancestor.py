@@ -113,31 +113,38 @@ def _commits(
         if branch:
             raise UsageError(f"{workspace} is no git repository, so it has no branch {branch}.")
         return "main", {}
-    from evolve.gitrun import GitRunner
+    from evolve.gitrun import GitRunner, check_oid
 
     git = GitRunner(workspace)
     branch = branch or (git.ask("symbolic-ref", "--short", "HEAD") or "").strip() or "HEAD"
-    tip = git.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{branch}^{{commit}}")
+    end = (
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+    )  # what follows is a revision, whatever it looks like
+    tip = git.ask("rev-parse", *end, f"{branch}^{{commit}}")
     if tip is None:
         raise UsageError(f"There is no branch {one_line(branch, 60)} in {workspace}; name another one with --branch.")  # fmt: skip
-    oids = git.run("rev-list", tip.strip()).split()
+    oids = git.run("rev-list", check_oid(tip.strip())).split()
     known: dict[str, Commit] = {}
     for line in lines:
         if line.commit in known:
             continue
         oid = next((oid for oid in oids if oid.startswith(line.commit)), None)
         # What was discarded is on no branch, but may be among git's objects still.
-        oid = oid or (git.ask("rev-parse", "--verify", "--quiet", f"{line.commit}^{{commit}}") or "").strip()  # fmt: skip
+        oid = oid or (git.ask("rev-parse", *end, f"{line.commit}^{{commit}}") or "").strip()  # fmt: skip
         if oid:
             known[line.commit] = _commit(git, oid)
     return branch, known
 
 
 def _commit(git: Any, oid: str) -> Commit:
-    when = float(git.run("show", "--no-patch", "--format=%ct", oid).strip())
-    if git.ask("cat-file", "-e", f"{oid}:train.py") is None:
+    from evolve.gitrun import check_oid
+
+    when = float(git.run("show", "--no-patch", "--format=%ct", check_oid(oid)).strip())
+    if git.ask("cat-file", "-e", f"{check_oid(oid)}:train.py") is None:
         return Commit(oid, when, None)
-    return Commit(oid, when, git.read("cat-file", "blob", f"{oid}:train.py").decode("utf-8", "replace"))  # fmt: skip
+    return Commit(oid, when, git.read("cat-file", "blob", f"{check_oid(oid)}:train.py").decode("utf-8", "replace"))  # fmt: skip
 
 
 def _rows(

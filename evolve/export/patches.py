@@ -104,9 +104,9 @@ def _place(gathered: Gathered) -> Place:
 
     wanted = gathered.run.settings.get("workspace", {}).get("script", "auto")
     if gathered.workspace is not None:
-        git, base = GitRunner(gathered.workspace), check_oid(gathered.run.base_commit)
+        git, base = GitRunner(gathered.workspace), gathered.run.base_commit
         for path in SCRIPTS if wanted == "auto" else (wanted,):
-            listed = git.ask("ls-tree", "-z", base, "--", path)
+            listed = git.ask("ls-tree", "-z", check_oid(base), "--", path)
             if listed:
                 return Place(path, listed.split(" ")[0], long_names=len(base) == 64)
     raise EvolveError(

@@ -196,9 +196,10 @@ def test_what_was_granted_stands_when_the_engine_boots_anew(workspace: Path) -> 
 
 
 def _write(workspace: Path) -> str:
-    """A paused engine writes only when somebody gives it a reason to."""
+    """A paused engine writes only when somebody gives it a reason to, and takes a file only once it is quiet."""
     program = workspace / "program.md"
-    program.write_text(program.read_text() + "\n")
+    if time.time() - program.stat().st_mtime > 2:
+        program.write_text(program.read_text() + "\n")
     return ""
 
 

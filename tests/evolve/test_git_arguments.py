@@ -87,6 +87,8 @@ def before_the_dashes(call: ast.Call) -> list[ast.expr]:
     for position, argument in enumerate(call.args):
         if isinstance(argument, ast.Constant) and argument.value == "--":
             return call.args[:position]
+        if isinstance(argument, ast.Starred) and ast.unparse(argument.value) == "end":
+            return call.args[: position + 1]  # ends with git's --end-of-options
     return call.args
 
 

@@ -60,7 +60,9 @@ def test_an_engine_over_many_candidates_leaves_nothing_behind(
     assert samples[-1].folders <= 30 + 5 + 12
     first, last = soak.growth(samples, "own_ms")
     assert last < 1.8 * first + 40, "the processor time of a candidate grows with their number"
-    assert samples[-1].rss_mb < 220
+    assert (
+        samples[-1].rss_mb < samples[0].rss_mb + 60
+    )  # of its own; other tests shared this process
 
 
 def test_old_folders_go_and_what_somebody_may_look_for_stays(tmp_path: Path) -> None:

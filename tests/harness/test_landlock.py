@@ -128,6 +128,7 @@ def test_a_broken_filter_starts_nothing(tmp_path: Path) -> None:
     os.write(handle, b"\xff" * 16)
     os.lseek(handle, 0, os.SEEK_SET)
     job = {
+        "cell": True,
         "read": ["/usr", "/lib", "/lib64", "/bin"],
         "hidden": [],
         "write": [],

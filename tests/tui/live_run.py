@@ -20,6 +20,7 @@ from evolve.lock import EngineLock
 from evolve.model import CandidateState, Command, CommandState, Operator, Purpose, Verdict
 from evolve.places import EXPERIMENTS, JOURNAL, LOCK, state_folder
 from evolve.propose.operators import Proposal
+from evolve.slotbook import PAUSED
 from harness.rundir import LOCK as LOCK_OF_RUNNER
 from harness.rundir import PROGRESS, SPEC
 from harness.spec import CurvePoint, Outcome, Progress, Result
@@ -149,7 +150,9 @@ class LiveRun:
         match command.verb:
             case "pause" | "resume":
                 state = "paused" if command.verb == "pause" else "running"
-                journal.set_run_state(state, f"{command.verb} by {who}")
+                journal.set_run_state(
+                    state, PAUSED.format(who) if state == "paused" else "Resumed."
+                )
             case "pin" | "unpin":
                 journal.mark(number, pinned=command.verb == "pin")
             case "ban" | "unban":

@@ -196,8 +196,8 @@ def test_a_closed_pipe_is_no_fault(tmp_path: Path) -> None:
 def test_an_unexpected_fault_is_one_sentence_and_a_log(tmp_path: Path) -> None:
     """A journal that is a folder's fifo would be a fault of ours; here one is provoked by a broken install."""
     broken = tmp_path / "broken"
-    (broken / "evolve").mkdir(parents=True)
-    (broken / "evolve" / "__init__.py").write_text("raise RuntimeError('half an installation')\n")
+    (broken / "sqlite3").mkdir(parents=True)
+    (broken / "sqlite3" / "__init__.py").write_text("raise RuntimeError('half an installation')\n")
     state = tmp_path / ".autoresearch"
     state.mkdir()
     ended = autoresearch("status", cwd=tmp_path, PYTHONPATH=str(broken))
@@ -210,7 +210,7 @@ def test_an_unexpected_fault_is_one_sentence_and_a_log(tmp_path: Path) -> None:
 
 def test_debugging_shows_the_traceback(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
-    (broken / "evolve").mkdir(parents=True)
-    (broken / "evolve" / "__init__.py").write_text("raise RuntimeError('half an installation')\n")
+    (broken / "sqlite3").mkdir(parents=True)
+    (broken / "sqlite3" / "__init__.py").write_text("raise RuntimeError('half an installation')\n")
     ended = autoresearch("status", cwd=tmp_path, PYTHONPATH=str(broken), AUTORESEARCH_DEBUG="1")
     assert "Traceback" in ended.stderr
