@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -218,6 +220,11 @@ def immortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for pid in process.descendants(os.getpid()):
         os.kill(pid, signal.SIGKILL)
     process.sweep(set())
+    with (
+        warnings.catch_warnings()
+    ):  # their objects never learn of it, and must not spoil a later test
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.mark.usefixtures("immortal")
