@@ -25,7 +25,6 @@ SMALL = (
     *("--set", "acceptance.max_repeats=2"),
     *("--set", "scoring.audit_probes=32"),
     *("--set", "scoring.champion_probes=64"),
-    *("--set", "operators.crossover=60"),  # one among so few, whatever the day's draws
 )
 
 
@@ -62,7 +61,7 @@ def test_one_command_evolves_train_py(tmp_path: Path) -> None:
     results = json.loads(autoresearch(workspace, "results", "--json").stdout)
     children = [row for row in results if row["parents"]]
     assert len(children) >= 6
-    assert {row["operator"] for row in children} >= {"crossover"}
+    assert len({row["operator"] for row in children}) >= 2
     assert any(row["scores"] for row in children)
     assert not any(row["voided"] for row in results)  # every one of them is honest
 
@@ -81,14 +80,15 @@ def test_one_command_evolves_train_py(tmp_path: Path) -> None:
     trained = [experiment for experiment in measured(workspace) if experiment.outcome is Outcome.OK]
     assert all(experiment.host_memory_mb for experiment in trained)
 
-    # Every candidate is a commit under its own ref; a crossover has two parents.
+    # Every candidate is a commit under its own ref, and has the parents that the table says.
     refs = git(workspace, "for-each-ref", "refs/autoresearch", "--format=%(objectname)").split()
     assert len(refs) == len(results)
-    crossover = next(row for row in children if row["operator"] == "crossover")
-    assert len(git(workspace, "log", "-1", "--format=%P", crossover["commit"]).split()) == 2
-    assert f"Candidate: #{crossover['id']}" in git(
-        workspace, "log", "-1", "--format=%B", crossover["commit"]
-    )
+    for row in children:
+        made_of = git(workspace, "log", "-1", "--format=%P", row["commit"]).split()
+        assert len(made_of) == len(row["parents"])
+        assert f"Candidate: #{row['id']}" in git(
+            workspace, "log", "-1", "--format=%B", row["commit"]
+        )
     assert git(workspace, "fsck", "--no-dangling").strip() == ""
     assert git(workspace, "status", "--porcelain", "--untracked-files=no") == ""
 
