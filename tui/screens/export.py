@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 LONGEST = 400  # characters of a path
+NAMES = max(len(kind.name) for kind in KINDS) + 2  # columns of a name in the list
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class ExportScreen(Box[Wanted]):
             chosen = kind == self._kind
             sign = "> " if chosen else "  "
             ink = Ink.BOLD if chosen else Ink.PLAIN
-            lines.append(((f"{sign}{pad(kind.name, 9)}{_about(kind)}", ink),))
+            lines.append(((f"{sign}{pad(kind.name, NAMES)}{_about(kind)}", ink),))
         note = self._note or "up and down choose, enter writes the file, esc leaves"
         told = wrap(words(state, note), columns)[:3]
         return [*lines, (), *[((line, Ink.WARN if self._note else Ink.DIM),) for line in told]]
